@@ -1,0 +1,132 @@
+//! The task catalogue: what a `runwisp.toml` says about the tasks that may be started by hand.
+//!
+//! Its rules are RunWisp's own (`internal/config/include.go` in its public repository): includes
+//! are globs relative to the file, only the root file includes, a pattern that matches nothing is
+//! fine, and a name that stands in two files is an error.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::contract::{ErrorModel, Reason};
+
+/// The tasks that a runner knows.
+#[derive(Debug, Clone, Default)]
+pub struct Catalogue {
+    entries: HashMap<String, Entry>,
+    /// The file also takes tasks from elsewhere (compose projects, crontabs), so that a name which
+    /// is not listed may still be a task.
+    open: bool,
+}
+
+#[derive(Debug, Clone)]
+struct Entry {
+    refusal: Option<Reason>,
+    file: PathBuf,
+}
+
+/// The parts of a `runwisp.toml` that matter here.
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct File {
+    daemon: Daemon,
+    tasks: HashMap<String, Task>,
+    services: HashMap<String, toml::Value>,
+    compose: HashMap<String, toml::Value>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Daemon {
+    include: Vec<String>,
+    include_cron: toml::value::Array,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Task {
+    /// RunWisp's first name for `manual_trigger`.
+    api_trigger: Option<bool>,
+    manual_trigger: Option<bool>,
+}
+
+impl Catalogue {
+    /// Reads a `runwisp.toml` and the files that it includes.
+    ///
+    /// # Errors
+    ///
+    /// 500 if a file can't be read or understood; the detail names it.
+    pub fn read(path: &Path) -> Result<Catalogue, ErrorModel> {
+        let mut catalogue = Catalogue::default();
+        let root = read_file(path)?;
+        for pattern in &root.daemon.include {
+            for included in matches(path, pattern)? {
+                let file = read_file(&included)?;
+                if !file.daemon.include.is_empty() {
+                    return Err(unusable(&included, "it sets [daemon] include, which only the root file may"));
+                }
+                catalogue.add(&included, file)?;
+            }
+        }
+        catalogue.open |= !root.daemon.include_cron.is_empty();
+        catalogue.add(path, root)?;
+        Ok(catalogue)
+    }
+
+    /// Why a task may not be started by hand, if so.
+    pub(crate) fn refuses(&self, task_name: &str) -> Option<Reason> {
+        match self.entries.get(task_name) {
+            Some(entry) => entry.refusal,
+            None if self.open => None,
+            None => Some(Reason::UnknownTask),
+        }
+    }
+
+    fn add(&mut self, path: &Path, file: File) -> Result<(), ErrorModel> {
+        self.open |= !file.compose.is_empty();
+        let tasks = file.tasks.into_iter().map(|(name, task)| {
+            let by_hand = task.manual_trigger.or(task.api_trigger).unwrap_or(true);
+            (name, (!by_hand).then_some(Reason::TriggerDisabled))
+        });
+        let services = file.services.into_keys().map(|name| (name, Some(Reason::Service)));
+        for (name, refusal) in tasks.chain(services) {
+            if let Some(other) = self.entries.get(&name) {
+                let message = format!("the name {name:?} is already taken in {}", other.file.display());
+                // A file that two patterns match is read twice, and says the same twice.
+                if other.file == path && other.refusal == refusal {
+                    continue;
+                }
+                return Err(unusable(path, &message));
+            }
+            self.entries.insert(name, Entry { refusal, file: path.to_owned() });
+        }
+        Ok(())
+    }
+}
+
+fn read_file(path: &Path) -> Result<File, ErrorModel> {
+    let text = fs::read_to_string(path).map_err(|error| unusable(path, &error.to_string()))?;
+    toml::from_str(&text).map_err(|error| unusable(path, error.to_string().trim_end()))
+}
+
+/// The files that a pattern matches, relative to the root file's folder; never the root file itself.
+fn matches(root: &Path, pattern: &str) -> Result<Vec<PathBuf>, ErrorModel> {
+    let folder = root.parent().unwrap_or(Path::new(""));
+    // The folder is meant as it is, whatever signs its name has.
+    let folder = glob::Pattern::escape(&folder.to_string_lossy());
+    let absolute = if Path::new(pattern).is_absolute() || folder.is_empty() {
+        pattern.to_owned()
+    } else {
+        format!("{folder}/{pattern}")
+    };
+    let found = glob::glob(&absolute)
+        .map_err(|error| unusable(root, &format!("[daemon] include {pattern:?} is no pattern: {error}")))?;
+    let is_root = |path: &Path| path.canonicalize().ok() == root.canonicalize().ok();
+    Ok(found.filter_map(Result::ok).filter(|path| path.is_file() && !is_root(path)).collect())
+}
+
+fn unusable(path: &Path, message: &str) -> ErrorModel {
+    ErrorModel::new(500, format!("the task catalogue {}: {message}", path.display()))
+}

@@ -1,0 +1,111 @@
+//! The answer: what was spawned, and for everything else that was selected the reason why not.
+
+use serde::Serialize;
+
+use super::Spelling;
+
+/// What a bulk re-run did, or in a dry run would do.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+pub struct BulkRerunBody {
+    /// The new runs, ordered by task name, then by the source run's id.
+    pub triggered: Vec<Triggered>,
+    /// One for each group that got no new run, ordered like `triggered`, then one for each unknown id.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub skipped: Vec<Skipped>,
+    /// A dry run only: what would be spawned.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub planned: Option<Vec<Planned>>,
+    /// A dry run only: how many runs were selected.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub matched: Option<u64>,
+    /// A dry run only: a digest of what would be spawned, for `expect_plan`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plan: Option<String>,
+}
+
+/// A new run.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Triggered {
+    /// The task.
+    pub task_name: String,
+    /// The new run's id.
+    pub run_id: String,
+    /// The source run, whose parameters the new run carries.
+    pub rerun_of: String,
+}
+
+/// A group that got no new run, or an id that is no run.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Skipped {
+    /// The task; absent for an unknown id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub task_name: Option<String>,
+    /// The group's source run, or the unknown id.
+    pub run_id: String,
+    /// Why.
+    pub reason: Reason,
+    /// More about why, where there is more to say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+}
+
+/// A group that would get a new run.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Planned {
+    /// The task.
+    pub task_name: String,
+    /// The source run, whose parameters the new run would carry.
+    pub rerun_of: String,
+    /// How many selected runs the group has.
+    pub matched: u64,
+}
+
+/// Why a group got no new run. Where several apply, the first in this order is given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    /// An id that is no run.
+    NotFound,
+    /// The task is a long-running service.
+    Service,
+    /// The task catalogue does not have the task.
+    UnknownTask,
+    /// The task catalogue forbids to trigger the task by hand.
+    TriggerDisabled,
+    /// The group has a pending or running run (`skip_active`).
+    Active,
+    /// The group has succeeded since (`skip_superseded`).
+    Superseded,
+    /// The source run vanished before the spawn.
+    Gone,
+    /// The host declined.
+    Refused,
+}
+
+impl Reason {
+    /// The word for it on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Reason::NotFound => "not_found",
+            Reason::Service => "service",
+            Reason::UnknownTask => "unknown_task",
+            Reason::TriggerDisabled => "trigger_disabled",
+            Reason::Active => "active",
+            Reason::Superseded => "superseded",
+            Reason::Gone => "gone",
+            Reason::Refused => "refused",
+        }
+    }
+}
+
+impl BulkRerunBody {
+    /// The answer as JSON text, spelled as the client spells.
+    pub fn to_json(&self, spelling: Spelling) -> String {
+        let text = match spelling {
+            Spelling::Snake => serde_json::to_string(self),
+            Spelling::Camel => serde_json::to_value(self).map(|value| spelling.apply(value).to_string()),
+        };
+        // Strings and numbers only: nothing in it can fail to serialize.
+        text.unwrap_or_else(|error| format!(r#"{{"triggered":[],"detail":"{error}"}}"#))
+    }
+}

@@ -1,0 +1,195 @@
+//! Reads the fields of JSON objects and collects every violation on the way.
+
+use std::collections::HashSet;
+
+use serde_json::Value;
+
+use super::json::Node;
+use super::{Instant, Spelling, Violation};
+
+/// What reading a request has found out so far, beside the values themselves.
+#[derive(Default)]
+pub(super) struct Findings {
+    pub(super) violations: Vec<Violation>,
+    /// A field was spelled as only snake_case or only camelCase spells it.
+    saw_snake: bool,
+    saw_camel: bool,
+}
+
+impl Findings {
+    pub(super) fn report(&mut self, location: &str, message: impl Into<String>, value: Value) {
+        self.violations.push(Violation { location: location.to_owned(), message: message.into(), value });
+    }
+
+    /// The client's spelling, where its fields show one. Any camelCase field makes it camelCase.
+    pub(super) fn spelling(&self) -> Option<Spelling> {
+        match (self.saw_camel, self.saw_snake) {
+            (true, _) => Some(Spelling::Camel),
+            (false, true) => Some(Spelling::Snake),
+            (false, false) => None,
+        }
+    }
+}
+
+/// The known fields of one object; `null` and an absent field are the same.
+pub(super) struct Fields<'a> {
+    location: String,
+    found: Vec<Field<'a>>,
+}
+
+struct Field<'a> {
+    /// The name in snake_case.
+    name: &'static str,
+    /// As the client wrote it.
+    written: &'a str,
+    value: &'a Node,
+}
+
+impl<'a> Fields<'a> {
+    /// Reads `node` as an object with the fields `known` (in snake_case), in either spelling.
+    pub(super) fn read(
+        node: &'a Node,
+        location: &str,
+        known: &'static [&'static str],
+        findings: &mut Findings,
+    ) -> Fields<'a> {
+        let mut fields = Fields { location: location.to_owned(), found: Vec::new() };
+        let Node::Object(members) = node else {
+            findings.report(location, format!("expected an object, got {}", node.kind()), node.to_value());
+            return fields;
+        };
+        let mut seen = HashSet::new();
+        for (written, value) in members {
+            let place = format!("{location}.{written}");
+            let Some(&name) = known.iter().find(|&&name| written == name || *written == Spelling::Camel.of(name))
+            else {
+                findings.report(&place, unknown_field(written, known), value.to_value());
+                continue;
+            };
+            if Spelling::Camel.of(name) != name {
+                findings.saw_snake |= written == name;
+                findings.saw_camel |= written != name;
+            }
+            if !seen.insert(name) {
+                findings.report(&place, "the field is given twice; keep one of the two", value.to_value());
+                continue;
+            }
+            if *value != Node::Null {
+                fields.found.push(Field { name, written, value });
+            }
+        }
+        fields
+    }
+
+    fn get(&self, name: &str) -> Option<&Field<'a>> {
+        self.found.iter().find(|field| field.name == name)
+    }
+
+    /// Where a field stands, in the client's own spelling.
+    pub(super) fn place(&self, name: &str) -> String {
+        let written = self.get(name).map_or(name, |field| field.written);
+        format!("{}.{written}", self.location)
+    }
+
+    /// The field's value as it was given.
+    pub(super) fn value(&self, name: &str) -> Value {
+        self.get(name).map_or(Value::Null, |field| field.value.to_value())
+    }
+
+    pub(super) fn node(&self, name: &str) -> Option<&'a Node> {
+        self.get(name).map(|field| field.value)
+    }
+
+    fn wrong(&self, name: &str, expected: &str, findings: &mut Findings) {
+        let kind = self.get(name).map_or("nothing", |field| field.value.kind());
+        findings.report(&self.place(name), format!("expected {expected}, got {kind}"), self.value(name));
+    }
+
+    pub(super) fn boolean(&self, name: &str, findings: &mut Findings) -> bool {
+        match self.node(name) {
+            None => false,
+            Some(Node::Bool(flag)) => *flag,
+            Some(_) => {
+                self.wrong(name, "true or false", findings);
+                false
+            }
+        }
+    }
+
+    pub(super) fn string(&self, name: &str, findings: &mut Findings) -> Option<&'a str> {
+        match self.node(name)? {
+            Node::String(text) => Some(text),
+            _ => {
+                self.wrong(name, "a string", findings);
+                None
+            }
+        }
+    }
+
+    /// A whole number of 64 bits. `3.0` is one, as in JSON Schema.
+    pub(super) fn integer(&self, name: &str, findings: &mut Findings) -> Option<i64> {
+        let Node::Number(number) = self.node(name)? else {
+            self.wrong(name, "an integer", findings);
+            return None;
+        };
+        let float = number.as_f64().unwrap_or(f64::NAN);
+        if let Some(integer) = number.as_i64() {
+            return Some(integer);
+        }
+        // Beyond 2^53 a float no longer holds every integer, so it can't be meant exactly.
+        if float.fract() == 0.0 && float.abs() <= 9_007_199_254_740_992.0 {
+            return Some(float as i64);
+        }
+        let message = if float.fract() == 0.0 {
+            "the number is out of range: expected an integer of 64 bits"
+        } else {
+            "expected an integer, got a number with a fraction"
+        };
+        findings.report(&self.place(name), message, self.value(name));
+        None
+    }
+
+    /// An RFC 3339 timestamp; an empty string is no condition.
+    pub(super) fn instant(&self, name: &str, findings: &mut Findings) -> Option<Instant> {
+        let text = self.string(name, findings).filter(|text| !text.is_empty())?;
+        match chrono::DateTime::parse_from_rfc3339(text) {
+            Ok(instant) => Some(instant.to_utc()),
+            Err(_) => {
+                let message = "expected an RFC 3339 timestamp such as 2026-04-15T12:00:00Z";
+                findings.report(&self.place(name), message, self.value(name));
+                None
+            }
+        }
+    }
+
+    pub(super) fn strings(&self, name: &str, findings: &mut Findings) -> Vec<String> {
+        let items = match self.node(name) {
+            None => return Vec::new(),
+            Some(Node::Array(items)) => items,
+            Some(_) => {
+                self.wrong(name, "an array of strings", findings);
+                return Vec::new();
+            }
+        };
+        let mut strings = Vec::with_capacity(items.len());
+        for (index, item) in items.iter().enumerate() {
+            if let Node::String(text) = item {
+                strings.push(text.clone());
+            } else {
+                let place = format!("{}[{index}]", self.place(name));
+                findings.report(&place, format!("expected a string, got {}", item.kind()), item.to_value());
+            }
+        }
+        strings
+    }
+}
+
+/// The message for an unknown field, with the known one that it most resembles.
+fn unknown_field(written: &str, known: &[&str]) -> String {
+    let likeness = |name: &&&str| strsim::normalized_damerau_levenshtein(written, name);
+    let nearest = known.iter().filter(|name| likeness(name) > 0.6).max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
+    match nearest {
+        Some(name) => format!("unknown field; did you mean `{name}`?"),
+        None => format!("unknown field; known here: {}", known.join(", ")),
+    }
+}

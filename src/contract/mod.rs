@@ -1,0 +1,19 @@
+//! The contract: one request, one answer and one error model, the same JSON through every door.
+//!
+//! Nothing here knows of SQL, HTTP, C or Lua. The wire format is RunWisp's bulk re-run; what goes
+//! beyond it (`options`, `skipped`, `rerun_of`, …) is optional, so that a client which has never
+//! heard of it works unchanged.
+
+mod answer;
+mod error;
+mod fields;
+mod json;
+mod request;
+mod run;
+mod spelling;
+
+pub use answer::{BulkRerunBody, Planned, Reason, Skipped, Triggered};
+pub use error::{ErrorModel, Violation};
+pub use request::{Request, RerunOptions, RunFilter, Selector, UniqueBy};
+pub use run::{FAILURE_END_REASONS, Instant, Params, Phase, Run, is_success};
+pub use spelling::Spelling;

@@ -1,0 +1,322 @@
+//! The request: which runs (`Selector`), and what to do with them (`RerunOptions`).
+
+use std::collections::HashSet;
+
+use serde_json::{Value, json};
+
+use super::fields::{Fields, Findings};
+use super::json::Node;
+use super::{ErrorModel, Instant, Spelling};
+
+/// The longest text that `search` takes, in characters.
+const SEARCH_MAX: usize = 1_000;
+
+/// A request that has been read and found valid.
+///
+/// ```
+/// use bulk_rerun::{Request, Selector, UniqueBy};
+///
+/// let request = Request::from_json(
+///     br#"{"matchAll": true, "filter": {"status": "failed, timeout"}, "options": {"uniqueBy": "params"}}"#,
+/// )?;
+/// assert_eq!(request.options.unique_by, UniqueBy::Params);
+/// let Selector::Matching { filter, .. } = request.selector else { unreachable!() };
+/// assert_eq!(filter.status, ["failed", "timeout"]);
+/// # Ok::<(), bulk_rerun::ErrorModel>(())
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+pub struct Request {
+    /// Which runs are meant.
+    pub selector: Selector,
+    /// What to do with them.
+    pub options: RerunOptions,
+    /// The client's spelling, where its fields show one; the answer uses the same.
+    pub spelling: Option<Spelling>,
+}
+
+/// Which runs are meant. The two modes exclude each other.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Selector {
+    /// Exactly these runs: distinct ids, in the order in which they were given.
+    Ids(Vec<String>),
+    /// Every run that matches the filter.
+    Matching {
+        /// What a run must be like.
+        filter: RunFilter,
+        /// Runs to leave out; unknown ids are ignored.
+        except_ids: HashSet<String>,
+    },
+}
+
+/// Conditions on a run; all that are set must hold.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct RunFilter {
+    /// The run's phase or end reason is one of these words; empty is no condition.
+    pub status: Vec<String>,
+    /// Its task's name is equal.
+    pub task_name: Option<String>,
+    /// What triggered it is equal.
+    pub triggered_by: Option<String>,
+    /// Its task's name or its id contains this text, ASCII case ignored.
+    pub search: Option<String>,
+    /// It was created at this instant or later.
+    pub created_after: Option<Instant>,
+    /// It was created at this instant or earlier.
+    pub created_before: Option<Instant>,
+    /// Its exit code is at least this.
+    pub exit_code_min: Option<i64>,
+    /// Its exit code is at most this.
+    pub exit_code_max: Option<i64>,
+    /// Its retry attempt is above 0.
+    pub retries_only: bool,
+    /// Beside what `status` matches: runs classified as a failure.
+    pub is_failure: bool,
+}
+
+impl RunFilter {
+    /// Whether nothing is asked of a run: every run matches.
+    pub fn is_empty(&self) -> bool {
+        *self == RunFilter::default()
+    }
+}
+
+/// What to do with the selected runs.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct RerunOptions {
+    /// Change nothing; answer what would be spawned.
+    pub dry_run: bool,
+    /// A plan's digest from a dry run: spawn only if the plan is still the same.
+    pub expect_plan: Option<String>,
+    /// What makes two runs the same work.
+    pub unique_by: UniqueBy,
+    /// Skip a group that has a pending or running run.
+    pub skip_active: bool,
+    /// Skip a group whose newest run of all is newer than the source run and succeeded.
+    pub skip_superseded: bool,
+    /// At most so many new runs; more is an error.
+    pub limit: Option<u64>,
+}
+
+/// What makes two runs the same work, so that one new run stands for both.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum UniqueBy {
+    /// One new run a task.
+    #[default]
+    Task,
+    /// One new run a task and its parameters, compared as text.
+    Params,
+    /// One new run for every selected run.
+    Run,
+}
+
+impl Request {
+    /// Reads a request.
+    ///
+    /// # Errors
+    ///
+    /// 400 if `json` is no JSON object, or if its fields contradict each other; 422 with every
+    /// violation otherwise.
+    pub fn from_json(json: &[u8]) -> Result<Request, ErrorModel> {
+        if json.iter().all(u8::is_ascii_whitespace) {
+            return Err(ErrorModel::new(400, "no request: expected a JSON object such as {\"ids\": [\"…\"]}"));
+        }
+        let root: Node = serde_json::from_slice(json)
+            .map_err(|error| ErrorModel::new(400, format!("the request is not JSON: {error}")))?;
+        if !matches!(root, Node::Object(_)) {
+            let detail = format!("the request is {}; expected a JSON object", root.kind());
+            return Err(ErrorModel::new(400, detail));
+        }
+
+        let mut findings = Findings::default();
+        let body = Fields::read(
+            &root,
+            "body",
+            &["$schema", "match_all", "filter", "ids", "except_ids", "options"],
+            &mut findings,
+        );
+        body.string("$schema", &mut findings);
+        let match_all = body.boolean("match_all", &mut findings);
+        let ids = distinct(body.strings("ids", &mut findings));
+        let except_ids = body.strings("except_ids", &mut findings);
+        let filter = read_filter(&body, &mut findings);
+        let options = read_options(&body, &mut findings);
+        if !findings.violations.is_empty() {
+            return Err(ErrorModel::unprocessable(findings.violations));
+        }
+
+        let spelling = findings.spelling();
+        if match_all {
+            refuse_ids(&body, &ids, findings)?;
+            let except_ids = except_ids.into_iter().collect();
+            Ok(Request { selector: Selector::Matching { filter, except_ids }, options, spelling })
+        } else {
+            require_ids_alone(&body, &ids, &except_ids, &filter, findings)?;
+            Ok(Request { selector: Selector::Ids(ids), options, spelling })
+        }
+    }
+}
+
+/// `match_all` with `ids`: whoever names three ids must not re-run everything.
+fn refuse_ids(body: &Fields, ids: &[String], mut findings: Findings) -> Result<(), ErrorModel> {
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let message = format!(
+        "`{ids}` can't stand beside `{all}`: drop `{all}` to re-run the {count} you name, or drop `{ids}` to re-run \
+         every run that matches",
+        ids = last(&body.place("ids")),
+        all = last(&body.place("match_all")),
+        count = ids.len(),
+    );
+    findings.report(&body.place("ids"), message, body.value("ids"));
+    Err(ErrorModel::invalid_selector(findings.violations))
+}
+
+/// Without `match_all` there must be ids, and nothing that only goes with `match_all`.
+fn require_ids_alone(
+    body: &Fields,
+    ids: &[String],
+    except_ids: &[String],
+    filter: &RunFilter,
+    mut findings: Findings,
+) -> Result<(), ErrorModel> {
+    let all = match findings.spelling() {
+        Some(Spelling::Camel) => "matchAll",
+        _ => "match_all",
+    };
+    if !filter.is_empty() {
+        let message = format!("`filter` goes with `{all}`: set `{all}` to true, or drop `filter`");
+        findings.report(&body.place("filter"), message, body.value("filter"));
+    }
+    if !except_ids.is_empty() {
+        let field = body.place("except_ids");
+        let message = format!("`{0}` goes with `{all}`: set `{all}` to true, or drop `{0}`", last(&field));
+        findings.report(&field, message, body.value("except_ids"));
+    }
+    if ids.is_empty() {
+        let message = format!("no runs are named: give `ids`, or set `{all}` to true");
+        findings.report(&body.place("ids"), message, body.value("ids"));
+    }
+    if findings.violations.is_empty() { Ok(()) } else { Err(ErrorModel::invalid_selector(findings.violations)) }
+}
+
+/// The last part of a location: the field's name as the client wrote it.
+fn last(location: &str) -> &str {
+    location.rsplit('.').next().unwrap_or(location)
+}
+
+fn read_filter(body: &Fields, findings: &mut Findings) -> RunFilter {
+    let Some(node) = body.node("filter") else { return RunFilter::default() };
+    let known = &[
+        "status",
+        "task_name",
+        "triggered_by",
+        "search",
+        "created_after",
+        "created_before",
+        "exit_code_min",
+        "exit_code_max",
+        "retries_only",
+        "is_failure",
+    ];
+    let fields = Fields::read(node, &body.place("filter"), known, findings);
+    let text = |name: &str, findings: &mut Findings| {
+        fields.string(name, findings).filter(|text| !text.is_empty()).map(str::to_owned)
+    };
+    let filter = RunFilter {
+        status: fields.string("status", findings).map(words).unwrap_or_default(),
+        task_name: text("task_name", findings),
+        triggered_by: text("triggered_by", findings),
+        search: text("search", findings),
+        created_after: fields.instant("created_after", findings),
+        created_before: fields.instant("created_before", findings),
+        exit_code_min: fields.integer("exit_code_min", findings),
+        exit_code_max: fields.integer("exit_code_max", findings),
+        retries_only: fields.boolean("retries_only", findings),
+        is_failure: fields.boolean("is_failure", findings),
+    };
+
+    if let Some(length) = filter.search.as_ref().map(|text| text.chars().count())
+        && length > SEARCH_MAX
+    {
+        let message = format!("the text has {length} characters; at most {SEARCH_MAX} are taken");
+        findings.report(&fields.place("search"), message, fields.value("search"));
+    }
+    if let (Some(after), Some(before)) = (filter.created_after, filter.created_before)
+        && after > before
+    {
+        let message = format!("it is later than `{}`, so no run can match", last(&fields.place("created_before")));
+        findings.report(&fields.place("created_after"), message, fields.value("created_after"));
+    }
+    if let (Some(min), Some(max)) = (filter.exit_code_min, filter.exit_code_max)
+        && min > max
+    {
+        let message = format!("{min} is above `{}` ({max}), so no run can match", last(&fields.place("exit_code_max")));
+        findings.report(&fields.place("exit_code_min"), message, fields.value("exit_code_min"));
+    }
+    filter
+}
+
+fn read_options(body: &Fields, findings: &mut Findings) -> RerunOptions {
+    let Some(node) = body.node("options") else { return RerunOptions::default() };
+    const NEED_THE_LEDGER: [&str; 3] = ["idempotency_key", "reason", "actor"];
+    let known = &[
+        "dry_run",
+        "expect_plan",
+        "unique_by",
+        "skip_active",
+        "skip_superseded",
+        "limit",
+        "idempotency_key",
+        "reason",
+        "actor",
+    ];
+    let fields = Fields::read(node, &body.place("options"), known, findings);
+    for name in NEED_THE_LEDGER {
+        if fields.node(name).is_some() {
+            let message = "this needs the ledger, which this version does not have yet; drop the field";
+            findings.report(&fields.place(name), message, fields.value(name));
+        }
+    }
+    RerunOptions {
+        dry_run: fields.boolean("dry_run", findings),
+        expect_plan: fields.string("expect_plan", findings).map(str::to_owned),
+        unique_by: read_unique_by(&fields, findings),
+        skip_active: fields.boolean("skip_active", findings),
+        skip_superseded: fields.boolean("skip_superseded", findings),
+        limit: read_limit(&fields, findings),
+    }
+}
+
+fn read_unique_by(fields: &Fields, findings: &mut Findings) -> UniqueBy {
+    match fields.string("unique_by", findings) {
+        None | Some("task") => UniqueBy::Task,
+        Some("params") => UniqueBy::Params,
+        Some("run") => UniqueBy::Run,
+        Some(other) => {
+            let message = "expected `task`, `params` or `run`";
+            findings.report(&fields.place("unique_by"), message, json!(other));
+            UniqueBy::Task
+        }
+    }
+}
+
+fn read_limit(fields: &Fields, findings: &mut Findings) -> Option<u64> {
+    let limit = fields.integer("limit", findings)?;
+    let positive = u64::try_from(limit).ok().filter(|&limit| limit > 0);
+    if positive.is_none() {
+        findings.report(&fields.place("limit"), "expected an integer from 1", Value::from(limit));
+    }
+    positive
+}
+
+/// The words of a comma-separated list: trimmed, blanks dropped.
+fn words(list: &str) -> Vec<String> {
+    list.split(',').map(str::trim).filter(|word| !word.is_empty()).map(str::to_owned).collect()
+}
+
+/// Each string once, where it first stood.
+fn distinct(strings: Vec<String>) -> Vec<String> {
+    let mut seen = HashSet::with_capacity(strings.len());
+    strings.into_iter().filter(|text| seen.insert(text.clone())).collect()
+}

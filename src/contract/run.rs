@@ -1,0 +1,116 @@
+//! A run in canonical columns, whatever runner it belongs to.
+
+use std::borrow::Cow;
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde::{Serialize, Serializer};
+
+/// A point in time. Instants are compared, never their texts.
+pub type Instant = DateTime<Utc>;
+
+/// The end reasons that classify a run as a failure where the store has no mark of its own
+/// (RunWisp's defaults before a task could choose its own).
+pub const FAILURE_END_REASONS: [&str; 6] = ["failed", "timeout", "crashed", "log_overflow", "start_failed", "missed"];
+
+/// Whether an end reason says that the run succeeded. RunWisp wrote `success` first and
+/// `succeeded` later; the two are one word.
+pub fn is_success(end_reason: &str) -> bool {
+    matches!(end_reason, "success" | "succeeded")
+}
+
+/// How far a run has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// Not started yet; also a failed run that its runner will retry by itself.
+    Pending,
+    /// At work.
+    Running,
+    /// Over, for whatever reason.
+    Ended,
+}
+
+impl Phase {
+    /// Every phase.
+    pub const ALL: [Phase; 3] = [Phase::Pending, Phase::Running, Phase::Ended];
+
+    /// The word for it: `pending`, `running` or `ended`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Phase::Pending => "pending",
+            Phase::Running => "running",
+            Phase::Ended => "ended",
+        }
+    }
+
+    /// The phase that a word names.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Phase::ALL.into_iter().find(|phase| phase.as_str() == word)
+    }
+}
+
+/// A run's parameters: the host's own text for them, byte for byte.
+///
+/// They are copied, grouped by and compared, never interpreted.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub enum Params<'a> {
+    /// The run has none.
+    #[default]
+    None,
+    /// Text, which need not be valid UTF-8.
+    Text(Cow<'a, [u8]>),
+    /// Bytes that the host does not call text.
+    Blob(Cow<'a, [u8]>),
+}
+
+impl Params<'_> {
+    /// The same parameters, with bytes of their own.
+    pub fn into_owned(self) -> Params<'static> {
+        match self {
+            Params::None => Params::None,
+            Params::Text(bytes) => Params::Text(Cow::Owned(bytes.into_owned())),
+            Params::Blob(bytes) => Params::Blob(Cow::Owned(bytes.into_owned())),
+        }
+    }
+
+    /// The parameters as text, for a person.
+    pub fn to_text(&self) -> Option<Cow<'_, str>> {
+        match self {
+            Params::None => None,
+            Params::Text(bytes) | Params::Blob(bytes) => Some(String::from_utf8_lossy(bytes)),
+        }
+    }
+}
+
+impl Serialize for Params<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.to_text().serialize(serializer)
+    }
+}
+
+/// A run in canonical columns. `None` where a host has no such thing.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Run {
+    /// The run's id, as text.
+    pub id: String,
+    /// The task that it is a run of.
+    pub task_name: String,
+    /// `pending`, `running` or `ended`.
+    pub phase: Option<String>,
+    /// How it ended, in the host's own word.
+    pub end_reason: Option<String>,
+    /// The exit code of a run that has ended.
+    pub exit_code: Option<i64>,
+    /// What triggered it (cron, api, service, …).
+    pub triggered_by: Option<String>,
+    /// When it was created; `None` where the host's text can't be read as a time.
+    #[serde(serialize_with = "as_rfc3339")]
+    pub created_at: Option<Instant>,
+    /// 0 for a first attempt.
+    pub retry_attempt: Option<i64>,
+    /// Its parameters.
+    pub params: Params<'static>,
+}
+
+fn as_rfc3339<S: Serializer>(instant: &Option<Instant>, serializer: S) -> Result<S::Ok, S::Error> {
+    instant.map(|at| at.to_rfc3339_opts(SecondsFormat::AutoSi, true)).serialize(serializer)
+}

@@ -1,0 +1,167 @@
+//! Hosts: the job runners whose stores we work in.
+//!
+//! The core asks a host through [`Session`] and knows nothing of SQL. A host profile
+//! ([`profile::Profile`]) says in two SQL statements what a runner's runs are and how one is
+//! started again; [`sqlite`] carries them out.
+
+pub mod error;
+pub mod profile;
+pub mod sqlite;
+
+use serde::Serialize;
+
+use crate::contract::{Instant, Params, RunFilter};
+pub use error::HostError;
+
+/// A job runner's store. Sessions are independent, and may be used from several threads at once.
+pub trait Host: Send + Sync {
+    /// Starts a session.
+    fn session(&self) -> Result<Box<dyn Session + '_>, HostError>;
+
+    /// What is known about the store without reading its runs.
+    fn describe(&self) -> Result<StoreInfo, HostError>;
+}
+
+/// One caller's conversation with a store. Dropped in the middle, it leaves nothing behind.
+pub trait Session {
+    /// Starts reading: until [`Session::end`] every read sees the store as of one moment, and
+    /// nobody else is kept from writing.
+    fn begin_read(&mut self) -> Result<(), HostError>;
+
+    /// Starts writing: takes the store's write lock and tells whether the store has changed since
+    /// [`Session::begin_read`].
+    fn begin_write(&mut self) -> Result<Freshness, HostError>;
+
+    /// Ends reading, or gives up what was written.
+    fn end(&mut self) -> Result<(), HostError>;
+
+    /// Makes what was written last.
+    fn commit(&mut self) -> Result<(), HostError>;
+
+    /// Hands over the runs that a query selects, in the store's own order.
+    fn runs(&mut self, query: Query<'_>, columns: Columns, each: &mut dyn FnMut(RunRow<'_>)) -> Result<(), HostError>;
+
+    /// Hands over the parameters of each of these runs, in the same order; `None` for one that is gone.
+    fn params(&mut self, ids: &[&str], each: &mut dyn FnMut(usize, Option<Params<'_>>)) -> Result<(), HostError>;
+
+    /// Starts each of these source runs again, in the same order.
+    fn spawn(&mut self, ids: &[&str], each: &mut dyn FnMut(usize, Spawned<'_>)) -> Result<(), HostError>;
+}
+
+/// Which runs the core asks for.
+#[derive(Debug, Clone, Copy)]
+pub enum Query<'a> {
+    /// The runs with these ids; those that are no run are left out.
+    Ids(&'a [&'a str]),
+    /// The runs that match.
+    Filter(&'a RunFilter),
+    /// The runs of these tasks (`None`: of every task); with `active`, those pending or running.
+    Tasks {
+        /// The tasks' names.
+        names: Option<&'a [&'a str]>,
+        /// Only runs that are pending or running.
+        active: bool,
+    },
+}
+
+/// Which columns of a run are needed beside its id, its task and its time of creation.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Columns {
+    /// Its parameters.
+    pub params: bool,
+    /// Why a run of its kind is never run again.
+    pub unfit: bool,
+    /// How it ended.
+    pub end_reason: bool,
+    /// All that is left: phase, exit code, trigger, retry attempt.
+    pub rest: bool,
+}
+
+/// A run as it is read. What was not asked for is `None`.
+#[derive(Debug, Clone, Default)]
+pub struct RunRow<'a> {
+    /// The run's id.
+    pub id: &'a str,
+    /// Its task.
+    pub task_name: &'a str,
+    /// When it was created; `None` if that can't be read.
+    pub created_at: Option<Instant>,
+    /// Its parameters.
+    pub params: Params<'a>,
+    /// Why a run of its kind is never run again.
+    pub unfit: Option<&'a str>,
+    /// How it ended.
+    pub end_reason: Option<&'a str>,
+    /// `pending`, `running` or `ended`.
+    pub phase: Option<&'a str>,
+    /// Its exit code.
+    pub exit_code: Option<i64>,
+    /// What triggered it.
+    pub triggered_by: Option<&'a str>,
+    /// 0 for a first attempt.
+    pub retry_attempt: Option<i64>,
+}
+
+/// What became of one source run.
+#[derive(Debug)]
+pub enum Spawned<'a> {
+    /// A new run was started.
+    New {
+        /// The new run's id.
+        run_id: String,
+        /// The parameters that it carries.
+        params: Params<'a>,
+    },
+    /// The source run is no longer there.
+    Gone,
+    /// The host declined.
+    Refused {
+        /// The source run's parameters.
+        params: Params<'a>,
+        /// The host's own words.
+        detail: String,
+    },
+}
+
+/// Whether what was read is still what is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Freshness {
+    /// Nothing has changed.
+    Unchanged,
+    /// Somebody has written in the meantime.
+    Changed,
+}
+
+/// What is known about a store without reading its runs.
+#[derive(Debug, Clone, Serialize)]
+pub struct StoreInfo {
+    /// Where it is.
+    pub store: String,
+    /// Its engine and the engine's version, such as `SQLite 3.51.1`.
+    pub engine: String,
+    /// The profile in use.
+    pub profile: String,
+    /// The runner's name.
+    pub runner: String,
+    /// Which of the profile's generations of the schema the store is of.
+    pub generation: String,
+    /// The schema's own version number, where it has one.
+    pub schema_version: Option<i64>,
+    /// How the store keeps its transactions (`wal`, `delete`, …).
+    pub journal_mode: String,
+    /// Whether we may write to it.
+    pub writable: bool,
+    /// The processes that have the store open, as far as can be seen.
+    pub open_in: Vec<Process>,
+    /// When a run that is spawned now will start, given whether the runner is up.
+    pub start: String,
+}
+
+/// Another process that has the store open.
+#[derive(Debug, Clone, Serialize)]
+pub struct Process {
+    /// Its process id.
+    pub pid: u32,
+    /// Its name.
+    pub name: String,
+}

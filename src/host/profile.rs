@@ -1,0 +1,158 @@
+//! Host profiles: text files that say in two SQL statements what a runner's runs are and how one
+//! is started again. A new runner is a new file, not new code.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use serde::Deserialize;
+
+use super::HostError;
+
+/// The built-in profiles: their names and their files.
+const BUILT_IN: [(&str, &str); 1] = [("runwisp", include_str!("../profiles/runwisp.toml"))];
+
+/// The columns that every view must have.
+pub const REQUIRED_COLUMNS: [&str; 9] =
+    ["id", "task_name", "phase", "end_reason", "exit_code", "triggered_by", "created_at", "retry_attempt", "params"];
+
+/// The columns that a view may have besides.
+pub const OPTIONAL_COLUMNS: [&str; 2] = ["is_failure", "unfit"];
+
+/// The parameters that a spawn statement may use.
+pub const SPAWN_PARAMETERS: [&str; 5] = [":id", ":task_name", ":params", ":new_id", ":now"];
+
+/// A host profile.
+///
+/// ```
+/// use bulk_rerun::host::profile::Profile;
+///
+/// let runwisp = Profile::built_in("runwisp").unwrap();
+/// assert_eq!(runwisp.runner, "RunWisp");
+/// assert!(runwisp.generations[0].spawn.contains("INSERT INTO runs"));
+/// ```
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Profile {
+    /// What it is called by.
+    pub name: String,
+    /// The runner's own name.
+    pub runner: String,
+    /// The engine of the runner's store.
+    pub engine: Engine,
+    /// When a spawned run starts.
+    #[serde(default)]
+    pub start: Start,
+    /// The generations of the runner's schema, the newest first. The first that fits the store is used.
+    #[serde(rename = "generation")]
+    pub generations: Vec<Generation>,
+    /// The file that it was read from, or its built-in name.
+    #[serde(skip)]
+    pub file: String,
+}
+
+/// The engine of a runner's store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Engine {
+    /// SQLite.
+    Sqlite,
+}
+
+/// When a run that was spawned will start: for `check`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Start {
+    /// While the runner runs.
+    pub running: String,
+    /// While it does not.
+    pub stopped: String,
+}
+
+impl Default for Start {
+    fn default() -> Self {
+        Start {
+            running: "when the runner next looks for pending runs".to_owned(),
+            stopped: "when the runner is started next".to_owned(),
+        }
+    }
+}
+
+/// One generation of a runner's schema.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Generation {
+    /// What sets it apart.
+    #[serde(default)]
+    pub name: String,
+    /// The columns that the store must have, by table: how the generation is detected.
+    pub requires: BTreeMap<String, Vec<String>>,
+    /// A SELECT of the host's runs in canonical columns.
+    pub runs: String,
+    /// A statement that starts one source run again and returns the new run's id.
+    pub spawn: String,
+}
+
+impl Profile {
+    /// The names of the built-in profiles.
+    pub fn built_in_names() -> impl Iterator<Item = &'static str> {
+        BUILT_IN.iter().map(|(name, _)| *name)
+    }
+
+    /// A built-in profile's file.
+    pub fn built_in_text(name: &str) -> Option<&'static str> {
+        BUILT_IN.iter().find(|(built_in, _)| *built_in == name).map(|(_, text)| *text)
+    }
+
+    /// A built-in profile.
+    pub fn built_in(name: &str) -> Option<Profile> {
+        let text = Profile::built_in_text(name)?;
+        // A test reads every built-in profile, so this never fails for a released version.
+        Profile::parse(text, name).ok()
+    }
+
+    /// A built-in profile by its name, else one from a file.
+    ///
+    /// # Errors
+    ///
+    /// The file can't be read, or is no profile; the message names the place.
+    pub fn load(name_or_file: &str) -> Result<Profile, HostError> {
+        if let Some(text) = Profile::built_in_text(name_or_file) {
+            return Profile::parse(text, name_or_file);
+        }
+        let text = fs::read_to_string(Path::new(name_or_file)).map_err(|error| {
+            let names: Vec<_> = Profile::built_in_names().collect();
+            HostError::Unusable(format!(
+                "the profile `{name_or_file}` is neither built in ({}) nor a file that can be read: {error}",
+                names.join(", ")
+            ))
+        })?;
+        Profile::parse(&text, name_or_file)
+    }
+
+    /// Reads a profile from its text; `file` is what messages call it.
+    ///
+    /// # Errors
+    ///
+    /// The text is no profile; the message names the place.
+    pub fn parse(text: &str, file: &str) -> Result<Profile, HostError> {
+        let mut profile: Profile = toml::from_str(text).map_err(|error| HostError::Profile {
+            file: file.to_owned(),
+            part: "not a profile".to_owned(),
+            message: error.to_string().trim_end().to_owned(),
+        })?;
+        profile.file = file.to_owned();
+        match profile.generations.as_mut_slice() {
+            [] => {
+                return Err(HostError::Profile {
+                    file: file.to_owned(),
+                    part: "generation".to_owned(),
+                    message: "there is none; add one [[generation]] with `requires`, `runs` and `spawn`".to_owned(),
+                });
+            }
+            [only] if only.name.is_empty() => only.name = "the only one".to_owned(),
+            _ => {}
+        }
+        Ok(profile)
+    }
+}

@@ -1,0 +1,179 @@
+//! Finds the profile and the generation that fit a store, and checks their statements against it.
+
+use std::collections::HashSet;
+
+use rusqlite::Connection;
+
+use super::connection::Store;
+use super::view::View;
+use crate::host::HostError;
+use crate::host::profile::{Generation, OPTIONAL_COLUMNS, Profile, REQUIRED_COLUMNS, SPAWN_PARAMETERS};
+
+/// A profile that fits, and its statements.
+pub(super) struct Fitted {
+    pub(super) profile: Profile,
+    pub(super) generation: String,
+    pub(super) view: View,
+    pub(super) spawn: String,
+}
+
+/// Takes the first generation of the first profile whose tables and columns are all there.
+/// `explicit`: the profile was asked for, so the error says what it misses.
+pub(super) fn choose(
+    connection: &Connection,
+    profiles: Vec<Profile>,
+    explicit: bool,
+    store: &Store,
+) -> Result<Fitted, HostError> {
+    let fail = |error| store.error("reading its schema", error);
+    let mut misses = Vec::new();
+    for profile in profiles {
+        for generation in &profile.generations {
+            let missing = missing(connection, generation).map_err(fail)?;
+            if missing.is_empty() {
+                let view = check_runs(connection, &profile, generation)?;
+                let spawn = check_spawn(connection, &profile, generation)?;
+                return Ok(Fitted { generation: generation.name.clone(), view, spawn, profile });
+            }
+            misses.push((profile.file.clone(), missing));
+        }
+    }
+    let path = store.path.display();
+    if explicit {
+        // The generation that comes nearest says most about what is wrong.
+        let nearest = misses.into_iter().min_by_key(|(_, missing)| missing.len());
+        let (file, missing) = nearest.unwrap_or_default();
+        return Err(HostError::Unusable(format!(
+            "the profile {file} does not fit the store {path}, which lacks {}",
+            missing.join(", ")
+        )));
+    }
+    let tables = tables(connection).map_err(fail)?;
+    let tables = if tables.is_empty() { "none at all".to_owned() } else { tables.join(", ") };
+    let known: Vec<_> = Profile::built_in_names().collect();
+    Err(HostError::Unusable(format!(
+        "no built-in profile ({}) fits the schema of {path}; its tables: {tables}. Another runner needs a profile \
+         file of its own (`--profile FILE`; `bulk-rerun profiles runwisp` prints one to start from)",
+        known.join(", ")
+    )))
+}
+
+/// What a generation requires and the store has not.
+fn missing(connection: &Connection, generation: &Generation) -> rusqlite::Result<Vec<String>> {
+    let mut missing = Vec::new();
+    for (table, columns) in &generation.requires {
+        let mut statement = connection.prepare_cached("SELECT name FROM pragma_table_xinfo(?1)")?;
+        let present: HashSet<String> = statement.query_map([table], |row| row.get(0))?.collect::<Result<_, _>>()?;
+        if present.is_empty() {
+            missing.push(format!("the table {table}"));
+        } else {
+            let absent = columns.iter().filter(|column| !present.contains(*column));
+            missing.extend(absent.map(|column| format!("the column {table}.{column}")));
+        }
+    }
+    Ok(missing)
+}
+
+fn tables(connection: &Connection) -> rusqlite::Result<Vec<String>> {
+    let mut statement =
+        connection.prepare("SELECT name FROM sqlite_schema WHERE type IN ('table', 'view') ORDER BY name LIMIT 20")?;
+    statement.query_map([], |row| row.get(0))?.collect()
+}
+
+/// The view compiles, only reads, and has the canonical columns.
+fn check_runs(connection: &Connection, profile: &Profile, generation: &Generation) -> Result<View, HostError> {
+    let fail = |message: String| HostError::Profile {
+        file: profile.file.clone(),
+        part: format!("runs (generation \"{}\")", generation.name),
+        message,
+    };
+    let runs = bare(&generation.runs);
+    let statement = connection
+        .prepare(&format!("SELECT * FROM (\n{runs}\n) AS run"))
+        .map_err(|error| fail(format!("the statement does not compile: {}", in_sqlites_words(&error))))?;
+    if statement.parameter_count() > 0 {
+        return Err(fail("the statement takes parameters; a view of the runs has none".to_owned()));
+    }
+    let columns: HashSet<&str> = statement.column_names().into_iter().collect();
+    let missing: Vec<_> = REQUIRED_COLUMNS.into_iter().filter(|name| !columns.contains(name)).collect();
+    if !missing.is_empty() {
+        return Err(fail(format!(
+            "the columns {} are missing; where a host has no such thing, say NULL AS {}",
+            missing.join(", "),
+            missing[0]
+        )));
+    }
+    let known = |name: &&&str| REQUIRED_COLUMNS.contains(*name) || OPTIONAL_COLUMNS.contains(*name);
+    if let Some(unknown) = columns.iter().find(|name| !known(name)) {
+        return Err(fail(format!(
+            "the column {unknown} is not a canonical one ({}; optional: {})",
+            REQUIRED_COLUMNS.join(", "),
+            OPTIONAL_COLUMNS.join(", ")
+        )));
+    }
+    let mut view = View {
+        runs,
+        has_is_failure: columns.contains("is_failure"),
+        has_unfit: columns.contains("unfit"),
+        created_at_indexed: false,
+    };
+    view.created_at_indexed = seeks_created_at(connection, &view).map_err(|error| fail(in_sqlites_words(&error)))?;
+    Ok(view)
+}
+
+/// Whether SQLite would find runs by their time of creation through an index.
+fn seeks_created_at(connection: &Connection, view: &View) -> rusqlite::Result<bool> {
+    let sql = format!("EXPLAIN QUERY PLAN SELECT id FROM (\n{}\n) AS run WHERE created_at >= ?1", view.runs);
+    let mut statement = connection.prepare(&sql)?;
+    let steps: Vec<String> = statement.query_map(["2000-01-01"], |row| row.get("detail"))?.collect::<Result<_, _>>()?;
+    Ok(steps.iter().any(|step| step.starts_with("SEARCH") && step.contains("created_at>")))
+}
+
+/// The spawn compiles, writes, returns an id, and takes only the parameters that there are.
+fn check_spawn(connection: &Connection, profile: &Profile, generation: &Generation) -> Result<String, HostError> {
+    let fail = |message: String| HostError::Profile {
+        file: profile.file.clone(),
+        part: format!("spawn (generation \"{}\")", generation.name),
+        message,
+    };
+    let spawn = bare(&generation.spawn);
+    let statement = connection
+        .prepare(&spawn)
+        .map_err(|error| fail(format!("the statement does not compile: {}", in_sqlites_words(&error))))?;
+    if statement.readonly() {
+        return Err(fail("the statement only reads; it must start a run".to_owned()));
+    }
+    if statement.column_count() == 0 {
+        return Err(fail("the statement returns no id; end it with RETURNING id".to_owned()));
+    }
+    let names: Vec<_> = (1..=statement.parameter_count()).map(|index| statement.parameter_name(index)).collect();
+    for name in &names {
+        let name = name.unwrap_or("?");
+        if !SPAWN_PARAMETERS.contains(&name) {
+            return Err(fail(format!(
+                "the parameter {name} is unknown; there are {} (the source run's id, task and parameters, a new ULID, \
+                 and the time in UTC)",
+                SPAWN_PARAMETERS.join(", ")
+            )));
+        }
+    }
+    if !names.contains(&Some(":id")) && !names.contains(&Some(":task_name")) {
+        return Err(fail("the statement uses neither :id nor :task_name, so it can't tell what to start".to_owned()));
+    }
+    drop(statement);
+    Ok(spawn)
+}
+
+/// A statement without the semicolon at its end.
+fn bare(sql: &str) -> String {
+    sql.trim().trim_end_matches(';').trim_end().to_owned()
+}
+
+/// SQLite's message alone: the whole error would repeat the statement.
+fn in_sqlites_words(error: &rusqlite::Error) -> String {
+    match error {
+        rusqlite::Error::SqlInputError { msg, .. } => msg.clone(),
+        rusqlite::Error::SqliteFailure(_, Some(message)) => message.clone(),
+        other => other.to_string(),
+    }
+}

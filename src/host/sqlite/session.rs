@@ -1,0 +1,312 @@
+//! One caller's conversation with an SQLite store.
+
+use std::borrow::Cow;
+
+use chrono::{SecondsFormat, Utc};
+use rusqlite::types::{ToSqlOutput, Value, ValueRef};
+use rusqlite::{Connection, Row, ffi};
+
+use super::SqliteHost;
+use super::time::read_instant;
+use super::view::{Positions, Statement};
+use crate::contract::{Params, RunFilter};
+use crate::host::{Columns, Freshness, Host, HostError, Query, RunRow, Session, Spawned};
+
+/// An index on the time of creation pays while a query's window is at most this part of all time:
+/// a seek a run costs about five times what a run costs in a full scan.
+const INDEX_PAYS_BELOW: f64 = 0.2;
+
+/// A session, with a connection of its own while it lasts.
+pub(super) struct SqliteSession<'h> {
+    host: &'h SqliteHost,
+    file: (u64, u64),
+    connection: Option<Connection>,
+    /// SQLite's `data_version` at [`Session::begin_read`]: it moves when another connection commits.
+    read_at_version: Option<i64>,
+}
+
+impl<'h> SqliteSession<'h> {
+    pub(super) fn new(host: &'h SqliteHost) -> Result<Self, HostError> {
+        let (file, connection) = host.store.connect()?;
+        Ok(SqliteSession { host, file, connection: Some(connection), read_at_version: None })
+    }
+
+    fn connection(&self) -> &Connection {
+        // Taken out by `drop` alone.
+        self.connection.as_ref().expect("a session has its connection until it is dropped")
+    }
+
+    fn execute(&self, doing: &'static str, sql: &str) -> Result<(), HostError> {
+        self.connection().execute_batch(sql).map_err(|error| self.host.store.error(doing, error))
+    }
+
+    fn data_version(&self, doing: &'static str) -> Result<i64, HostError> {
+        self.connection()
+            .query_row("PRAGMA data_version", [], |row| row.get(0))
+            .map_err(|error| self.host.store.error(doing, error))
+    }
+
+    fn each_by_id(
+        &self,
+        ids: &[&str],
+        columns: Columns,
+        each: &mut dyn FnMut(usize, Option<RunRow<'_>>),
+    ) -> rusqlite::Result<()> {
+        let (sql, at) = self.host.view.by_id(columns);
+        let mut statement = self.connection().prepare_cached(&sql)?;
+        for (index, id) in ids.iter().enumerate() {
+            let mut rows = statement.query([id])?;
+            match rows.next()? {
+                Some(row) => with_row(row, &at, |run| {
+                    // A key of another type may compare equal to a text that is not it.
+                    each(index, (run.id == *id).then_some(run));
+                })?,
+                None => each(index, None),
+            }
+        }
+        Ok(())
+    }
+
+    fn each_of(&self, statement: &Statement, at: &Positions, each: &mut dyn FnMut(RunRow<'_>)) -> rusqlite::Result<()> {
+        let mut prepared = self.connection().prepare_cached(&statement.sql)?;
+        let mut rows = prepared.query(rusqlite::params_from_iter(&statement.values))?;
+        while let Some(row) = rows.next()? {
+            with_row(row, at, |run| {
+                if statement.window.contains(run.created_at) {
+                    each(run);
+                }
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Whether a filter's window is narrow enough to go by the index on the time of creation.
+    fn is_narrow(&self, filter: &RunFilter) -> rusqlite::Result<bool> {
+        if !self.host.view.created_at_indexed || (filter.created_after, filter.created_before) == (None, None) {
+            return Ok(false);
+        }
+        let mut span = self.connection().prepare_cached(&self.host.view.span())?;
+        let (first, last): (Value, Value) = span.query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let instant = |value: Value| match value {
+            Value::Text(text) => read_instant(&text),
+            _ => None,
+        };
+        let (Some(first), Some(last)) = (instant(first), instant(last)) else { return Ok(false) };
+        let from = filter.created_after.unwrap_or(first).max(first);
+        let to = filter.created_before.unwrap_or(last).min(last);
+        let [window, all] = [to - from, last - first].map(|span| span.num_seconds() as f64);
+        Ok(window <= all * INDEX_PAYS_BELOW)
+    }
+
+    /// Starts one source run again, whose row is at hand.
+    fn start_again(
+        &self,
+        statement: &mut rusqlite::Statement<'_>,
+        source: &Source<'_>,
+    ) -> Result<Result<String, String>, HostError> {
+        let fail = |error| self.host.store.error("starting a run", error);
+        for index in 1..=statement.parameter_count() {
+            let name = statement.parameter_name(index).map(str::to_owned);
+            match name.as_deref() {
+                Some(":id") => statement.raw_bind_parameter(index, source.id),
+                Some(":task_name") => statement.raw_bind_parameter(index, source.task_name),
+                Some(":params") => statement.raw_bind_parameter(index, bindable(source.params)),
+                Some(":new_id") => statement.raw_bind_parameter(index, source.new_id),
+                Some(":now") => statement.raw_bind_parameter(index, source.now),
+                // The profile was refused if it has others.
+                _ => Ok(()),
+            }
+            .map_err(fail)?;
+        }
+        let mut rows = statement.raw_query();
+        let new_id = match rows.next() {
+            Ok(Some(row)) => row.get_ref(0).map(|value| text(value).map(Cow::into_owned)).map_err(fail)?,
+            Ok(None) => return Ok(Err("the host's statement started no run".to_owned())),
+            Err(error) if is_constraint(&error) => return self.declined(&error),
+            Err(error) => return Err(fail(error)),
+        };
+        // Step to the end, so that the statement is complete before its answer counts.
+        match rows.next() {
+            Ok(None) => {}
+            Ok(Some(_)) => return Err(self.host.spawn_error("it started more than one run for one source run")),
+            Err(error) if is_constraint(&error) => return self.declined(&error),
+            Err(error) => return Err(fail(error)),
+        }
+        new_id.map(Ok).ok_or_else(|| self.host.spawn_error("it returned NULL for the new run's id"))
+    }
+
+    /// A constraint or a trigger of the host's said no. Where that took the whole transaction
+    /// away, nothing may follow.
+    fn declined(&self, error: &rusqlite::Error) -> Result<Result<String, String>, HostError> {
+        if self.connection().is_autocommit() {
+            return Err(self.host.spawn_error("the host rolled the transaction back, so no run was started"));
+        }
+        let message = match error {
+            rusqlite::Error::SqliteFailure(_, Some(message)) => message.clone(),
+            other => other.to_string(),
+        };
+        Ok(Err(message))
+    }
+}
+
+/// What a spawn statement may use of its source run.
+struct Source<'a> {
+    id: &'a str,
+    task_name: &'a str,
+    params: &'a Params<'a>,
+    new_id: &'a str,
+    now: &'a str,
+}
+
+impl Session for SqliteSession<'_> {
+    fn begin_read(&mut self) -> Result<(), HostError> {
+        self.execute("starting to read", "BEGIN")?;
+        self.read_at_version = Some(self.data_version("starting to read")?);
+        Ok(())
+    }
+
+    fn begin_write(&mut self) -> Result<Freshness, HostError> {
+        self.execute("taking the write lock", "BEGIN IMMEDIATE")?;
+        let version = self.data_version("taking the write lock")?;
+        let unchanged = self.read_at_version == Some(version);
+        Ok(if unchanged { Freshness::Unchanged } else { Freshness::Changed })
+    }
+
+    fn end(&mut self) -> Result<(), HostError> {
+        if self.connection().is_autocommit() {
+            return Ok(());
+        }
+        self.execute("ending", "ROLLBACK")
+    }
+
+    fn commit(&mut self) -> Result<(), HostError> {
+        self.execute("making the new runs last", "COMMIT")
+    }
+
+    fn runs(&mut self, query: Query<'_>, columns: Columns, each: &mut dyn FnMut(RunRow<'_>)) -> Result<(), HostError> {
+        let read = || match query {
+            Query::Ids(ids) => self.each_by_id(ids, columns, &mut |_, run| run.into_iter().for_each(&mut *each)),
+            Query::Filter(filter) => {
+                let (statement, at) = self.host.view.compile(query, columns, self.is_narrow(filter)?);
+                self.each_of(&statement, &at, each)
+            }
+            Query::Tasks { .. } => {
+                let (statement, at) = self.host.view.compile(query, columns, false);
+                self.each_of(&statement, &at, each)
+            }
+        };
+        let mut read = read;
+        read().map_err(|error| self.host.store.error("searching its runs", error))
+    }
+
+    fn params(&mut self, ids: &[&str], each: &mut dyn FnMut(usize, Option<Params<'_>>)) -> Result<(), HostError> {
+        let columns = Columns { params: true, ..Columns::default() };
+        self.each_by_id(ids, columns, &mut |index, run| each(index, run.map(|run| run.params)))
+            .map_err(|error| self.host.store.error("reading the runs' parameters", error))
+    }
+
+    fn spawn(&mut self, ids: &[&str], each: &mut dyn FnMut(usize, Spawned<'_>)) -> Result<(), HostError> {
+        let columns = Columns { params: true, ..Columns::default() };
+        let fail = |error| self.host.store.error("starting runs", error);
+        let mut statement = self.connection().prepare_cached(&self.host.spawn).map_err(fail)?;
+        let now = Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true);
+        // Monotonic: a call's new ids sort as its runs do.
+        let mut ulids = ulid::Generator::new();
+        let mut failure = None;
+        self.each_by_id(ids, columns, &mut |index, run| {
+            if failure.is_some() {
+                return;
+            }
+            let Some(run) = run else { return each(index, Spawned::Gone) };
+            let new_id = ulids.generate().unwrap_or_else(|_| ulid::Ulid::generate()).to_string();
+            let source =
+                Source { id: run.id, task_name: run.task_name, params: &run.params, new_id: &new_id, now: &now };
+            match self.start_again(&mut statement, &source) {
+                Ok(Ok(run_id)) => each(index, Spawned::New { run_id, params: run.params }),
+                Ok(Err(detail)) => each(index, Spawned::Refused { params: run.params, detail }),
+                Err(error) => failure = Some(error),
+            }
+        })
+        .map_err(fail)?;
+        failure.map_or(Ok(()), Err)
+    }
+}
+
+impl Drop for SqliteSession<'_> {
+    fn drop(&mut self) {
+        // What was not committed is given up; a connection that can't even do that is closed.
+        let ended = self.end().is_ok();
+        if let Some(connection) = self.connection.take().filter(|_| ended) {
+            self.host.store.give_back(self.file, connection);
+        }
+    }
+}
+
+impl Host for SqliteHost {
+    fn session(&self) -> Result<Box<dyn Session + '_>, HostError> {
+        Ok(Box::new(SqliteSession::new(self)?))
+    }
+
+    fn describe(&self) -> Result<crate::host::StoreInfo, HostError> {
+        self.info()
+    }
+}
+
+/// Reads a row's wanted columns and hands them over.
+fn with_row(row: &Row<'_>, at: &Positions, each: impl FnOnce(RunRow<'_>)) -> rusqlite::Result<()> {
+    let get = |index| row.get_ref(index);
+    let optional = |index: Option<usize>| index.map_or(Ok(ValueRef::Null), get);
+    let after = |index: Option<usize>, by: usize| optional(index.map(|index| index + by));
+
+    let (id, task_name) = (text(get(0)?), text(get(1)?));
+    let created_at = match get(2)? {
+        ValueRef::Text(bytes) => std::str::from_utf8(bytes).ok().and_then(read_instant),
+        _ => None,
+    };
+    let (unfit, end_reason) = (text(optional(at.unfit)?), text(optional(at.end_reason)?));
+    let (phase, triggered_by) = (text(after(at.rest, 0)?), text(after(at.rest, 2)?));
+    each(RunRow {
+        id: id.as_deref().unwrap_or_default(),
+        task_name: task_name.as_deref().unwrap_or_default(),
+        created_at,
+        params: params(optional(at.params)?),
+        unfit: unfit.as_deref(),
+        end_reason: end_reason.as_deref(),
+        phase: phase.as_deref(),
+        exit_code: after(at.rest, 1)?.as_i64().ok(),
+        triggered_by: triggered_by.as_deref(),
+        retry_attempt: after(at.rest, 3)?.as_i64().ok(),
+    });
+    Ok(())
+}
+
+fn text(value: ValueRef<'_>) -> Option<Cow<'_, str>> {
+    match value {
+        ValueRef::Null => None,
+        ValueRef::Integer(number) => Some(Cow::Owned(number.to_string())),
+        ValueRef::Real(number) => Some(Cow::Owned(number.to_string())),
+        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => Some(String::from_utf8_lossy(bytes)),
+    }
+}
+
+fn params(value: ValueRef<'_>) -> Params<'_> {
+    match value {
+        ValueRef::Null => Params::None,
+        ValueRef::Text(bytes) => Params::Text(Cow::Borrowed(bytes)),
+        ValueRef::Blob(bytes) => Params::Blob(Cow::Borrowed(bytes)),
+        ValueRef::Integer(number) => Params::Text(Cow::Owned(number.to_string().into_bytes())),
+        ValueRef::Real(number) => Params::Text(Cow::Owned(number.to_string().into_bytes())),
+    }
+}
+
+fn bindable<'a>(params: &'a Params<'_>) -> ToSqlOutput<'a> {
+    ToSqlOutput::Borrowed(match params {
+        Params::None => ValueRef::Null,
+        Params::Text(bytes) => ValueRef::Text(bytes),
+        Params::Blob(bytes) => ValueRef::Blob(bytes),
+    })
+}
+
+fn is_constraint(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(ffi::ErrorCode::ConstraintViolation)
+}

@@ -1,0 +1,23 @@
+//! Re-run the unique tasks behind a selector's runs, inside the job runner's own store.
+//!
+//! A job runner keeps its runs in a store. [`Plugin`] opens that store, finds the runs that a
+//! selector means, groups them by task, and starts each task's newest run again with exactly its
+//! parameters, in one transaction.
+//!
+//! The way of one request: door → [`contract`] → operation → [`host`]. A door is what calls
+//! [`Plugin::call`]; a host is a runner's store, seen through a [profile](host::profile).
+
+pub mod catalogue;
+#[cfg(feature = "cli")]
+pub mod cli;
+pub mod contract;
+pub mod host;
+mod operation;
+mod plugin;
+
+pub use contract::{
+    BulkRerunBody, ErrorModel, Planned, Reason, Request, RerunOptions, Run, RunFilter, Selector, Skipped, Spelling,
+    Triggered, UniqueBy, Violation,
+};
+pub use operation::Survey;
+pub use plugin::{Config, Plugin};

@@ -1,0 +1,3 @@
+//! The `bulk-rerun` command line tool.
+
+fn main() {}
