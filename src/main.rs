@@ -1,3 +1,7 @@
-//! The `bulk-rerun` command line tool.
+//! The `bulk-rerun` command line tool. All of it is in [`bulk_rerun::cli`].
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    bulk_rerun::cli::main()
+}

@@ -162,11 +162,11 @@ fn refuse_ids(body: &Fields, ids: &[String], mut findings: Findings) -> Result<(
         return Ok(());
     }
     let message = format!(
-        "`{ids}` can't stand beside `{all}`: drop `{all}` to re-run the {count} you name, or drop `{ids}` to re-run \
-         every run that matches",
+        "`{ids}` can't stand beside `{all}`: drop `{all}` to re-run the {count} you name, or drop \
+         `{ids}` to re-run every run that matches",
         ids = last(&body.place("ids")),
         all = last(&body.place("match_all")),
-        count = ids.len(),
+        count = if ids.len() == 1 { "run".to_owned() } else { format!("{} runs", ids.len()) },
     );
     findings.report(&body.place("ids"), message, body.value("ids"));
     Err(ErrorModel::invalid_selector(findings.violations))

@@ -1,0 +1,192 @@
+//! The flags that name a store and a selector, and the request that they make.
+
+use std::fs;
+use std::io::{self, Read};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use clap::Args;
+use serde_json::{Map, Value, json};
+
+use super::Failure;
+use crate::contract::{ErrorModel, Request};
+use crate::{Config, Plugin};
+
+/// Which store, and how to work in it.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Store")]
+pub(super) struct StoreArguments {
+    /// The runner's store: a path, or sqlite:PATH
+    #[arg(long, env = "BULK_RERUN_STORE", value_name = "STORE")]
+    pub(super) store: String,
+    /// A built-in host profile or a profile's file [default: found from the schema]
+    #[arg(long, env = "BULK_RERUN_PROFILE", value_name = "NAME|FILE")]
+    pub(super) profile: Option<String>,
+    /// The task catalogue, a runwisp.toml: tells services, and tasks that may not be run by hand
+    #[arg(long, env = "BULK_RERUN_TASKS", value_name = "FILE")]
+    pub(super) tasks: Option<PathBuf>,
+    /// How long to wait for a lock that somebody else holds
+    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = humantime::parse_duration)]
+    pub(super) busy_timeout: Duration,
+}
+
+impl StoreArguments {
+    pub(super) fn open(&self) -> Result<Plugin, ErrorModel> {
+        Plugin::open(&Config {
+            profile: self.profile.clone(),
+            tasks: self.tasks.clone(),
+            busy_timeout_ms: u64::try_from(self.busy_timeout.as_millis()).unwrap_or(u64::MAX),
+            ..Config::new(&self.store)
+        })
+    }
+}
+
+/// Which runs are meant.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Selector (all that is given must hold)")]
+pub(super) struct SelectorArguments {
+    /// Phase or end reason is one of these words: failed,timeout,crashed,…
+    #[arg(long, value_name = "WORDS")]
+    status: Option<String>,
+    /// Runs classified as a failure, beside what --status matches
+    #[arg(long)]
+    is_failure: bool,
+    /// The task's name
+    #[arg(long, value_name = "NAME")]
+    task: Option<String>,
+    /// The task's name or the run's id contains this
+    #[arg(long, value_name = "TEXT")]
+    search: Option<String>,
+    /// What triggered it: cron, api, ui, …
+    #[arg(long, value_name = "TRIGGER")]
+    triggered_by: Option<String>,
+    /// Created at this time or later: 24h (ago), 7d, or 2026-04-15T02:00:00Z
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    since: Option<String>,
+    /// Created at this time or earlier
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    until: Option<String>,
+    /// The exit code, or a range of them: 137, 1..125, 2.., ..-1
+    #[arg(long, value_name = "MIN..MAX", value_parser = exit_codes, allow_hyphen_values = true)]
+    exit_code: Option<ExitCodes>,
+    /// Only retries
+    #[arg(long)]
+    retries_only: bool,
+    /// Leave these runs out
+    #[arg(long, value_name = "ID,…", value_delimiter = ',')]
+    except: Vec<String>,
+    /// Every run; required where nothing else selects
+    #[arg(long)]
+    all: bool,
+    /// Exactly these runs
+    #[arg(long, value_name = "ID,…", value_delimiter = ',', conflicts_with_all = FILTER_FLAGS)]
+    ids: Vec<String>,
+    /// A selector in JSON, as the contract has it; - reads standard input
+    #[arg(long, value_name = "FILE|-", conflicts_with = "ids", conflicts_with_all = FILTER_FLAGS)]
+    selector: Option<String>,
+}
+
+const FILTER_FLAGS: [&str; 11] = [
+    "status",
+    "is_failure",
+    "task",
+    "search",
+    "triggered_by",
+    "since",
+    "until",
+    "exit_code",
+    "retries_only",
+    "except",
+    "all",
+];
+
+/// The ends of a range of exit codes, both included.
+#[derive(Debug, Clone, Copy)]
+struct ExitCodes {
+    min: Option<i64>,
+    max: Option<i64>,
+}
+
+impl SelectorArguments {
+    /// The request that the flags make: the same JSON that any other door is given.
+    pub(super) fn request(&self) -> Result<Request, Failure> {
+        let json = match &self.selector {
+            Some(file) => read_selector(file)?,
+            None => self.to_json()?.to_string().into_bytes(),
+        };
+        Request::from_json(&json).map_err(Failure::Usage)
+    }
+
+    fn to_json(&self) -> Result<Value, Failure> {
+        if !self.ids.is_empty() {
+            return Ok(json!({ "ids": self.ids }));
+        }
+        let mut filter = Map::new();
+        let texts = [
+            ("status", &self.status),
+            ("task_name", &self.task),
+            ("search", &self.search),
+            ("triggered_by", &self.triggered_by),
+            ("created_after", &self.since),
+            ("created_before", &self.until),
+        ];
+        for (field, text) in texts {
+            if let Some(text) = text {
+                filter.insert(field.to_owned(), json!(text));
+            }
+        }
+        if let Some(codes) = self.exit_code {
+            filter.insert("exit_code_min".to_owned(), json!(codes.min));
+            filter.insert("exit_code_max".to_owned(), json!(codes.max));
+        }
+        for (field, flag) in [("retries_only", self.retries_only), ("is_failure", self.is_failure)] {
+            if flag {
+                filter.insert(field.to_owned(), json!(true));
+            }
+        }
+        if filter.is_empty() && self.except.is_empty() && !self.all {
+            return Err(Failure::Usage(ErrorModel::new(
+                400,
+                "nothing says which runs: filter them (--status failed --since 24h), name them (--ids A,B), or say \
+                 --all for every run",
+            )));
+        }
+        Ok(json!({ "match_all": true, "filter": filter, "except_ids": self.except }))
+    }
+}
+
+fn read_selector(file: &str) -> Result<Vec<u8>, Failure> {
+    let mut text = Vec::new();
+    let read = match file {
+        "-" => io::stdin().read_to_end(&mut text).map(|_| text),
+        path => fs::read(path),
+    };
+    read.map_err(|error| Failure::Usage(ErrorModel::new(400, format!("the selector {file} can't be read: {error}"))))
+}
+
+/// A moment: a duration ago, counted from now, or an RFC 3339 time. It is fixed here, once for the whole command.
+fn moment(text: &str) -> Result<String, String> {
+    let ago = humantime::parse_duration(text).ok().and_then(|ago| chrono::Duration::from_std(ago).ok());
+    if let Some(moment) = ago.and_then(|ago| Utc::now().checked_sub_signed(ago)) {
+        return Ok(moment.to_rfc3339_opts(SecondsFormat::Millis, true));
+    }
+    match DateTime::parse_from_rfc3339(text) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(_) => Err("expected how long ago (24h, 7d, 90m) or an RFC 3339 time (2026-04-15T02:00:00Z)".to_owned()),
+    }
+}
+
+fn exit_codes(text: &str) -> Result<ExitCodes, String> {
+    let end = |text: &str| match text {
+        "" => Ok(None),
+        number => number.parse().map(Some).map_err(|_| format!("{number:?} is no exit code")),
+    };
+    let (min, max) = text.split_once("..").unwrap_or((text, text));
+    let codes = ExitCodes { min: end(min)?, max: end(max)? };
+    match (codes.min, codes.max) {
+        (None, None) => Err("expected an exit code (137) or a range of them (1..125, 2.., ..-1)".to_owned()),
+        (Some(min), Some(max)) if min > max => Err(format!("{min} is above {max}, so no run can match")),
+        _ => Ok(codes),
+    }
+}

@@ -1,0 +1,90 @@
+//! `bulk-rerun check`: does it fit this store, and what would a re-run meet there?
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use chrono::{DateTime, Utc};
+use clap::Args;
+use serde_json::json;
+
+use super::Failure;
+use super::arguments::StoreArguments;
+use super::output::{BOLD, count, for_people, printable};
+use super::progress::watch;
+use crate::host::StoreInfo;
+use crate::operation::Survey;
+
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  bulk-rerun check --store .runwisp/runwisp.db
+  bulk-rerun check --store jobs.db --profile my-runner.toml    while you write a profile")]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    store: StoreArguments,
+    /// Print what was found as JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
+    let plugin = arguments.store.open()?;
+    let info = plugin.describe()?;
+    let survey = watch("reading the runs", || plugin.survey())?;
+    if arguments.json {
+        writeln!(io::stdout(), "{}", json!({ "store": info, "runs": survey }))?;
+    } else {
+        print(&mut *for_people(false), &info, &survey, arguments)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn print(out: &mut dyn Write, info: &StoreInfo, survey: &Survey, arguments: &Arguments) -> io::Result<()> {
+    let mut line = |label: &str, text: String| writeln!(out, "{BOLD}{label:10}{BOLD:#} {}", printable(&text));
+    line("store", format!("{} ({}, journal mode {})", info.store, info.engine, info.journal_mode))?;
+    let version = info.schema_version.map(|version| format!(", schema version {version}")).unwrap_or_default();
+    line("profile", format!("{}: {}{version}, {}", info.profile, info.runner, info.generation))?;
+    line(
+        "runs",
+        format!(
+            "{} of {}, {} pending or running",
+            count(survey.runs, "run"),
+            count(survey.tasks, "task"),
+            survey.active
+        ),
+    )?;
+    line("newest", newest(survey))?;
+    if survey.unreadable_times > 0 {
+        let unreadable = count(survey.unreadable_times, "run");
+        line(
+            "times",
+            format!("{unreadable} with a time that can't be read: no time bound matches, and they count as the oldest"),
+        )?;
+    }
+    if let Some(tasks) = &arguments.store.tasks {
+        line("catalogue", format!("{} was read", tasks.display()))?;
+    }
+    line("runner", runner(info))?;
+    line("re-runs", info.start.clone())?;
+    let writable = if info.writable { "yes" } else { "no: only dry runs will work" };
+    line("writable", writable.to_owned())
+}
+
+fn newest(survey: &Survey) -> String {
+    let Some(newest) = &survey.newest else { return "none".to_owned() };
+    let age = DateTime::parse_from_rfc3339(newest)
+        .ok()
+        .and_then(|at| Utc::now().signed_duration_since(at).to_std().ok())
+        .map(|age| humantime::format_duration(std::time::Duration::from_secs(age.as_secs())));
+    age.map_or_else(|| newest.clone(), |age| format!("{newest}, {age} ago"))
+}
+
+fn runner(info: &StoreInfo) -> String {
+    let open_in: Vec<_> =
+        info.open_in.iter().map(|process| format!("{} (pid {})", process.name, process.pid)).collect();
+    if open_in.is_empty() {
+        "does not seem to be running: no process that can be seen has the store open".to_owned()
+    } else {
+        format!("seems to be running: the store is open in {}", open_in.join(", "))
+    }
+}

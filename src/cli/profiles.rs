@@ -1,0 +1,58 @@
+//! `bulk-rerun profiles`: the built-in host profiles, and a text to start one's own from.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::Args;
+use serde_json::json;
+
+use super::Failure;
+use super::output::{for_people, print_table};
+use crate::contract::ErrorModel;
+use crate::host::profile::{Engine, Profile};
+
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  bulk-rerun profiles
+  bulk-rerun profiles runwisp > my-runner.toml    then: bulk-rerun check --store jobs.db --profile my-runner.toml")]
+pub(super) struct Arguments {
+    /// Print this profile's file
+    name: Option<String>,
+    /// Print the list as JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
+    if let Some(name) = &arguments.name {
+        let Some(text) = Profile::built_in_text(name) else {
+            let known: Vec<_> = Profile::built_in_names().collect();
+            let detail = format!("there is no built-in profile {name:?}; there are: {}", known.join(", "));
+            return Err(Failure::Usage(ErrorModel::new(400, detail)));
+        };
+        io::stdout().write_all(text.as_bytes())?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let profiles: Vec<Profile> = Profile::built_in_names().filter_map(Profile::built_in).collect();
+    let engine = |profile: &Profile| match profile.engine {
+        Engine::Sqlite => "sqlite",
+    };
+    if arguments.json {
+        let list: Vec<_> = profiles
+            .iter()
+            .map(|profile| json!({ "name": profile.name, "runner": profile.runner, "engine": engine(profile) }))
+            .collect();
+        writeln!(io::stdout(), "{}", json!(list))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let rows = profiles
+        .iter()
+        .map(|profile| {
+            let generations = profile.generations.len().to_string();
+            vec![profile.name.clone(), profile.runner.clone(), engine(profile).to_owned(), generations]
+        })
+        .collect();
+    print_table(&mut *for_people(false), &["NAME", "RUNNER", "ENGINE", "SCHEMA GENERATIONS"], rows, Some(3))?;
+    Ok(ExitCode::SUCCESS)
+}

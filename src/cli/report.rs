@@ -1,0 +1,121 @@
+//! Plans and results, as people read them.
+
+use std::collections::HashMap;
+use std::io::Write;
+
+use chrono::SecondsFormat;
+
+use super::Failure;
+use super::output::{BOLD, DIM, GOOD, count, print_table};
+use crate::Plugin;
+use crate::contract::{BulkRerunBody, Reason, Run, Selector, Skipped};
+
+/// A dry run's plan, with what is known of each source run.
+pub(super) fn plan(out: &mut dyn Write, plugin: &Plugin, body: &BulkRerunBody) -> Result<(), Failure> {
+    let planned = body.planned.as_deref().unwrap_or_default();
+    let matched = count(body.matched.unwrap_or_default(), "run");
+    let spawns = count(planned.len() as u64, "new run");
+    writeln!(out, "{BOLD}{spawns} would be spawned{BOLD:#} for the {matched} selected")?;
+    if !planned.is_empty() {
+        let sources = runs_by_id(plugin, planned.iter().map(|group| group.rerun_of.clone()).collect())?;
+        let rows = planned.iter().map(|group| {
+            let source = sources.get(&group.rerun_of);
+            vec![
+                group.task_name.clone(),
+                group.rerun_of.clone(),
+                source.map(created).unwrap_or_default(),
+                source.map(how_it_ended).unwrap_or_default(),
+                group.matched.to_string(),
+            ]
+        });
+        writeln!(out)?;
+        print_table(out, &["TASK", "SOURCE RUN", "CREATED", "ENDED", "SELECTED"], rows.collect(), Some(4))?;
+    }
+    skipped(out, &body.skipped)
+}
+
+/// What to type after a dry run.
+pub(super) fn how_to_go_on(out: &mut dyn Write, body: &BulkRerunBody) -> Result<(), Failure> {
+    match (&body.plan, body.planned.as_deref()) {
+        (Some(plan), Some([_, ..])) => writeln!(
+            out,
+            "\n{DIM}Nothing was changed. To spawn exactly this, put in place of --dry-run:\n  --expect-plan {plan}{DIM:#}"
+        )?,
+        _ => writeln!(out, "\n{DIM}Nothing was changed.{DIM:#}")?,
+    }
+    Ok(())
+}
+
+/// What a re-run has done.
+pub(super) fn result(out: &mut dyn Write, plugin: &Plugin, body: &BulkRerunBody) -> Result<(), Failure> {
+    let spawned = count(body.triggered.len() as u64, "new run");
+    writeln!(out, "{GOOD}{spawned} spawned{GOOD:#}")?;
+    if !body.triggered.is_empty() {
+        let rows = body
+            .triggered
+            .iter()
+            .map(|run| vec![run.task_name.clone(), run.run_id.clone(), run.rerun_of.clone()])
+            .collect();
+        writeln!(out)?;
+        print_table(out, &["TASK", "NEW RUN", "RE-RUN OF"], rows, None)?;
+    }
+    skipped(out, &body.skipped)?;
+    if !body.triggered.is_empty() {
+        writeln!(out, "\n{DIM}{}.{DIM:#}", plugin.describe()?.start)?;
+    }
+    Ok(())
+}
+
+fn skipped(out: &mut dyn Write, skipped: &[Skipped]) -> Result<(), Failure> {
+    if skipped.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "\n{BOLD}{} skipped{BOLD:#}\n", skipped.len())?;
+    let rows = skipped.iter().map(|skipped| {
+        let detail = skipped.detail.as_ref().map(|detail| format!(": {detail}")).unwrap_or_default();
+        vec![
+            skipped.task_name.clone().unwrap_or_else(|| "-".to_owned()),
+            skipped.run_id.clone(),
+            skipped.reason.as_str().to_owned(),
+            format!("{}{detail}", why(skipped.reason)),
+        ]
+    });
+    Ok(print_table(out, &["TASK", "RUN", "REASON", "WHY"], rows.collect(), None)?)
+}
+
+/// A reason in a few more words.
+fn why(reason: Reason) -> &'static str {
+    match reason {
+        Reason::NotFound => "there is no such run",
+        Reason::Service => "a long-running service is never re-run",
+        Reason::UnknownTask => "the task catalogue does not have it",
+        Reason::TriggerDisabled => "the task catalogue forbids to run it by hand",
+        Reason::Active => "it has a pending or running run",
+        Reason::Superseded => "there is a newer success",
+        Reason::Gone => "the source run is no longer there",
+        Reason::Refused => "the host declined",
+    }
+}
+
+/// When a run was created, to the second.
+pub(super) fn created(run: &Run) -> String {
+    run.created_at.map_or_else(|| "?".to_owned(), |at| at.to_rfc3339_opts(SecondsFormat::Secs, true))
+}
+
+/// How a run ended, or that it has not.
+pub(super) fn how_it_ended(run: &Run) -> String {
+    let word = run.end_reason.as_deref().or(run.phase.as_deref()).unwrap_or_default();
+    match run.exit_code {
+        Some(code) => format!("{word} ({code})"),
+        None => word.to_owned(),
+    }
+}
+
+/// The runs with these ids, as they are now.
+pub(super) fn runs_by_id(plugin: &Plugin, ids: Vec<String>) -> Result<HashMap<String, Run>, Failure> {
+    let mut runs = HashMap::with_capacity(ids.len());
+    plugin.select(&Selector::Ids(ids), &mut |run| {
+        runs.insert(run.id.clone(), run);
+    })?;
+    Ok(runs)
+}
