@@ -7,7 +7,7 @@
 //! The way of one request: door → [`contract`] → operation → [`host`]. A door is what calls
 //! [`Plugin::call`]; a host is a runner's store, seen through a [profile](host::profile).
 
-#![deny(clippy::unwrap_used)]
+#![deny(missing_docs, clippy::unwrap_used)]
 
 pub mod catalogue;
 #[cfg(feature = "cli")]

@@ -1,0 +1,196 @@
+//! The hosts: runners whose stores the cases are run in.
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bulk_rerun::contract::FAILURE_END_REASONS;
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::cases::Run;
+use crate::{HostRun, TestHost, TestStore};
+
+pub fn all() -> Vec<Arc<dyn TestHost>> {
+    vec![
+        Arc::new(RunWisp {
+            name: "runwisp",
+            schema: include_str!("../support/schemas/runwisp-3-is-failure.sql"),
+            journal_mode: "wal",
+            lacks: &[],
+        }),
+        Arc::new(RunWisp {
+            name: "runwisp with a rollback journal, before is_failure",
+            schema: include_str!("../support/schemas/runwisp-2-params.sql"),
+            journal_mode: "delete",
+            lacks: &[],
+        }),
+        Arc::new(RunWisp {
+            name: "runwisp before parameters",
+            schema: include_str!("../support/schemas/runwisp-1-first.sql"),
+            journal_mode: "wal",
+            lacks: &["params"],
+        }),
+        Arc::new(Ledgerly),
+    ]
+}
+
+/// RunWisp's store, in one of its generations.
+struct RunWisp {
+    name: &'static str,
+    schema: &'static str,
+    journal_mode: &'static str,
+    lacks: &'static [&'static str],
+}
+
+impl TestHost for RunWisp {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn lacks(&self) -> &'static [&'static str] {
+        self.lacks
+    }
+
+    fn make(&self, runs: &[Run]) -> Box<dyn TestStore> {
+        let store = SqliteStore::new(self.schema, self.journal_mode, None);
+        let has = |column: &str| self.schema.contains(column);
+        for run in runs {
+            // A host without soft deletes never had the run.
+            if run.deleted && !has("deleted_at ") {
+                continue;
+            }
+            store.connection().execute(
+                "INSERT INTO runs (id, task_name, status, end_reason, exit_code, triggered_by, created_at, retry_attempt)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+                params![run.id, run.task, run.phase, run.end_reason, run.exit_code.unwrap_or(0), run.triggered_by, run.created_at, run.retry_attempt],
+            ).unwrap();
+            let set = |column: &str, value: Option<&str>| {
+                if has(&format!("{column} ")) {
+                    let sql = format!("UPDATE runs SET {column} = ?2 WHERE id = ?1");
+                    store.connection().execute(&sql, params![run.id, value]).unwrap();
+                }
+            };
+            set("params_json", run.params.as_deref());
+            set("deleted_at", run.deleted.then_some("2026-04-16T00:00:00Z"));
+            let failed = run.end_reason.as_deref().is_some_and(|reason| FAILURE_END_REASONS.contains(&reason));
+            set("is_failure", Some(if failed { "1" } else { "0" }));
+        }
+        Box::new(store)
+    }
+}
+
+/// A runner that nobody has heard of, on a profile file of its own: other names, other words, times in seconds.
+struct Ledgerly;
+
+impl TestHost for Ledgerly {
+    fn name(&self) -> &'static str {
+        "a runner with a profile file of its own"
+    }
+
+    fn lacks(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    fn make(&self, runs: &[Run]) -> Box<dyn TestStore> {
+        let store =
+            SqliteStore::new(include_str!("hosts/ledgerly.sql"), "wal", Some(include_str!("hosts/ledgerly.toml")));
+        let mut jobs = std::collections::BTreeMap::new();
+        for run in runs.iter().filter(|run| !run.deleted) {
+            let next = jobs.len() as i64 + 1;
+            let job = *jobs.entry(&run.task).or_insert(next);
+            store.connection().execute("INSERT OR IGNORE INTO job VALUES (?1, ?2)", params![job, run.task]).unwrap();
+            let state = match (run.phase.as_str(), run.end_reason.as_deref()) {
+                ("ended", Some(reason)) => reason,
+                ("running", _) => "working",
+                _ => "queued",
+            };
+            let at = chrono::DateTime::parse_from_rfc3339(&run.created_at).unwrap().timestamp();
+            store.connection().execute(
+                "INSERT INTO execution (uid, job, state, code, origin, queued_at, attempt, arguments) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+                params![run.id, job, state, run.exit_code, run.triggered_by, at, run.retry_attempt, run.params],
+            ).unwrap();
+        }
+        Box::new(store)
+    }
+}
+
+/// A store in an SQLite file, in a folder that goes with it.
+struct SqliteStore {
+    folder: tempfile::TempDir,
+    profile: Option<PathBuf>,
+}
+
+impl SqliteStore {
+    fn new(schema: &str, journal_mode: &str, profile: Option<&str>) -> SqliteStore {
+        let folder = tempfile::tempdir().unwrap();
+        let profile = profile.map(|text| {
+            let path = folder.path().join("profile.toml");
+            fs::write(&path, text).unwrap();
+            path
+        });
+        let store = SqliteStore { folder, profile };
+        let connection = store.connection();
+        connection.pragma_update(None, "journal_mode", journal_mode).unwrap();
+        connection.execute_batch(schema).unwrap();
+        store
+    }
+
+    fn path(&self) -> PathBuf {
+        self.folder.path().join("store.db")
+    }
+
+    fn connection(&self) -> Connection {
+        let connection = Connection::open(self.path()).unwrap();
+        // Many stores are made, and none of them has to outlive a power cut.
+        connection.pragma_update(None, "synchronous", "off").unwrap();
+        connection
+    }
+
+    fn table(&self) -> &'static str {
+        if self.profile.is_some() { "execution" } else { "runs" }
+    }
+}
+
+impl TestStore for SqliteStore {
+    fn address(&self) -> String {
+        self.path().display().to_string()
+    }
+
+    fn profile(&self) -> Option<String> {
+        self.profile.as_ref().map(|path| path.display().to_string())
+    }
+
+    fn rows(&self) -> Vec<String> {
+        let connection = self.connection();
+        let mut statement = connection.prepare(&format!("SELECT * FROM {} ORDER BY rowid", self.table())).unwrap();
+        let columns = statement.column_count();
+        let rows = statement
+            .query_map([], |row| {
+                let values: Result<Vec<rusqlite::types::Value>, _> = (0..columns).map(|index| row.get(index)).collect();
+                Ok(format!("{:?}", values?))
+            })
+            .unwrap();
+        rows.collect::<Result<_, _>>().unwrap()
+    }
+
+    fn run(&self, id: &str) -> Option<HostRun> {
+        let connection = self.connection();
+        let has_params = || connection.prepare("SELECT params_json FROM runs").is_ok();
+        let sql = match self.table() {
+            "execution" => {
+                "SELECT name, arguments, state = 'queued' AND code IS NULL AND origin = 'api' AND attempt = 0
+                 FROM execution JOIN job ON job.number = execution.job WHERE uid = ?1"
+                    .to_owned()
+            }
+            _ => format!(
+                "SELECT task_name, {}, status = 'pending' AND end_reason IS NULL AND triggered_by = 'api'
+                     AND retry_attempt = 0 AND retry_of_run_id IS NULL AND created_at LIKE '%T%Z'
+                 FROM runs WHERE id = ?1",
+                if has_params() { "params_json" } else { "NULL" }
+            ),
+        };
+        let read =
+            |row: &rusqlite::Row<'_>| Ok(HostRun { task_name: row.get(0)?, params: row.get(1)?, fresh: row.get(2)? });
+        connection.query_row(&sql, [id], read).optional().unwrap()
+    }
+}
