@@ -1,6 +1,8 @@
 //! Hosts that keep their runs in an SQLite file.
 
 mod connection;
+#[cfg(test)]
+mod explain_tests;
 mod fit;
 mod session;
 mod time;

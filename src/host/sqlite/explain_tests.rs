@@ -1,0 +1,88 @@
+//! What SQLite makes of the compiled statements, as EXPLAIN QUERY PLAN tells it.
+
+use chrono::{DateTime, Utc};
+use rusqlite::Connection;
+
+use super::fit;
+use super::view::{Statement, View};
+use crate::contract::RunFilter;
+use crate::host::profile::Profile;
+use crate::host::{Columns, Query};
+
+const RUNWISP: &str = include_str!("../../../tests/support/schemas/runwisp-3-is-failure.sql");
+
+fn runwisp() -> (Connection, View) {
+    let connection = Connection::open_in_memory().unwrap();
+    connection.execute_batch(RUNWISP).unwrap();
+    let store = super::Store::new("in memory".into(), std::time::Duration::ZERO);
+    let profile = Profile::built_in("runwisp").unwrap();
+    let view = fit::choose(&connection, vec![profile], true, &store).unwrap().view;
+    (connection, view)
+}
+
+/// The steps of a statement's plan.
+fn explain(connection: &Connection, sql: &str) -> Vec<String> {
+    let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+    let steps = statement.raw_query().mapped(|row| row.get("detail")).collect::<Result<_, _>>();
+    steps.unwrap()
+}
+
+fn compile(view: &View, filter: &RunFilter, seek_created_at: bool) -> Statement {
+    view.compile(Query::Filter(filter), Columns::default(), seek_created_at).0
+}
+
+#[test]
+fn an_id_is_sought_in_the_keys_own_index() {
+    let (connection, view) = runwisp();
+    for params in [false, true] {
+        let (sql, _) = view.by_id(Columns { params, ..Columns::default() });
+        assert_eq!(explain(&connection, &sql), ["SEARCH runs USING INDEX sqlite_autoindex_runs_1 (id=?)"]);
+    }
+}
+
+#[test]
+fn an_unfiltered_search_is_one_scan_of_the_table_and_knows_nothing_of_except_ids() {
+    let (connection, view) = runwisp();
+    let statement = compile(&view, &RunFilter::default(), false);
+    assert_eq!(explain(&connection, &statement.sql), ["SCAN runs"]);
+    assert_eq!(statement.values, []);
+}
+
+#[test]
+fn a_filter_without_an_index_is_one_scan_with_its_own_conditions_only() {
+    let (connection, view) = runwisp();
+    let filter = RunFilter { status: vec!["failed".to_owned()], ..RunFilter::default() };
+    let statement = compile(&view, &filter, false);
+    assert_eq!(explain(&connection, &statement.sql), ["SCAN runs"]);
+    assert!(statement.sql.ends_with("WHERE (end_reason IN (?1))"), "{}", statement.sql);
+}
+
+#[test]
+fn one_task_goes_by_its_index() {
+    let (connection, view) = runwisp();
+    let filter = RunFilter { task_name: Some("backup".to_owned()), ..RunFilter::default() };
+    let steps = explain(&connection, &compile(&view, &filter, false).sql);
+    assert_eq!(steps, ["SEARCH runs USING INDEX idx_runs_task_name (task_name=?)"]);
+}
+
+#[test]
+fn a_narrow_window_goes_by_the_index_on_created_at_and_a_wide_one_does_not() {
+    let (connection, view) = runwisp();
+    assert!(view.created_at_indexed);
+    let after: DateTime<Utc> = "2026-04-15T12:00:00Z".parse().unwrap();
+    let filter = RunFilter { created_after: Some(after), ..RunFilter::default() };
+    let narrow = explain(&connection, &compile(&view, &filter, true).sql);
+    assert_eq!(narrow, ["SEARCH runs USING INDEX idx_runs_created_at_desc (created_at>?)"]);
+    let wide = explain(&connection, &compile(&view, &filter, false).sql);
+    assert_eq!(wide, ["SCAN runs"]);
+}
+
+#[test]
+fn the_span_of_all_times_is_two_ends_of_an_index() {
+    let (connection, view) = runwisp();
+    let steps = explain(&connection, &view.span());
+    let scans: Vec<_> = steps.iter().filter(|step| step.contains("runs")).collect();
+    assert_eq!(scans.len(), 2);
+    assert!(scans.iter().all(|step| step.contains("idx_runs_created_at_desc")), "{steps:?}");
+    assert!(!steps.iter().any(|step| step.contains("TEMP B-TREE")), "{steps:?}");
+}
