@@ -72,28 +72,32 @@ fn skipped(out: &mut dyn Write, skipped: &[Skipped]) -> Result<(), Failure> {
     }
     writeln!(out, "\n{BOLD}{} skipped{BOLD:#}\n", skipped.len())?;
     let rows = skipped.iter().map(|skipped| {
-        let detail = skipped.detail.as_ref().map(|detail| format!(": {detail}")).unwrap_or_default();
         vec![
             skipped.task_name.clone().unwrap_or_else(|| "-".to_owned()),
             skipped.run_id.clone(),
             skipped.reason.as_str().to_owned(),
-            format!("{}{detail}", why(skipped.reason)),
+            why(skipped),
         ]
     });
     Ok(print_table(out, &["TASK", "RUN", "REASON", "WHY"], rows.collect(), None)?)
 }
 
 /// A reason in a few more words.
-fn why(reason: Reason) -> &'static str {
-    match reason {
+fn why(skipped: &Skipped) -> String {
+    let words = match skipped.reason {
         Reason::NotFound => "there is no such run",
         Reason::Service => "a long-running service is never re-run",
         Reason::UnknownTask => "the task catalogue does not have it",
         Reason::TriggerDisabled => "the task catalogue forbids to run it by hand",
         Reason::Active => "it has a pending or running run",
-        Reason::Superseded => "there is a newer success",
+        Reason::Superseded => "it has a newer success",
         Reason::Gone => "the source run is no longer there",
         Reason::Refused => "the host declined",
+    };
+    match (&skipped.detail, skipped.reason) {
+        (Some(detail), Reason::Refused) => format!("{words}: {detail}"),
+        (Some(detail), _) => detail.clone(),
+        (None, _) => words.to_owned(),
     }
 }
 

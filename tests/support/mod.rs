@@ -158,12 +158,8 @@ pub fn dump(path: &Path) -> Vec<Vec<Value>> {
     let connection = Connection::open(path).unwrap();
     let mut statement = connection.prepare("SELECT * FROM runs ORDER BY rowid").unwrap();
     let columns = statement.column_count();
-    let rows = statement
-        .query_map([], |row| (0..columns).map(|index| row.get::<_, Value>(index)).collect())
-        .unwrap()
-        .collect::<Result<_, _>>()
-        .unwrap();
-    rows
+    let rows = statement.query_map([], |row| (0..columns).map(|index| row.get::<_, Value>(index)).collect()).unwrap();
+    rows.collect::<Result<_, _>>().unwrap()
 }
 
 /// The parameters of a run, as they stand in the store.

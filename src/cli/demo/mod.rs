@@ -1,10 +1,251 @@
-//! `bulk-rerun demo`
+//! `bulk-rerun demo`: a store with a bad night in it, and how that is put right.
 
-use std::path::Path;
+mod history;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use super::Failure;
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
 
-pub(super) fn run(_dir: &Path) -> Result<ExitCode, Failure> {
+use super::Failure;
+use super::output::{BOLD, DIM, count, for_people, print_table};
+use super::progress::watch;
+use super::report;
+use crate::contract::{BulkRerunBody, ErrorModel, Request, Run};
+use crate::{Config, Plugin};
+
+/// What counts as failed in the demo.
+const FAILED: &str = "failed,timeout,crashed";
+
+/// The demo's folder.
+struct Folder {
+    store: PathBuf,
+    tasks: PathBuf,
+    /// Says that the store is a demo's, and holds its [`Story`] once it is whole.
+    story: PathBuf,
+}
+
+/// What a later demo in the same folder must know.
+#[derive(Serialize, Deserialize)]
+struct Story {
+    bad_night: (DateTime<Utc>, DateTime<Utc>),
+}
+
+pub(super) fn run(folder: &Path) -> Result<ExitCode, Failure> {
+    let folder = Folder {
+        store: folder.join("runwisp.db"),
+        tasks: folder.join("runwisp.toml"),
+        story: folder.join("bulk-rerun-demo.json"),
+    };
+    let out = &mut *for_people(false);
+    let story = match folder.earlier_story()? {
+        Some(story) => {
+            writeln!(out, "The store of an earlier demo is still here, and this one goes on with it.")?;
+            story
+        }
+        None => watch("making a store", || folder.make())?,
+    };
+    let plugin = Plugin::open(&Config {
+        tasks: Some(folder.tasks.clone()),
+        ..Config::new(format!("sqlite:{}", folder.store.display()))
+    })?;
+    introduce(out, &plugin, &folder)?;
+    what_failed(out, &plugin, &story)?;
+    let plan = plan(out, &plugin, &folder, &story)?;
+    if plan.planned.as_deref().is_some_and(|planned| !planned.is_empty()) {
+        let done = rerun(out, &plugin, &story, plan)?;
+        new_runs(out, &plugin, &done)?;
+    } else {
+        writeln!(
+            out,
+            "\n{BOLD}3. There is nothing left to re-run.{BOLD:#} The runs that the last demo spawned are still pending, \
+             since no RunWisp\n   works on this store; `--skip-active` keeps a second call from spawning them twice."
+        )?;
+    }
+    try_next(out, &folder, &story)?;
     Ok(ExitCode::SUCCESS)
+}
+
+impl Folder {
+    /// The story of an earlier demo's store, if there is one. A store that no demo made is never touched.
+    fn earlier_story(&self) -> Result<Option<Story>, ErrorModel> {
+        if self.store.exists() && !self.story.exists() {
+            let detail = format!("{} was not made by a demo; name another folder for one", self.store.display());
+            return Err(ErrorModel::new(500, detail));
+        }
+        let text = fs::read_to_string(&self.story).unwrap_or_default();
+        // A story that is not whole belongs to a demo that was interrupted while it made its store.
+        Ok(serde_json::from_str(&text).ok().filter(|_| self.store.exists()))
+    }
+
+    fn make(&self) -> Result<Story, ErrorModel> {
+        let now = Utc::now();
+        self.prepare().map_err(|error| self.failed(&error))?;
+        let history = history::create(&self.store, now).map_err(|error| self.failed(&error))?;
+        let story = Story { bad_night: history.bad_night };
+        fs::write(&self.tasks, history::catalogue(now))
+            .and_then(|()| fs::write(&self.story, json!(story).to_string()))
+            .map_err(|error| self.failed(&error))?;
+        Ok(story)
+    }
+
+    /// Makes the folder ready: a mark that what follows is ours, and nothing of an interrupted demo.
+    fn prepare(&self) -> io::Result<()> {
+        if let Some(folder) = self.store.parent() {
+            fs::create_dir_all(folder)?;
+        }
+        fs::write(&self.story, "")?;
+        for name in ["", "-wal", "-shm", "-journal"] {
+            let mut file = self.store.clone().into_os_string();
+            file.push(name);
+            if Path::new(&file).exists() {
+                fs::remove_file(&file)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn failed(&self, error: &dyn std::error::Error) -> ErrorModel {
+        ErrorModel::new(500, format!("the demo's store {} can't be made: {error}", self.store.display()))
+    }
+}
+
+fn introduce(out: &mut dyn Write, plugin: &Plugin, folder: &Folder) -> Result<(), Failure> {
+    let survey = plugin.survey()?;
+    let (runs, tasks) = (count(survey.runs, "run"), count(survey.tasks, "task"));
+    writeln!(out, "A made-up company's RunWisp store: ninety days, {runs} of {tasks}.\n")?;
+    writeln!(out, "  {}   {DIM}the runs{DIM:#}", folder.store.display())?;
+    writeln!(out, "  {} {DIM}the tasks{DIM:#}", folder.tasks.display())?;
+    Ok(())
+}
+
+fn what_failed(out: &mut dyn Write, plugin: &Plugin, story: &Story) -> Result<(), Failure> {
+    let (from, to) = story.bad_night;
+    writeln!(
+        out,
+        "\n{BOLD}1. In the night of {} the database's host was down, from {} to {} UTC. What failed:{BOLD:#}\n",
+        from.format("%-d %B"),
+        from.format("%H:%M"),
+        to.format("%H:%M"),
+    )?;
+    let selector = request(story, json!({}))?.selector;
+    let mut tasks: BTreeMap<String, (usize, Run)> = BTreeMap::new();
+    plugin.select(&selector, &mut |run| {
+        let (runs, newest) = tasks.entry(run.task_name.clone()).or_insert_with(|| (0, run.clone()));
+        *runs += 1;
+        if run.created_at > newest.created_at {
+            *newest = run;
+        }
+    })?;
+    let rows = tasks.into_iter().map(|(task, (runs, newest))| {
+        vec![task, report::created(&newest), report::how_it_ended(&newest), runs.to_string()]
+    });
+    Ok(print_table(out, &["TASK", "NEWEST FAILURE", "ENDED", "FAILURES"], rows.collect(), Some(3))?)
+}
+
+fn plan(out: &mut dyn Write, plugin: &Plugin, folder: &Folder, story: &Story) -> Result<BulkRerunBody, Failure> {
+    writeln!(
+        out,
+        "\n{BOLD}2. What would be re-run?{BOLD:#} Each task once, as its newest failed run was; not what succeeded since, \
+         what is\n   running again, or what may not be started by hand. A dry run changes nothing:\n"
+    )?;
+    writeln!(out, "  $ {} --skip-active --skip-superseded --dry-run\n", command(folder, story))?;
+    let body = plugin.rerun(&request(story, json!({ "dry_run": true }))?)?;
+    report::plan(out, plugin, &body)?;
+    Ok(body)
+}
+
+fn rerun(out: &mut dyn Write, plugin: &Plugin, story: &Story, plan: BulkRerunBody) -> Result<BulkRerunBody, Failure> {
+    writeln!(
+        out,
+        "\n{BOLD}3. Re-run them.{BOLD:#} The plan's digest goes along, so that what was shown is what runs:\n"
+    )?;
+    let digest = plan.plan.unwrap_or_default();
+    writeln!(out, "  $ … --skip-active --skip-superseded --yes \\\n      --expect-plan {digest}\n")?;
+    let body = plugin.rerun(&request(story, json!({ "expect_plan": digest }))?)?;
+    // What is skipped has been shown with the plan.
+    report::result(out, plugin, &BulkRerunBody { skipped: Vec::new(), ..body.clone() })?;
+    Ok(body)
+}
+
+fn new_runs(out: &mut dyn Write, plugin: &Plugin, done: &BulkRerunBody) -> Result<(), Failure> {
+    writeln!(
+        out,
+        "\n{BOLD}4. The new rows{BOLD:#} are RunWisp's own: pending, with the parameters of their source runs.\n"
+    )?;
+    let ids: Vec<String> = done.triggered.iter().map(|run| run.run_id.clone()).collect();
+    let runs = report::runs_by_id(plugin, ids.clone())?;
+    let rows = ids.iter().filter_map(|id| runs.get(id)).map(|run| {
+        vec![
+            run.id.clone(),
+            run.task_name.clone(),
+            run.phase.clone().unwrap_or_default(),
+            run.triggered_by.clone().unwrap_or_default(),
+            run.params.to_text().map_or_else(|| "-".to_owned(), |params| params.into_owned()),
+        ]
+    });
+    Ok(print_table(out, &["RUN", "TASK", "PHASE", "TRIGGERED BY", "PARAMETERS"], rows.collect(), None)?)
+}
+
+fn try_next(out: &mut dyn Write, folder: &Folder, story: &Story) -> Result<(), Failure> {
+    let tool = tool();
+    let store = folder.store.display();
+    writeln!(
+        out,
+        "\n{BOLD}Try next{BOLD:#}\n
+  {DIM}# What does the tool make of a store? (Put your own .runwisp/runwisp.db in its place.){DIM:#}
+  {tool} check --store {store}
+
+  {DIM}# Every failed run of that night, one new run for each distinct set of parameters; asks first{DIM:#}
+  {} --unique-by params
+
+  {DIM}# What ran out of memory in the last 30 days? As JSON, for a script{DIM:#}
+  {tool} rerun --store {store} --exit-code 137 --since 30d --dry-run --json
+
+  {DIM}# The whole of it{DIM:#}
+  {tool} rerun --help",
+        command(folder, story),
+    )?;
+    Ok(())
+}
+
+/// The demo's request: what failed in the bad night.
+fn request(story: &Story, options: serde_json::Value) -> Result<Request, ErrorModel> {
+    let mut all = json!({ "skip_active": true, "skip_superseded": true });
+    for (name, value) in options.as_object().into_iter().flatten() {
+        all[name] = value.clone();
+    }
+    let [from, to] = bounds(story);
+    let json = json!({
+        "match_all": true,
+        "filter": { "status": FAILED, "created_after": from, "created_before": to },
+        "options": all,
+    });
+    Request::from_json(json.to_string().as_bytes())
+}
+
+/// The same as a command line.
+fn command(folder: &Folder, story: &Story) -> String {
+    let [from, to] = bounds(story);
+    format!(
+        "{} rerun --store {} --tasks {} \\\n      --status {FAILED} --since {from} --until {to}",
+        tool(),
+        folder.store.display(),
+        folder.tasks.display(),
+    )
+}
+
+fn bounds(story: &Story) -> [String; 2] {
+    let (from, to) = story.bad_night;
+    [from, to].map(|at| at.to_rfc3339_opts(SecondsFormat::Secs, true))
+}
+
+/// The tool as it was called, so that the commands shown can be typed.
+fn tool() -> String {
+    std::env::args().next().unwrap_or_else(|| "bulk-rerun".to_owned())
 }

@@ -1,0 +1,330 @@
+//! The command line as a person or a script meets it.
+
+mod support;
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use serde_json::Value;
+use support::{Row, Store};
+
+fn bulk_rerun(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_bulk-rerun"))
+        .args(arguments)
+        .env_remove("BULK_RERUN_STORE")
+        .stdin(std::process::Stdio::null())
+        .output()
+        .unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+fn night() -> Store {
+    Store::new().holding(&[
+        Row::failed("a1", "backup", "2026-04-15T01:00:00Z"),
+        Row::failed("a2", "backup", "2026-04-15T02:00:00Z").with(|row| row.exit_code = 137),
+        Row::failed("b1", "import", "2026-04-15T02:00:00Z").with(|row| row.end_reason = Some("timeout".to_owned())),
+        Row::failed("c1", "web", "2026-04-15T02:00:00Z").with(|row| row.triggered_by = "service".to_owned()),
+        Row::failed("d1", "mail", "2026-04-15T02:00:00Z").with(|row| row.end_reason = Some("success".to_owned())),
+    ])
+}
+
+/// Task and source run of what a dry run with these flags would spawn.
+fn planned(store: &Store, flags: &[&str]) -> Vec<(String, String)> {
+    let mut arguments = vec!["rerun", "--store", store.path_str(), "--dry-run", "--json"];
+    arguments.extend(flags);
+    let output = bulk_rerun(&arguments);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let field = |plan: &Value, name: &str| plan[name].as_str().unwrap().to_owned();
+    answer["planned"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|plan| (field(plan, "task_name"), field(plan, "rerun_of")))
+        .collect()
+}
+
+fn pairs(expected: &[(&str, &str)]) -> Vec<(String, String)> {
+    expected.iter().map(|(task, run)| ((*task).to_owned(), (*run).to_owned())).collect()
+}
+
+#[test]
+fn each_flag_is_its_field() {
+    let store = night();
+    for (flags, expected) in [
+        (&["--status", "timeout"][..], &[("import", "b1")][..]),
+        (&["--task", "mail"], &[("mail", "d1")]),
+        (&["--search", "ACK"], &[("backup", "a2")]),
+        (&["--triggered-by", "cron", "--status", "success"], &[("mail", "d1")]),
+        (&["--since", "2026-04-15T02:00:00Z", "--status", "failed"], &[("backup", "a2")]),
+        (&["--until", "2026-04-15T01:30:00Z"], &[("backup", "a1")]),
+        (&["--since", "1h"], &[]),
+        (&["--exit-code", "137"], &[("backup", "a2")]),
+        (&["--exit-code", "2.."], &[("backup", "a2")]),
+        (&["--exit-code", "-2..-1"], &[]),
+        (&["--exit-code", "..1", "--task", "backup"], &[("backup", "a1")]),
+        (&["--retries-only"], &[]),
+        (&["--status", "failed", "--except", "a2,zz"], &[("backup", "a1")]),
+        (&["--ids", "a1,b1"], &[("backup", "a1"), ("import", "b1")]),
+        (&["--all"], &[("backup", "a2"), ("import", "b1"), ("mail", "d1")]),
+        (&["--task", "backup", "--unique-by", "run"], &[("backup", "a1"), ("backup", "a2")]),
+    ] {
+        assert_eq!(planned(&store, flags), pairs(expected), "{flags:?}");
+    }
+}
+
+#[test]
+fn nobody_re_runs_everything_by_accident() {
+    let store = night();
+    let output = bulk_rerun(&["rerun", "--store", store.path_str(), "--yes"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("say --all for every run"));
+    assert_eq!(store.dump().len(), 5);
+}
+
+#[test]
+fn without_a_terminal_it_needs_a_yes() {
+    let store = night();
+    let output = bulk_rerun(&["rerun", "--store", store.path_str(), "--all"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("add --yes"));
+    assert_eq!(store.dump().len(), 5);
+}
+
+#[test]
+fn bad_usage_is_exit_status_2_and_changes_nothing() {
+    let store = night();
+    for flags in [
+        &["--exit-code", "5..2"][..],
+        &["--exit-code", ".."],
+        &["--since", "yesterday"],
+        &["--since", "1h", "--until", "2h"],
+        &["--limit", "0", "--all"],
+        &["--ids", "a1", "--status", "failed"],
+        &["--ids", "a1", "--all"],
+        &["--selector", "-", "--all"],
+        &["--selector", "/no/such/file"],
+        &["--unique-by", "tasks", "--all"],
+        &["--no-such-flag"],
+    ] {
+        let mut arguments = vec!["rerun", "--store", store.path_str(), "--yes"];
+        arguments.extend(flags);
+        let output = bulk_rerun(&arguments);
+        assert_eq!(output.status.code(), Some(2), "{flags:?}");
+        assert_eq!(text(&output.stdout), "", "{flags:?}");
+        assert!(!output.stderr.is_empty(), "{flags:?}");
+    }
+    assert_eq!(store.dump().len(), 5);
+}
+
+#[test]
+fn people_see_the_plan_the_reasons_and_the_new_runs() {
+    let store = night();
+    let dry = bulk_rerun(&["rerun", "--store", store.path_str(), "--status", "failed,timeout", "--dry-run"]);
+    let dry = text(&dry.stdout);
+    for words in
+        ["2 new runs would be spawned", "for the 4 runs selected", "failed (137)", "1 skipped", "service", "sha256:"]
+    {
+        assert!(dry.contains(words), "{words:?} is not in\n{dry}");
+    }
+    assert!(!dry.contains('\u{1b}'), "no colour where there is no terminal");
+    assert_eq!(store.dump().len(), 5);
+
+    let digest = dry.lines().find_map(|line| line.trim().strip_prefix("--expect-plan ")).unwrap();
+    let arguments =
+        ["rerun", "--store", store.path_str(), "--status", "failed,timeout", "--yes", "--expect-plan", digest];
+    let done = text(&bulk_rerun(&arguments).stdout);
+    assert!(done.contains("2 new runs spawned"), "{done}");
+    assert!(done.contains("when it is started next"), "{done}");
+    assert_eq!(store.dump().len(), 7);
+}
+
+/// Runs the tool on a terminal (of util-linux's `script`) and types `answer`.
+fn at_a_terminal(store: &Store, flags: &str, answer: &str) -> (Option<i32>, String) {
+    let command = format!("{} rerun --store '{}' {flags}", env!("CARGO_BIN_EXE_bulk-rerun"), store.path_str());
+    let mut child = Command::new("script")
+        .args(["--quiet", "--return", "--flush", "--command", &command, "/dev/null"])
+        .env("TERM", "xterm")
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    std::io::Write::write_all(&mut child.stdin.take().unwrap(), answer.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    (output.status.code(), text(&output.stdout))
+}
+
+#[test]
+fn at_a_terminal_it_shows_the_plan_and_asks() {
+    let store = night();
+    let (status, no) = at_a_terminal(&store, "--status failed", "n\n");
+    assert_eq!(status, Some(1), "{no}");
+    assert!(no.contains("SOURCE RUN") && no.contains("Spawn 1 new run?") && no.contains("Nothing was changed"), "{no}");
+    assert!(no.contains('\u{1b}'), "a terminal gets colour");
+    assert_eq!(store.dump().len(), 5);
+
+    let (status, yes) = at_a_terminal(&store, "--status failed", "y\n");
+    assert_eq!(status, Some(0), "{yes}");
+    assert!(yes.contains("1 new run spawned"), "{yes}");
+    assert_eq!(store.dump().len(), 6);
+
+    let (status, nothing) = at_a_terminal(&store, "--status stopped", "");
+    assert_eq!(status, Some(0), "{nothing}");
+    assert!(nothing.contains("Nothing to re-run") && !nothing.contains("[y/N]"), "{nothing}");
+}
+
+#[test]
+fn a_changed_plan_is_exit_status_1() {
+    let store = night();
+    let output = bulk_rerun(&["rerun", "--store", store.path_str(), "--all", "--yes", "--expect-plan", "sha256:00"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("the plan is no longer the expected one"));
+    assert_eq!(store.dump().len(), 5);
+}
+
+#[test]
+fn what_the_host_refuses_is_exit_status_3() {
+    let store = night();
+    store
+        .open()
+        .execute_batch(
+            "CREATE TRIGGER closed BEFORE INSERT ON runs WHEN new.task_name = 'import'
+             BEGIN SELECT RAISE(ABORT, 'imports are closed'); END",
+        )
+        .unwrap();
+    let output = bulk_rerun(&["rerun", "--store", store.path_str(), "--status", "failed,timeout", "--yes"]);
+    assert_eq!(output.status.code(), Some(3));
+    let out = text(&output.stdout);
+    assert!(out.contains("1 new run spawned") && out.contains("imports are closed"), "{out}");
+    assert_eq!(store.dump().len(), 6);
+}
+
+#[test]
+fn json_is_alone_on_standard_output_errors_too() {
+    let output = bulk_rerun(&["rerun", "--store", "/no/such/store.db", "--all", "--yes", "--json"]);
+    assert_eq!(output.status.code(), Some(1));
+    let error: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(error["status"], 500);
+    assert!(error["detail"].as_str().unwrap().contains("/no/such/store.db"));
+}
+
+#[test]
+fn control_characters_of_a_store_do_not_reach_the_terminal() {
+    let store = Store::new().holding(&[Row::failed("a1", "evil\u{1b}[2Jtask\nname", "2026-04-15T01:00:00Z")]);
+    let output = text(&bulk_rerun(&["rerun", "--store", store.path_str(), "--all", "--dry-run"]).stdout);
+    assert!(output.contains("evil\\u{1b}[2Jtask\\nname"), "{output}");
+}
+
+#[test]
+fn a_reader_who_has_seen_enough_is_no_failure() {
+    let store = night();
+    let command = format!(
+        "{} rerun --store '{}' --all --yes | true; exit ${{PIPESTATUS[0]}}",
+        env!("CARGO_BIN_EXE_bulk-rerun"),
+        store.path_str()
+    );
+    let output = Command::new("bash").args(["-c", &command]).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert_eq!(store.dump().len(), 8);
+}
+
+#[test]
+fn check_tells_what_there_is_and_who_has_it_open() {
+    let store = night();
+    store.open().execute("UPDATE runs SET created_at = 'long ago' WHERE id = 'a1'", []).unwrap();
+    let checked = text(&bulk_rerun(&["check", "--store", store.path_str()]).stdout);
+    for words in [
+        "RunWisp, schema version 8",
+        "5 runs of 4 tasks",
+        "1 run with a time that can't be read",
+        "does not seem to be running",
+    ] {
+        assert!(checked.contains(words), "{words:?} is not in\n{checked}");
+    }
+    // This test's own process is the runner now.
+    let _open = store.open();
+    let running = text(&bulk_rerun(&["check", "--store", store.path_str()]).stdout);
+    assert!(running.contains(&format!("(pid {})", std::process::id())), "{running}");
+    assert!(running.contains("at its next restart"), "{running}");
+
+    let json = bulk_rerun(&["check", "--json", "--store", store.path_str()]);
+    let json: Value = serde_json::from_slice(&json.stdout).unwrap();
+    assert_eq!(json["runs"]["runs"], 5);
+    assert_eq!(json["store"]["profile"], "runwisp");
+}
+
+#[test]
+fn profiles_lists_and_prints_the_built_in_ones() {
+    let list = text(&bulk_rerun(&["profiles"]).stdout);
+    assert!(list.contains("runwisp"), "{list}");
+    let file = text(&bulk_rerun(&["profiles", "runwisp"]).stdout);
+    assert!(file.contains("[[generation]]") && file.contains("spawn = '''"), "{file}");
+    assert_eq!(bulk_rerun(&["profiles", "nope"]).status.code(), Some(2));
+}
+
+#[test]
+fn the_printed_profile_works_as_a_file_of_ones_own() {
+    let store = night();
+    let file = store.path.with_file_name("mine.toml");
+    std::fs::write(&file, bulk_rerun(&["profiles", "runwisp"]).stdout).unwrap();
+    let file = file.to_str().unwrap();
+    let output = bulk_rerun(&["rerun", "--store", store.path_str(), "--profile", file, "--ids", "a1", "--yes"]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert_eq!(store.dump().len(), 6);
+}
+
+#[test]
+fn every_help_has_examples() {
+    for command in [&["--help"][..], &["rerun", "--help"], &["check", "--help"], &["profiles", "--help"]] {
+        let help = text(&bulk_rerun(command).stdout);
+        assert!(help.contains("Examples:"), "{command:?}");
+    }
+}
+
+/// The runs of a demo's folder.
+fn rows(folder: &Path) -> usize {
+    support::dump(&folder.join("runwisp.db")).len()
+}
+
+#[test]
+fn the_demo_tells_its_story_and_a_second_one_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().to_str().unwrap();
+    let first = bulk_rerun(&["demo", path]);
+    assert_eq!(first.status.code(), Some(0), "{}", text(&first.stderr));
+    let first = text(&first.stdout);
+    for words in ["What failed", "new runs would be spawned", "new runs spawned", "pending", "Try next"] {
+        assert!(first.contains(words), "{words:?} is not in\n{first}");
+    }
+    for reason in ["service", "unknown_task", "trigger_disabled", "active", "superseded"] {
+        assert!(first.contains(reason), "{reason:?} is not in\n{first}");
+    }
+    let runs = rows(folder.path());
+    let second = text(&bulk_rerun(&["demo", path]).stdout);
+    assert!(second.contains("goes on with it") && second.contains("nothing left to re-run"), "{second}");
+    assert_eq!(rows(folder.path()), runs, "the second demo spawns nothing twice");
+}
+
+#[test]
+fn the_demo_keeps_its_hands_off_a_store_that_it_did_not_make() {
+    let store = night();
+    let folder = store.path.parent().unwrap();
+    let output = bulk_rerun(&["demo", folder.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("was not made by a demo"));
+    assert_eq!(store.dump().len(), 5);
+    assert!(!folder.join("runwisp.toml").exists());
+}
+
+#[test]
+fn an_interrupted_demo_is_made_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("bulk-rerun-demo.json"), "").unwrap();
+    std::fs::write(folder.path().join("runwisp.db"), "half a st").unwrap();
+    let output = bulk_rerun(&["demo", folder.path().to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert!(rows(folder.path()) > 1_000);
+}
