@@ -18,18 +18,24 @@ pub(super) fn plan(out: &mut dyn Write, plugin: &Plugin, body: &BulkRerunBody) -
     writeln!(out, "{BOLD}{spawns} would be spawned{BOLD:#} for the {matched} selected")?;
     if !planned.is_empty() {
         let sources = runs_by_id(plugin, planned.iter().map(|group| group.rerun_of.clone()).collect())?;
+        // Groups of one task differ in their parameters alone.
+        let alike = planned.windows(2).any(|pair| pair[0].task_name == pair[1].task_name);
         let rows = planned.iter().map(|group| {
             let source = sources.get(&group.rerun_of);
-            vec![
+            let mut row = vec![
                 group.task_name.clone(),
                 group.rerun_of.clone(),
                 source.map(created).unwrap_or_default(),
                 source.map(how_it_ended).unwrap_or_default(),
                 group.matched.to_string(),
-            ]
+            ];
+            row.extend(alike.then(|| source.map(parameters).unwrap_or_default()));
+            row
         });
+        let mut header = vec!["TASK", "SOURCE RUN", "CREATED", "ENDED", "SELECTED"];
+        header.extend(alike.then_some("PARAMETERS"));
         writeln!(out)?;
-        print_table(out, &["TASK", "SOURCE RUN", "CREATED", "ENDED", "SELECTED"], rows.collect(), Some(4))?;
+        print_table(out, &header, rows.collect(), Some(4))?;
     }
     skipped(out, &body.skipped)
 }
@@ -112,6 +118,16 @@ pub(super) fn how_it_ended(run: &Run) -> String {
     match run.exit_code {
         Some(code) => format!("{word} ({code})"),
         None => word.to_owned(),
+    }
+}
+
+/// A run's parameters, cut where they would fill the line.
+pub(super) fn parameters(run: &Run) -> String {
+    const WIDTH: usize = 60;
+    let Some(text) = run.params.to_text() else { return "-".to_owned() };
+    match text.char_indices().nth(WIDTH) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.into_owned(),
     }
 }
 

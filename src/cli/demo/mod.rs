@@ -186,7 +186,7 @@ fn new_runs(out: &mut dyn Write, plugin: &Plugin, done: &BulkRerunBody) -> Resul
             run.task_name.clone(),
             run.phase.clone().unwrap_or_default(),
             run.triggered_by.clone().unwrap_or_default(),
-            run.params.to_text().map_or_else(|| "-".to_owned(), |params| params.into_owned()),
+            report::parameters(run),
         ]
     });
     Ok(print_table(out, &["RUN", "TASK", "PHASE", "TRIGGERED BY", "PARAMETERS"], rows.collect(), None)?)
