@@ -2,7 +2,7 @@
 
 use super::groups::{ByTask, Group};
 use crate::catalogue::Catalogue;
-use crate::contract::{Instant, Reason, RerunOptions, is_success};
+use crate::contract::{Instant, Reason, RerunOptions, UniqueBy, is_success};
 use crate::host::{Columns, HostError, Query, Session};
 
 /// Up to so many tasks are asked for by name; for more, all runs are read, which is cheaper than seeking each.
@@ -22,10 +22,10 @@ pub(super) fn judge(
         };
     }
     if options.skip_active {
-        skip_active(session, groups)?;
+        skip_active(session, groups, options)?;
     }
     if options.skip_superseded {
-        skip_superseded(session, groups)?;
+        skip_superseded(session, groups, options)?;
     }
     Ok(())
 }
@@ -40,9 +40,13 @@ fn unfit(word: String) -> (Reason, Option<String>) {
 }
 
 /// Skips the groups that have a pending or running run.
-pub(super) fn skip_active(session: &mut dyn Session, groups: &mut [Group]) -> Result<(), HostError> {
+pub(super) fn skip_active(
+    session: &mut dyn Session,
+    groups: &mut [Group],
+    options: &RerunOptions,
+) -> Result<(), HostError> {
     let mut active = open_groups(groups, || false);
-    let columns = Columns { params: by_params(groups), ..Columns::default() };
+    let columns = Columns { params: options.unique_by != UniqueBy::Task, ..Columns::default() };
     of_open_groups(groups, |names| {
         session.runs(Query::Tasks { names, active: true }, columns, &mut |run| {
             if let Some(active) = active.get_mut(run.task_name, &run.params) {
@@ -59,7 +63,7 @@ pub(super) fn skip_active(session: &mut dyn Session, groups: &mut [Group]) -> Re
 }
 
 /// Skips the groups whose newest run of all is newer than the source run and succeeded.
-fn skip_superseded(session: &mut dyn Session, groups: &mut [Group]) -> Result<(), HostError> {
+fn skip_superseded(session: &mut dyn Session, groups: &mut [Group], options: &RerunOptions) -> Result<(), HostError> {
     #[derive(Default)]
     struct Newest {
         created_at: Option<Instant>,
@@ -67,7 +71,7 @@ fn skip_superseded(session: &mut dyn Session, groups: &mut [Group]) -> Result<()
         succeeded: bool,
     }
     let mut newest = open_groups(groups, Newest::default);
-    let columns = Columns { params: by_params(groups), end_reason: true, ..Columns::default() };
+    let columns = Columns { params: options.unique_by != UniqueBy::Task, end_reason: true, ..Columns::default() };
     of_open_groups(groups, |names| {
         session.runs(Query::Tasks { names, active: false }, columns, &mut |run| {
             if let Some(newest) = newest.get_mut(run.task_name, &run.params)
@@ -88,11 +92,6 @@ fn skip_superseded(session: &mut dyn Session, groups: &mut [Group]) -> Result<()
         }
     }
     Ok(())
-}
-
-/// Whether the parameters are part of what the groups are.
-fn by_params(groups: &[Group]) -> bool {
-    groups.iter().any(|group| group.params != crate::contract::Params::None)
 }
 
 /// A table with an entry for each group that may still get a new run.

@@ -99,7 +99,7 @@ fn spawn(session: &mut dyn Session, resolved: Resolved, options: &RerunOptions) 
     let mut triggered = Vec::new();
     if groups.iter().any(|group| group.skip.is_none()) {
         if session.begin_write()? == Freshness::Changed && options.skip_active {
-            judge::skip_active(session, &mut groups)?;
+            judge::skip_active(session, &mut groups, options)?;
         }
         triggered = spawn_groups(session, &mut groups, &mut digest)?;
     }
