@@ -108,9 +108,8 @@ pub fn insert(connection: &mut Connection, rows: &[Row]) {
     let has = |column: &str| {
         connection.prepare("SELECT 1 FROM pragma_table_info('runs') WHERE name = ?1").unwrap().exists([column]).unwrap()
     };
-    let mut columns = vec![
-        "id", "task_name", "status", "end_reason", "exit_code", "triggered_by", "created_at", "retry_attempt",
-    ];
+    let mut columns =
+        vec!["id", "task_name", "status", "end_reason", "exit_code", "triggered_by", "created_at", "retry_attempt"];
     columns.extend(["params_json", "deleted_at", "is_failure"].into_iter().filter(|column| has(column)));
     let placeholders = (1..=columns.len()).map(|index| format!("?{index}")).collect::<Vec<_>>().join(", ");
     let sql = format!("INSERT INTO runs ({}) VALUES ({placeholders})", columns.join(", "));
@@ -167,5 +166,11 @@ pub fn dump(path: &Path) -> Vec<Vec<Value>> {
 
 /// The parameters of a run, as they stand in the store.
 pub fn params_of(path: &Path, id: &str) -> Value {
-    Connection::open(path).unwrap().query_row("SELECT params_json FROM runs WHERE id = ?1", params![id], |row| row.get(0)).unwrap()
+    Connection::open(path)
+        .unwrap()
+        .query_row("SELECT params_json FROM runs WHERE id = ?1", params![id], |row| row.get(0))
+        .unwrap()
 }
+
+pub mod calls;
+pub mod child;
