@@ -172,5 +172,6 @@ pub fn params_of(path: &Path, id: &str) -> Value {
         .unwrap()
 }
 
+pub mod anvil;
 pub mod calls;
 pub mod child;
