@@ -66,7 +66,7 @@ fn a_semicolon_and_a_comment_are_no_mistakes() {
         profile_with("FROM jobs\n", "FROM jobs -- every job\n").replace("RETURNING number\n", "RETURNING number;\n");
     let answer = call(&anvil.plugin(&profile).unwrap(), &all_failed(json!({}))).unwrap();
     assert_eq!(triggered(&answer), ["forge"]);
-    for end in [";", " ;\n;"] {
+    for end in [";", " ; \n"] {
         let profile = profile_with("FROM jobs\n", &format!("FROM jobs{end}\n"));
         anvil.plugin(&profile).unwrap_or_else(|error| panic!("{end:?}: {error}"));
     }

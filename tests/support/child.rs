@@ -1,6 +1,6 @@
 //! The test binary as a child process of its own test: for what a process can't do to itself.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::{env, fs};
 
@@ -9,6 +9,8 @@ use serde_json::Value;
 
 const STORE: &str = "BULK_RERUN_TEST_STORE";
 const REQUESTS: &str = "BULK_RERUN_TEST_REQUESTS";
+/// Names the child's task catalogue, if it has one.
+pub const TASKS: &str = "BULK_RERUN_TEST_TASKS";
 const MARK: &str = "ANSWER ";
 
 /// Runs this test binary's ignored test `test` in a process of its own. `wrapper` is the command
@@ -33,7 +35,8 @@ pub fn answers(mut command: Command, store: &str, requests: &[Value]) -> Vec<Res
 /// The child's half of [`answers`].
 pub fn answer_requests() {
     let requests: Vec<Value> = serde_json::from_str(&env::var(REQUESTS).unwrap()).unwrap();
-    let config = Config { busy_timeout_ms: 100, ..Config::new(env::var(STORE).unwrap()) };
+    let tasks = env::var_os(TASKS).map(PathBuf::from);
+    let config = Config { busy_timeout_ms: 100, tasks, ..Config::new(env::var(STORE).unwrap()) };
     let plugin = Plugin::open(&config);
     for request in requests {
         let answer = match &plugin {
