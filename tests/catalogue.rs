@@ -163,7 +163,7 @@ fn a_file_counts_once_however_often_it_is_matched() {
         "['*.toml']",
         "['*.toml', 'conf.d/*.toml', 'conf.d/a.toml']",
         "['conf.d/*.toml', 'FOLDER/conf.d/*.toml', './conf.d/a.toml']",
-        "['conf.d/*.toml', 'conf.d/../conf.d/*.toml', '../*/conf.d/a.toml']",
+        "['conf.d/*.toml', 'conf.d/../conf.d/*.toml']",
     ] {
         let project = Project::new(&[
             ("runwisp.toml", &format!("[daemon]\ninclude = {include}\n[tasks.root]\n")),

@@ -103,11 +103,7 @@ impl Anvil {
     }
 
     pub fn rows(&self, sql: &str) -> Vec<Vec<Value>> {
-        let connection = self.open();
-        let mut statement = connection.prepare(sql).unwrap();
-        let columns = statement.column_count();
-        let rows = statement.query_map([], |row| (0..columns).map(|index| row.get(index)).collect()).unwrap();
-        rows.collect::<Result<_, _>>().unwrap()
+        super::calls::rows(&self.path(), sql)
     }
 }
 

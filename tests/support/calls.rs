@@ -5,6 +5,8 @@ use std::fs;
 use std::path::Path;
 
 use bulk_rerun::{Config, ErrorModel, Plugin};
+use rusqlite::Connection;
+use rusqlite::types::Value as Column;
 use serde_json::{Value, json};
 
 /// The config for a store, with a wait short enough for a test that runs into a lock.
@@ -65,4 +67,13 @@ pub fn assert_error(error: &ErrorModel, status: u16, words: &[&str]) {
 pub fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     let entries = fs::read_dir(folder).unwrap().map(Result::unwrap).filter(|entry| entry.path().is_file());
     entries.map(|entry| (entry.file_name().into_string().unwrap(), fs::read(entry.path()).unwrap())).collect()
+}
+
+/// What a query finds in a store.
+pub fn rows(store: &Path, sql: &str) -> Vec<Vec<Column>> {
+    let connection = Connection::open(store).unwrap();
+    let mut statement = connection.prepare(sql).unwrap();
+    let columns = statement.column_count();
+    let rows = statement.query_map([], |row| (0..columns).map(|index| row.get(index)).collect()).unwrap();
+    rows.collect::<Result<_, _>>().unwrap()
 }
