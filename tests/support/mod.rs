@@ -169,3 +169,7 @@ pub fn params_of(path: &Path, id: &str) -> Value {
         .query_row("SELECT params_json FROM runs WHERE id = ?1", params![id], |row| row.get(0))
         .unwrap()
 }
+
+pub mod anvil;
+pub mod calls;
+pub mod child;
