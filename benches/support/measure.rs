@@ -30,6 +30,13 @@ pub fn take_turns(mut contenders: Vec<Contender<'_>>) -> Times {
     Times(times)
 }
 
+/// How long a piece of work takes right after it was done once: what the others' turns threw out
+/// of the processor's caches is back.
+pub fn time_warm<T>(mut work: impl FnMut() -> T) -> Duration {
+    std::hint::black_box(work());
+    time(work)
+}
+
 /// How long a piece of work takes.
 pub fn time<T>(work: impl FnOnce() -> T) -> Duration {
     let started = Instant::now();

@@ -15,7 +15,7 @@ use chrono::{SecondsFormat, TimeDelta};
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
-use super::measure::{Contender, take_turns, time};
+use super::measure::{Contender, take_turns, time_warm};
 use super::peer::{Peer, Synchronous};
 use super::report::{Report, Row};
 use super::store::{self, Kind};
@@ -43,15 +43,15 @@ pub fn bench(runs: usize, report: &mut Report) {
         let dry_text = with_dry_run(case.request).to_string().into_bytes();
         agree(&planning, &dry_text, &peer, &request, case.name);
         let mut contenders: Vec<Contender<'_>> = vec![
-            Box::new(|| time(|| peer.resolve(&request))),
-            Box::new(|| time(|| resolving.call(&text).expect("an answer"))),
-            Box::new(|| time(|| planning.call(&dry_text).expect("an answer"))),
+            Box::new(|| time_warm(|| peer.resolve(&request))),
+            Box::new(|| time_warm(|| resolving.call(&text).expect("an answer"))),
+            Box::new(|| time_warm(|| planning.call(&dry_text).expect("an answer"))),
         ];
         if let Some(sql) = case.limit {
             let bare = &bare;
             contenders.push(Box::new(move || {
                 let mut statement = bare.prepare_cached(sql).expect("the limit compiles");
-                time(|| statement.query_row([], |row| row.get::<_, i64>(0)).expect("a count"))
+                time_warm(|| statement.query_row([], |row| row.get::<_, i64>(0)).expect("a count"))
             }));
         }
         let times = take_turns(contenders);
