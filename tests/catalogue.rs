@@ -194,18 +194,11 @@ fn patterns_are_relative_to_the_root_file_not_to_the_working_folder() {
     ]);
     for (folder, root) in [("etc", "runwisp.toml"), ("etc", "./runwisp.toml"), ("", "etc/runwisp.toml")] {
         let store = with_failed(&["elsewhere", "more"]);
-        let mut command = child::command(&[], "child_process");
-        command.current_dir(project.file(folder)).env(child::TASKS, root);
-        let answers = child::answers(command, store.path_str(), &[all_failed(json!({}))]);
-        let answer = answers[0].as_ref().unwrap_or_else(|error| panic!("{root}: {error}"));
-        assert_eq!((triggered(answer), skipped(answer)), (vec!["more"], vec!["elsewhere: unknown_task".to_owned()]));
+        let mut command = child::rerun(&[], store.path_str());
+        command.current_dir(project.file(folder)).args(["--tasks", root]);
+        let answer = child::answer(command, &all_failed(json!({}))).unwrap_or_else(|error| panic!("{root}: {error}"));
+        assert_eq!((triggered(&answer), skipped(&answer)), (vec!["more"], vec!["elsewhere: unknown_task".to_owned()]));
     }
-}
-
-#[test]
-#[ignore = "the child of another test"]
-fn child_process() {
-    child::answer_requests();
 }
 
 #[test]

@@ -141,21 +141,14 @@ fn a_relative_path_is_a_path_whatever_signs_it_has() {
     for name in ODD_NAMES {
         let folder = tempfile::tempdir().unwrap();
         named(folder.path(), name);
-        let mut command = child::command(&[], "child_process");
+        let mut command = child::rerun(&[], name);
         command.current_dir(folder.path());
-        let answers = child::answers(command, name, &[all_failed(json!({}))]);
-        let answer = answers[0].as_ref().unwrap_or_else(|error| panic!("{name}: {error}"));
-        assert_eq!(triggered(answer), ["backup"], "{name}");
+        let answer = child::answer(command, &all_failed(json!({}))).unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_eq!(triggered(&answer), ["backup"], "{name}");
         assert_eq!(files(folder.path()).into_keys().collect::<Vec<_>>(), [name]);
         fs::rename(folder.path().join(name), folder.path().join("plain.db")).unwrap();
         assert_eq!(support::dump(&folder.path().join("plain.db")).len(), 2, "{name}");
     }
-}
-
-#[test]
-#[ignore = "the child of another test"]
-fn child_process() {
-    child::answer_requests();
 }
 
 #[test]

@@ -14,12 +14,6 @@ use support::{NEWEST, Row, Store, child};
 
 const NOON: &str = "2026-04-15T12:00:00Z";
 
-#[test]
-#[ignore = "the child of the other tests"]
-fn child_process() {
-    child::answer_requests();
-}
-
 fn mode(path: &Path, mode: u32) {
     fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
 }
@@ -38,9 +32,9 @@ impl Shut {
 
     /// What a dry run and a re-run answer to a user who is bound by the permissions.
     fn ask(&self) -> [Result<Value, bulk_rerun::ErrorModel>; 2] {
-        let command = child::command(child::bound_by_permissions(), "child_process");
         let requests = [all_failed(json!({"dry_run": true})), all_failed(json!({}))];
-        child::answers(command, self.0.path_str(), &requests).try_into().unwrap()
+        let command = || child::rerun(child::bound_by_permissions(), self.0.path_str());
+        requests.map(|request| child::answer(command(), &request))
     }
 
     fn reopen(&self) {
@@ -175,12 +169,13 @@ fn large_store(journal_mode: &str) -> Store {
 }
 
 /// A call that can't fit fails and changes nothing; a small one works afterwards.
-fn assert_all_or_nothing(store: &Store, command: Command, words: &[&str]) {
+fn assert_all_or_nothing(store: &Store, wrapper: &[&str], words: &[&str]) {
     let before = store.dump();
     let small = json!({"ids": ["0007"]});
-    let answers = child::answers(command, store.path_str(), &[all_failed(json!({})), small]);
-    assert_error(answers[0].as_ref().unwrap_err(), 500, words);
-    assert_eq!(triggered(answers[1].as_ref().unwrap()), ["task 7"]);
+    let answer = |request: &Value| child::answer(child::rerun(wrapper, store.path_str()), request);
+    assert_error(&answer(&all_failed(json!({}))).unwrap_err(), 500, words);
+    assert_eq!(store.dump(), before);
+    assert_eq!(triggered(&answer(&small).unwrap()), ["task 7"]);
     let after = store.dump();
     assert_eq!(after[..before.len()], before);
     assert_eq!(after.len(), before.len() + 1);
@@ -222,7 +217,7 @@ fn a_full_disk_changes_nothing() {
         let (folder, kilobytes) = (store.path.parent().unwrap().to_str().unwrap(), (size + 300).to_string());
         let unshare = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", ON_A_SMALL_DISK, "sh"];
         let wrapper = [&unshare[..], &[folder, &kilobytes]].concat();
-        assert_all_or_nothing(&store, child::command(&wrapper, "child_process"), &["disk", "is full", "nothing was"]);
+        assert_all_or_nothing(&store, &wrapper, &["disk", "is full", "nothing was"]);
     }
 }
 
@@ -236,6 +231,6 @@ fn a_failed_write_changes_nothing() {
         let limit = format!("--fsize={}", if journal_mode == "wal" { 300_000 } else { size + 300_000 });
         // An ignored signal stays ignored in what is executed; unignored, it would end the child.
         let wrapper = ["sh", "-c", "trap '' XFSZ; exec \"$@\"", "sh", "prlimit", &limit];
-        assert_all_or_nothing(&store, child::command(&wrapper, "child_process"), &["the store failed", "nothing was"]);
+        assert_all_or_nothing(&store, &wrapper, &["the store failed", "nothing was"]);
     }
 }

@@ -1,0 +1,86 @@
+//! `cargo bench`: where we stand against RunWisp's own algorithm and against SQLite's limits.
+//!
+//! Prints one table: medians in milliseconds, ratios of one run, and the goal beside each; nothing
+//! is asserted. `cargo bench -- --runs 10000000` (or `BENCH_RUNS=10000000`) measures a store of
+//! that size besides the one of a million runs; a smaller number measures that size alone.
+//! Stores are made once and kept under `target/bench-stores`.
+
+mod support;
+
+use std::path::Path;
+use std::process::Command;
+
+use bulk_rerun::{Config, Plugin, Request};
+use support::peer::{Peer, Synchronous};
+use support::report::{Report, Row};
+use support::store::Kind;
+use support::{memory, resolve, spawn, store};
+
+const RUNS: usize = 1_000_000;
+const SPAWNED: usize = 10_000;
+
+/// What a child process is started with to tell its own peak of memory.
+const PEAK_OF: &str = "--peak-of";
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let [peak_of, who, store] = arguments.as_slice()
+        && peak_of == PEAK_OF
+    {
+        return tell_peak(who, Path::new(store));
+    }
+    if !arguments.iter().any(|argument| argument == "--bench") {
+        return println!("these are benches: `cargo bench`");
+    }
+    let runs = wanted_runs(&arguments);
+    let sizes = if runs > RUNS { vec![RUNS, runs] } else { vec![runs] };
+
+    let mut report = Report::new();
+    sizes.iter().for_each(|&runs| resolve::bench(runs, &mut report));
+    spawn::bench(SPAWNED, &mut report);
+    sizes.iter().for_each(|&runs| peaks(runs, &mut report));
+    println!("times in ms, medians of turns; ratios are medians over the turns");
+    report.print();
+}
+
+fn wanted_runs(arguments: &[String]) -> usize {
+    let given = arguments.iter().skip_while(|argument| *argument != "--runs").nth(1).cloned();
+    let wanted = given.or_else(|| std::env::var("BENCH_RUNS").ok());
+    wanted.map_or(RUNS, |text| text.replace(['_', ','], "").parse().expect("--runs takes a number of runs"))
+}
+
+/// The peak of resident memory of a `match_all`, each in a process of its own.
+fn peaks(runs: usize, report: &mut Report) {
+    let store = store::kept(Kind::History, runs);
+    let peak = |who: &str| {
+        eprintln!("{runs} runs: peak memory of {who}");
+        let this = std::env::current_exe().expect("this program's file");
+        let child = Command::new(this).args([PEAK_OF, who]).arg(&store).output().expect("a child process");
+        let text = String::from_utf8_lossy(&child.stdout);
+        text.trim().parse::<f64>().expect("the child tells its peak") / 1_024.0
+    };
+    let (peer, ours) = (peak("peer"), peak("ours"));
+    report.add(&Row {
+        name: format!("{}: match_all, peak memory in MB", resolve::short(runs)),
+        peer: Some(peer),
+        dry_run: Some(ours),
+        peer_to_ours: Some(peer / ours),
+        goal: if runs == 10_000_000 { "1: ≤ 16 MB".to_owned() } else { String::new() },
+        ..Row::default()
+    });
+}
+
+fn tell_peak(who: &str, store: &Path) {
+    const DRY_RUN: &[u8] = br#"{"match_all": true, "options": {"dry_run": true}}"#;
+    match who {
+        "ours" => {
+            let plugin = Plugin::open(&Config::new(store.to_string_lossy())).expect("the store");
+            plugin.call(DRY_RUN).expect("an answer");
+        }
+        _ => {
+            let request = Request::from_json(DRY_RUN).expect("a good request");
+            Peer::open(store, Synchronous::Full).resolve(&request);
+        }
+    }
+    println!("{}", memory::own_peak());
+}
