@@ -4,7 +4,7 @@
 //! are globs relative to the file, only the root file includes, a pattern that matches nothing is
 //! fine, and a name that stands in two files is an error.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -61,8 +61,13 @@ impl Catalogue {
     pub fn read(path: &Path) -> Result<Catalogue, ErrorModel> {
         let mut catalogue = Catalogue::default();
         let root = read_file(path)?;
+        let mut seen = HashSet::from([identity(path)]);
         for pattern in &root.daemon.include {
             for included in matches(path, pattern)? {
+                // A file counts once, however it is reached; the root is not included in itself.
+                if !seen.insert(identity(&included)) {
+                    continue;
+                }
                 let file = read_file(&included)?;
                 if !file.daemon.include.is_empty() {
                     return Err(unusable(&included, "it sets [daemon] include, which only the root file may"));
@@ -94,10 +99,6 @@ impl Catalogue {
         for (name, refusal) in tasks.chain(services) {
             if let Some(other) = self.entries.get(&name) {
                 let message = format!("the name {name:?} is already taken in {}", other.file.display());
-                // A file that two patterns match is read twice, and says the same twice.
-                if other.file == path && other.refusal == refusal {
-                    continue;
-                }
                 return Err(unusable(path, &message));
             }
             self.entries.insert(name, Entry { refusal, file: path.to_owned() });
@@ -111,7 +112,12 @@ fn read_file(path: &Path) -> Result<File, ErrorModel> {
     toml::from_str(&text).map_err(|error| unusable(path, error.to_string().trim_end()))
 }
 
-/// The files that a pattern matches, relative to the root file's folder; never the root file itself.
+/// What a file is known by, whatever path leads to it.
+fn identity(path: &Path) -> PathBuf {
+    path.canonicalize().unwrap_or_else(|_| path.to_owned())
+}
+
+/// The files that a pattern matches, relative to the root file's folder.
 fn matches(root: &Path, pattern: &str) -> Result<Vec<PathBuf>, ErrorModel> {
     let folder = root.parent().unwrap_or(Path::new(""));
     // The folder is meant as it is, whatever signs its name has.
@@ -123,8 +129,8 @@ fn matches(root: &Path, pattern: &str) -> Result<Vec<PathBuf>, ErrorModel> {
     };
     let found = glob::glob(&absolute)
         .map_err(|error| unusable(root, &format!("[daemon] include {pattern:?} is no pattern: {error}")))?;
-    let is_root = |path: &Path| path.canonicalize().ok() == root.canonicalize().ok();
-    Ok(found.filter_map(Result::ok).filter(|path| path.is_file() && !is_root(path)).collect())
+    // What is matched and can't be read, such as a link to nowhere, is an error when it is read.
+    Ok(found.filter_map(Result::ok).filter(|path| !path.is_dir()).collect())
 }
 
 fn unusable(path: &Path, message: &str) -> ErrorModel {

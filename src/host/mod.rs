@@ -45,7 +45,12 @@ pub trait Session {
     fn params(&mut self, ids: &[&str], each: &mut dyn FnMut(usize, Option<Params<'_>>)) -> Result<(), HostError>;
 
     /// Starts each of these source runs again, in the same order.
-    fn spawn(&mut self, ids: &[&str], each: &mut dyn FnMut(usize, Spawned<'_>)) -> Result<(), HostError>;
+    fn spawn(
+        &mut self,
+        ids: &[&str],
+        care: Care,
+        each: &mut dyn FnMut(usize, Spawned<'_>),
+    ) -> Result<Spawning, HostError>;
 }
 
 /// Which runs the core asks for.
@@ -121,6 +126,25 @@ pub enum Spawned<'a> {
         /// The host's own words.
         detail: String,
     },
+}
+
+/// Whether the host is expected to decline a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Care {
+    /// It is not. If it does all the same, the work is [`Spawning::Unfinished`].
+    Fast,
+    /// It may: each run is started in a savepoint of its own, so that a declined one leaves nothing behind.
+    Savepoints,
+}
+
+/// How far [`Session::spawn`] has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Spawning {
+    /// Every source run was handed over.
+    Done,
+    /// The host declined one, and may have kept a part of the work: end it all and start again
+    /// with [`Care::Savepoints`].
+    Unfinished,
 }
 
 /// Whether what was read is still what is there.

@@ -15,7 +15,7 @@ use crate::catalogue::Catalogue;
 use crate::contract::{
     BulkRerunBody, ErrorModel, Planned, Reason, Request, RerunOptions, Run, Selector, Skipped, Triggered,
 };
-use crate::host::{Freshness, Host, Session, Spawned};
+use crate::host::{Care, Freshness, Host, Session, Spawned, Spawning};
 use groups::Group;
 use plan::PlanDigest;
 use resolve::Resolved;
@@ -95,15 +95,14 @@ fn plan_only(session: &mut dyn Session, resolved: Resolved) -> Result<BulkRerunB
 /// Spawns a run for each group that is not skipped: all of them, or none.
 fn spawn(session: &mut dyn Session, resolved: Resolved, options: &RerunOptions) -> Result<BulkRerunBody, ErrorModel> {
     let Resolved { mut groups, unknown, .. } = resolved;
-    let mut digest = PlanDigest::new();
-    let mut triggered = Vec::new();
-    if groups.iter().any(|group| group.skip.is_none()) {
-        if session.begin_write()? == Freshness::Changed && options.skip_active {
-            judge::skip_active(session, &mut groups, options)?;
+    let (triggered, plan) = match write(session, &mut groups, options, Care::Fast)? {
+        Some(written) => written,
+        None => {
+            session.end()?;
+            // With savepoints no spawn stays unfinished.
+            write(session, &mut groups, options, Care::Savepoints)?.unwrap_or_default()
         }
-        triggered = spawn_groups(session, &mut groups, &mut digest)?;
-    }
-    let plan = digest.finish();
+    };
     if let Some(expected) = options.expect_plan.as_ref().filter(|&expected| *expected != plan) {
         session.end()?;
         let detail = format!(
@@ -120,25 +119,32 @@ fn spawn(session: &mut dyn Session, resolved: Resolved, options: &RerunOptions) 
     Ok(BulkRerunBody { triggered, skipped: skipped(groups, unknown), ..BulkRerunBody::default() })
 }
 
-fn spawn_groups(
+/// Takes the write lock and starts the runs, but commits nothing. Answers the new runs and the
+/// plan's digest; `None` if it must be done again with more care.
+fn write(
     session: &mut dyn Session,
     groups: &mut [Group],
-    digest: &mut PlanDigest,
-) -> Result<Vec<Triggered>, ErrorModel> {
+    options: &RerunOptions,
+    care: Care,
+) -> Result<Option<(Vec<Triggered>, String)>, ErrorModel> {
+    let mut digest = PlanDigest::new();
+    if groups.iter().all(|group| group.skip.is_some()) {
+        return Ok(Some((Vec::new(), digest.finish())));
+    }
+    if session.begin_write()? == Freshness::Changed && options.skip_active {
+        judge::skip_active(session, groups, options)?;
+    }
     let fit: Vec<usize> = (0..groups.len()).filter(|&index| groups[index].skip.is_none()).collect();
     let ids: Vec<&str> = fit.iter().map(|&index| groups[index].source.as_str()).collect();
     let mut triggered = Vec::with_capacity(ids.len());
     let mut skips = Vec::new();
-    session.spawn(&ids, &mut |index, spawned| {
+    let spawning = session.spawn(&ids, care, &mut |index, spawned| {
         let group = &groups[fit[index]];
         match spawned {
             Spawned::New { run_id, params } => {
                 digest.add(&group.task_name, &group.source, &params);
-                triggered.push(Triggered {
-                    task_name: group.task_name.clone(),
-                    run_id,
-                    rerun_of: group.source.clone(),
-                });
+                let (task_name, rerun_of) = (group.task_name.clone(), group.source.clone());
+                triggered.push(Triggered { task_name, run_id, rerun_of });
             }
             Spawned::Gone => skips.push((fit[index], Reason::Gone, None)),
             Spawned::Refused { params, detail } => {
@@ -147,10 +153,13 @@ fn spawn_groups(
             }
         }
     })?;
+    if spawning == Spawning::Unfinished {
+        return Ok(None);
+    }
     for (index, reason, detail) in skips {
         groups[index].skip = Some((reason, detail));
     }
-    Ok(triggered)
+    Ok(Some((triggered, digest.finish())))
 }
 
 /// One entry for each group that is skipped, then one for each unknown id.

@@ -20,11 +20,18 @@ const STATEMENTS_KEPT: usize = 32;
 pub(super) struct Store {
     pub(super) path: PathBuf,
     pub(super) busy_timeout: Duration,
-    idle: Mutex<Vec<(FileId, Connection)>>,
+    idle: Mutex<Idle>,
+}
+
+#[derive(Default)]
+struct Idle {
+    /// The file that the connections are to; `None` until the first is opened.
+    file: Option<FileId>,
+    connections: Vec<Connection>,
 }
 
 /// Which file a path leads to; another one may take its place while we run.
-type FileId = (u64, u64);
+pub(super) type FileId = (u64, u64);
 
 impl Store {
     pub(super) fn new(path: PathBuf, busy_timeout: Duration) -> Self {
@@ -34,19 +41,53 @@ impl Store {
     /// An idle connection, else a new one.
     pub(super) fn connect(&self) -> Result<(FileId, Connection), HostError> {
         let file = self.find()?;
-        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let idle = {
+            let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+            if idle.file.is_some_and(|known| known != file) {
+                // They still read the old file. Closed first: SQLite then sees that the file has moved on.
+                idle.connections.clear();
+                self.refuse_a_foreign_log()?;
+            }
+            idle.file = Some(file);
+            idle.connections.pop()
+        };
         match idle {
-            Some((same, connection)) if same == file => Ok((file, connection)),
-            _ => Ok((file, self.open()?)),
+            Some(connection) => Ok((file, connection)),
+            None => Ok((file, self.open()?)),
         }
     }
 
     /// Keeps a connection for the next session.
     pub(super) fn give_back(&self, file: FileId, connection: Connection) {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        if idle.len() < IDLE_MAX {
-            idle.push((file, connection));
+        if idle.file == Some(file) && idle.connections.len() < IDLE_MAX {
+            idle.connections.push(connection);
         }
+    }
+
+    /// Whether the path still leads to this file.
+    pub(super) fn check_same(&self, file: FileId) -> Result<(), HostError> {
+        if self.find()? == file { Ok(()) } else { Err(self.replaced()) }
+    }
+
+    fn replaced(&self) -> HostError {
+        let path = self.path.display();
+        HostError::Unusable(format!("the store {path} was replaced by another file meanwhile; nothing was changed"))
+    }
+
+    /// SQLite would play the log of the old file into the new one.
+    fn refuse_a_foreign_log(&self) -> Result<(), HostError> {
+        let mut log = self.path.clone().into_os_string();
+        log.push("-wal");
+        if fs::metadata(&log).is_ok_and(|metadata| metadata.len() > 0) {
+            return Err(HostError::Unusable(format!(
+                "the store {path} was replaced by another file, and {path}-wal, which may be the old one's log, is \
+                 still there: stop what has the store open and move that log away; if it belongs to the new store, \
+                 restart this process",
+                path = self.path.display()
+            )));
+        }
+        Ok(())
     }
 
     /// Looks at the path without opening it: SQLite would say no more than "unable to open".
@@ -72,7 +113,9 @@ impl Store {
         // Never CREATE: a mistyped path must not leave an empty file behind.
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let doing = "opening it";
-        let connection = Connection::open_with_flags(&self.path, flags).map_err(|error| self.error(doing, error))?;
+        // An absolute path never begins with `file:`, which SQLite would read as an URI.
+        let path = std::path::absolute(&self.path).unwrap_or_else(|_| self.path.clone());
+        let connection = Connection::open_with_flags(path, flags).map_err(|error| self.error(doing, error))?;
         connection.busy_timeout(self.busy_timeout).map_err(|error| self.error(doing, error))?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
         // The file is first read here.
@@ -96,6 +139,13 @@ impl Store {
             Some((ffi::ErrorCode::DiskFull, _)) => HostError::Unusable(format!(
                 "the disk of {path} is full: the new runs did not fit, and nothing was changed"
             )),
+            Some((ffi::ErrorCode::ReadOnly, ffi::SQLITE_READONLY_DBMOVED)) => self.replaced(),
+            Some((ffi::ErrorCode::ReadOnly, extended)) if extended != ffi::SQLITE_READONLY => {
+                HostError::Unusable(format!(
+                    "the store {path} can't even be read: in WAL mode, or after a crash, this user needs to write it and \
+                     its folder for that"
+                ))
+            }
             Some((ffi::ErrorCode::ReadOnly, _)) => HostError::Unusable(format!(
                 "the store {path} can't be written: it, its folder or its disk is read-only for this user; a dry run \
                  still works"

@@ -16,7 +16,7 @@ fn runwisp() -> (Connection, View) {
     connection.execute_batch(RUNWISP).unwrap();
     let store = super::Store::new("in memory".into(), std::time::Duration::ZERO);
     let profile = Profile::built_in("runwisp").unwrap();
-    let view = fit::choose(&connection, vec![profile], true, &store).unwrap().view;
+    let view = fit::given(&connection, &profile, &store).unwrap().view;
     (connection, view)
 }
 

@@ -17,45 +17,65 @@ pub(super) struct Fitted {
     pub(super) spawn: String,
 }
 
-/// Takes the first generation of the first profile whose tables and columns are all there.
-/// `explicit`: the profile was asked for, so the error says what it misses.
-pub(super) fn choose(
-    connection: &Connection,
-    profiles: Vec<Profile>,
-    explicit: bool,
-    store: &Store,
-) -> Result<Fitted, HostError> {
-    let fail = |error| store.error("reading its schema", error);
-    let mut misses = Vec::new();
-    for profile in profiles {
-        for generation in &profile.generations {
-            let missing = missing(connection, generation).map_err(fail)?;
-            if missing.is_empty() {
-                let view = check_runs(connection, &profile, generation)?;
-                let spawn = check_spawn(connection, &profile, generation)?;
-                return Ok(Fitted { generation: generation.name.clone(), view, spawn, profile });
-            }
-            misses.push((profile.file.clone(), missing));
+impl Fitted {
+    /// A rule that the spawn statement broke while it ran.
+    pub(super) fn spawn_error(&self, message: &str) -> HostError {
+        HostError::Profile {
+            file: self.profile.file.clone(),
+            part: format!("spawn (generation \"{}\")", self.generation),
+            message: format!("{message}; nothing was changed"),
         }
     }
-    let path = store.path.display();
-    if explicit {
-        // The generation that comes nearest says most about what is wrong.
-        let nearest = misses.into_iter().min_by_key(|(_, missing)| missing.len());
-        let (file, missing) = nearest.unwrap_or_default();
-        return Err(HostError::Unusable(format!(
-            "the profile {file} does not fit the store {path}, which lacks {}",
+}
+
+/// What a generation misses in a store, if it does not fit.
+type Fit = Result<Fitted, Vec<String>>;
+
+/// The first generation of the profile whose tables and columns are all there.
+pub(super) fn given(connection: &Connection, profile: &Profile, store: &Store) -> Result<Fitted, HostError> {
+    first_that_fits(connection, profile, store)?.map_err(|missing| {
+        HostError::Unusable(format!(
+            "the profile {} does not fit the store {}, which lacks {}",
+            profile.file,
+            store.path.display(),
             missing.join(", ")
-        )));
+        ))
+    })
+}
+
+/// The same for the first built-in profile that fits.
+pub(super) fn built_in(connection: &Connection, store: &Store) -> Result<Fitted, HostError> {
+    for profile in Profile::built_in_names().filter_map(Profile::built_in) {
+        if let Ok(fitted) = first_that_fits(connection, &profile, store)? {
+            return Ok(fitted);
+        }
     }
-    let tables = tables(connection).map_err(fail)?;
+    let tables = tables(connection).map_err(|error| store.error("reading its schema", error))?;
     let tables = if tables.is_empty() { "none at all".to_owned() } else { tables.join(", ") };
     let known: Vec<_> = Profile::built_in_names().collect();
     Err(HostError::Unusable(format!(
-        "no built-in profile ({}) fits the schema of {path}; its tables: {tables}. Another runner needs a profile \
-         file of its own (`--profile FILE`; `bulk-rerun profiles runwisp` prints one to start from)",
-        known.join(", ")
+        "no built-in profile ({}) fits the schema of {}; its tables: {tables}. Another runner needs a profile file of \
+         its own (`--profile FILE`; `bulk-rerun profiles runwisp` prints one to start from)",
+        known.join(", "),
+        store.path.display(),
     )))
+}
+
+fn first_that_fits(connection: &Connection, profile: &Profile, store: &Store) -> Result<Fit, HostError> {
+    let mut nearest: Option<Vec<String>> = None;
+    for generation in &profile.generations {
+        let missing = missing(connection, generation).map_err(|error| store.error("reading its schema", error))?;
+        if missing.is_empty() {
+            let view = check_runs(connection, profile, generation)?;
+            let spawn = check_spawn(connection, profile, generation)?;
+            return Ok(Ok(Fitted { profile: profile.clone(), generation: generation.name.clone(), view, spawn }));
+        }
+        // The generation that comes nearest says most about what is wrong.
+        if nearest.as_ref().is_none_or(|nearest| missing.len() < nearest.len()) {
+            nearest = Some(missing);
+        }
+    }
+    Ok(Err(nearest.unwrap_or_default()))
 }
 
 /// What a generation requires and the store has not.

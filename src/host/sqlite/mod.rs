@@ -9,30 +9,37 @@ mod time;
 mod view;
 
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rusqlite::Connection;
 
-use self::connection::{Store, open_in};
-use self::view::View;
-use super::profile::{Profile, Start};
+use self::connection::{FileId, Store, open_in};
+use self::fit::Fitted;
+use super::profile::Profile;
 use super::{HostError, StoreInfo};
 
 /// A runner's SQLite store, seen through a profile.
 pub struct SqliteHost {
     store: Store,
-    view: View,
-    spawn: String,
-    profile: ProfileName,
-    start: Start,
+    profiles: Profiles,
+    /// What fits the store as it was seen last.
+    fitted: Mutex<Option<(Seen, Arc<Fitted>)>>,
 }
 
-/// What the profile in use is called.
-struct ProfileName {
-    file: String,
-    name: String,
-    runner: String,
-    generation: String,
+/// The profiles that may fit.
+enum Profiles {
+    /// The one that was asked for.
+    Given(Box<Profile>),
+    /// Any of the built-in ones.
+    BuiltIn,
+}
+
+/// Which file, and which version of its schema: runners are upgraded, and stores restored, while we run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Seen {
+    file: FileId,
+    schema_version: i64,
 }
 
 impl SqliteHost {
@@ -42,36 +49,40 @@ impl SqliteHost {
     ///
     /// There is no store, it can't be used, or no profile fits. No file is ever created.
     pub fn open(path: impl Into<PathBuf>, profile: Option<Profile>, busy_timeout: Duration) -> Result<Self, HostError> {
-        let store = Store::new(path.into(), busy_timeout);
-        let (file, connection) = store.connect()?;
-        let explicit = profile.is_some();
-        let candidates = match profile {
-            Some(profile) => vec![profile],
-            None => Profile::built_in_names().filter_map(Profile::built_in).collect(),
+        let host = SqliteHost {
+            store: Store::new(path.into(), busy_timeout),
+            profiles: profile.map_or(Profiles::BuiltIn, |profile| Profiles::Given(Box::new(profile))),
+            fitted: Mutex::default(),
         };
-        let fitted = fit::choose(&connection, candidates, explicit, &store)?;
-        store.give_back(file, connection);
-        let fit::Fitted { profile, generation, view, spawn } = fitted;
-        Ok(SqliteHost {
-            store,
-            view,
-            spawn,
-            start: profile.start,
-            profile: ProfileName { file: profile.file, name: profile.name, runner: profile.runner, generation },
-        })
+        let (file, connection) = host.store.connect()?;
+        host.fit(file, &connection)?;
+        host.store.give_back(file, connection);
+        Ok(host)
     }
 
-    /// A rule that the profile's spawn statement broke while it ran.
-    fn spawn_error(&self, message: &str) -> HostError {
-        HostError::Profile {
-            file: self.profile.file.clone(),
-            part: format!("spawn (generation \"{}\")", self.profile.generation),
-            message: format!("{message}; nothing was changed"),
+    /// The profile's generation that fits the store as it is now.
+    fn fit(&self, file: FileId, connection: &Connection) -> Result<Arc<Fitted>, HostError> {
+        let schema_version = connection
+            .pragma_query_value(None, "schema_version", |row| row.get(0))
+            .map_err(|error| self.store.error("reading its schema", error))?;
+        let seen = Seen { file, schema_version };
+        let mut fitted = self.fitted.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((when, known)) = &*fitted
+            && *when == seen
+        {
+            return Ok(Arc::clone(known));
         }
+        let new = Arc::new(match &self.profiles {
+            Profiles::Given(profile) => fit::given(connection, profile, &self.store)?,
+            Profiles::BuiltIn => fit::built_in(connection, &self.store)?,
+        });
+        *fitted = Some((seen, Arc::clone(&new)));
+        Ok(new)
     }
 
     fn info(&self) -> Result<StoreInfo, HostError> {
         let (file, connection) = self.store.connect()?;
+        let fitted = self.fit(file, &connection)?;
         let fail = |error| self.store.error("reading its settings", error);
         let pragma = |name: &str, connection: &Connection| -> rusqlite::Result<_> {
             connection.pragma_query_value(None, name, |row| row.get::<_, rusqlite::types::Value>(0))
@@ -88,13 +99,13 @@ impl SqliteHost {
         let writable = !connection.is_readonly(rusqlite::MAIN_DB).map_err(fail)?;
         self.store.give_back(file, connection);
         let open_in = open_in(&self.store.path);
-        let start = if open_in.is_empty() { &self.start.stopped } else { &self.start.running };
+        let start = if open_in.is_empty() { &fitted.profile.start.stopped } else { &fitted.profile.start.running };
         Ok(StoreInfo {
             store: self.store.path.display().to_string(),
             engine: format!("SQLite {}", rusqlite::version()),
-            profile: self.profile.name.clone(),
-            runner: self.profile.runner.clone(),
-            generation: self.profile.generation.clone(),
+            profile: fitted.profile.name.clone(),
+            runner: fitted.profile.runner.clone(),
+            generation: fitted.generation.clone(),
             schema_version: version,
             journal_mode,
             writable,

@@ -1,16 +1,19 @@
 //! One caller's conversation with an SQLite store.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use chrono::{SecondsFormat, Utc};
 use rusqlite::types::{ToSqlOutput, Value, ValueRef};
 use rusqlite::{Connection, Row, ffi};
 
 use super::SqliteHost;
+use super::connection::{FileId, Store};
+use super::fit::Fitted;
 use super::time::read_instant;
 use super::view::{Positions, Statement};
 use crate::contract::{Params, RunFilter};
-use crate::host::{Columns, Freshness, Host, HostError, Query, RunRow, Session, Spawned};
+use crate::host::{Care, Columns, Freshness, Host, HostError, Query, RunRow, Session, Spawned, Spawning};
 
 /// An index on the time of creation pays while a query's window is at most this part of all time:
 /// a seek a run costs about five times what a run costs in a full scan.
@@ -18,8 +21,9 @@ const INDEX_PAYS_BELOW: f64 = 0.2;
 
 /// A session, with a connection of its own while it lasts.
 pub(super) struct SqliteSession<'h> {
-    host: &'h SqliteHost,
-    file: (u64, u64),
+    store: &'h Store,
+    fitted: Arc<Fitted>,
+    file: FileId,
     connection: Option<Connection>,
     /// SQLite's `data_version` at [`Session::begin_read`]: it moves when another connection commits.
     read_at_version: Option<i64>,
@@ -28,7 +32,9 @@ pub(super) struct SqliteSession<'h> {
 impl<'h> SqliteSession<'h> {
     pub(super) fn new(host: &'h SqliteHost) -> Result<Self, HostError> {
         let (file, connection) = host.store.connect()?;
-        Ok(SqliteSession { host, file, connection: Some(connection), read_at_version: None })
+        let fitted = host.fit(file, &connection)?;
+        let connection = Some(connection);
+        Ok(SqliteSession { store: &host.store, fitted, file, connection, read_at_version: None })
     }
 
     fn connection(&self) -> &Connection {
@@ -37,13 +43,13 @@ impl<'h> SqliteSession<'h> {
     }
 
     fn execute(&self, doing: &'static str, sql: &str) -> Result<(), HostError> {
-        self.connection().execute_batch(sql).map_err(|error| self.host.store.error(doing, error))
+        self.connection().execute_batch(sql).map_err(|error| self.store.error(doing, error))
     }
 
     fn data_version(&self, doing: &'static str) -> Result<i64, HostError> {
         self.connection()
             .query_row("PRAGMA data_version", [], |row| row.get(0))
-            .map_err(|error| self.host.store.error(doing, error))
+            .map_err(|error| self.store.error(doing, error))
     }
 
     fn each_by_id(
@@ -52,7 +58,7 @@ impl<'h> SqliteSession<'h> {
         columns: Columns,
         each: &mut dyn FnMut(usize, Option<RunRow<'_>>),
     ) -> rusqlite::Result<()> {
-        let (sql, at) = self.host.view.by_id(columns);
+        let (sql, at) = self.fitted.view.by_id(columns);
         let mut statement = self.connection().prepare_cached(&sql)?;
         for (index, id) in ids.iter().enumerate() {
             let mut rows = statement.query([id])?;
@@ -82,10 +88,10 @@ impl<'h> SqliteSession<'h> {
 
     /// Whether a filter's window is narrow enough to go by the index on the time of creation.
     fn is_narrow(&self, filter: &RunFilter) -> rusqlite::Result<bool> {
-        if !self.host.view.created_at_indexed || (filter.created_after, filter.created_before) == (None, None) {
+        if !self.fitted.view.created_at_indexed || (filter.created_after, filter.created_before) == (None, None) {
             return Ok(false);
         }
-        let mut span = self.connection().prepare_cached(&self.host.view.span())?;
+        let mut span = self.connection().prepare_cached(&self.fitted.view.span())?;
         let (first, last): (Value, Value) = span.query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?;
         let instant = |value: Value| match value {
             Value::Text(text) => read_instant(&text),
@@ -104,7 +110,7 @@ impl<'h> SqliteSession<'h> {
         statement: &mut rusqlite::Statement<'_>,
         source: &Source<'_>,
     ) -> Result<Result<String, String>, HostError> {
-        let fail = |error| self.host.store.error("starting a run", error);
+        let fail = |error| self.store.error("starting a run", error);
         for index in 1..=statement.parameter_count() {
             let name = statement.parameter_name(index).map(str::to_owned);
             match name.as_deref() {
@@ -128,18 +134,33 @@ impl<'h> SqliteSession<'h> {
         // Step to the end, so that the statement is complete before its answer counts.
         match rows.next() {
             Ok(None) => {}
-            Ok(Some(_)) => return Err(self.host.spawn_error("it started more than one run for one source run")),
+            Ok(Some(_)) => return Err(self.fitted.spawn_error("it started more than one run for one source run")),
             Err(error) if is_constraint(&error) => return self.declined(&error),
             Err(error) => return Err(fail(error)),
         }
-        new_id.map(Ok).ok_or_else(|| self.host.spawn_error("it returned NULL for the new run's id"))
+        new_id.map(Ok).ok_or_else(|| self.fitted.spawn_error("it returned NULL for the new run's id"))
+    }
+
+    /// The same, and nothing is left of it if the host declines.
+    fn start_in_a_savepoint(
+        &self,
+        statement: &mut rusqlite::Statement<'_>,
+        source: &Source<'_>,
+    ) -> Result<Result<String, String>, HostError> {
+        self.execute("starting a run", "SAVEPOINT one_run")?;
+        let started = self.start_again(statement, source)?;
+        if started.is_err() {
+            self.execute("starting a run", "ROLLBACK TO one_run")?;
+        }
+        self.execute("starting a run", "RELEASE one_run")?;
+        Ok(started)
     }
 
     /// A constraint or a trigger of the host's said no. Where that took the whole transaction
     /// away, nothing may follow.
     fn declined(&self, error: &rusqlite::Error) -> Result<Result<String, String>, HostError> {
         if self.connection().is_autocommit() {
-            return Err(self.host.spawn_error("the host rolled the transaction back, so no run was started"));
+            return Err(self.fitted.spawn_error("the host rolled the transaction back, so no run was started"));
         }
         let message = match error {
             rusqlite::Error::SqliteFailure(_, Some(message)) => message.clone(),
@@ -167,6 +188,7 @@ impl Session for SqliteSession<'_> {
 
     fn begin_write(&mut self) -> Result<Freshness, HostError> {
         self.execute("taking the write lock", "BEGIN IMMEDIATE")?;
+        self.store.check_same(self.file)?;
         let version = self.data_version("taking the write lock")?;
         let unchanged = self.read_at_version == Some(version);
         Ok(if unchanged { Freshness::Unchanged } else { Freshness::Changed })
@@ -187,48 +209,58 @@ impl Session for SqliteSession<'_> {
         let read = || match query {
             Query::Ids(ids) => self.each_by_id(ids, columns, &mut |_, run| run.into_iter().for_each(&mut *each)),
             Query::Filter(filter) => {
-                let (statement, at) = self.host.view.compile(query, columns, self.is_narrow(filter)?);
+                let (statement, at) = self.fitted.view.compile(query, columns, self.is_narrow(filter)?);
                 self.each_of(&statement, &at, each)
             }
             Query::Tasks { .. } => {
-                let (statement, at) = self.host.view.compile(query, columns, false);
+                let (statement, at) = self.fitted.view.compile(query, columns, false);
                 self.each_of(&statement, &at, each)
             }
         };
         let mut read = read;
-        read().map_err(|error| self.host.store.error("searching its runs", error))
+        read().map_err(|error| self.store.error("searching its runs", error))
     }
 
     fn params(&mut self, ids: &[&str], each: &mut dyn FnMut(usize, Option<Params<'_>>)) -> Result<(), HostError> {
         let columns = Columns { params: true, ..Columns::default() };
         self.each_by_id(ids, columns, &mut |index, run| each(index, run.map(|run| run.params)))
-            .map_err(|error| self.host.store.error("reading the runs' parameters", error))
+            .map_err(|error| self.store.error("reading the runs' parameters", error))
     }
 
-    fn spawn(&mut self, ids: &[&str], each: &mut dyn FnMut(usize, Spawned<'_>)) -> Result<(), HostError> {
+    fn spawn(
+        &mut self,
+        ids: &[&str],
+        care: Care,
+        each: &mut dyn FnMut(usize, Spawned<'_>),
+    ) -> Result<Spawning, HostError> {
         let columns = Columns { params: true, ..Columns::default() };
-        let fail = |error| self.host.store.error("starting runs", error);
-        let mut statement = self.connection().prepare_cached(&self.host.spawn).map_err(fail)?;
+        let fail = |error| self.store.error("starting runs", error);
+        let mut statement = self.connection().prepare_cached(&self.fitted.spawn).map_err(fail)?;
         let now = Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true);
         // Monotonic: a call's new ids sort as its runs do.
         let mut ulids = ulid::Generator::new();
-        let mut failure = None;
+        let mut spawning = Ok(Spawning::Done);
         self.each_by_id(ids, columns, &mut |index, run| {
-            if failure.is_some() {
+            if !matches!(spawning, Ok(Spawning::Done)) {
                 return;
             }
             let Some(run) = run else { return each(index, Spawned::Gone) };
             let new_id = ulids.generate().unwrap_or_else(|_| ulid::Ulid::generate()).to_string();
             let source =
                 Source { id: run.id, task_name: run.task_name, params: &run.params, new_id: &new_id, now: &now };
-            match self.start_again(&mut statement, &source) {
-                Ok(Ok(run_id)) => each(index, Spawned::New { run_id, params: run.params }),
-                Ok(Err(detail)) => each(index, Spawned::Refused { params: run.params, detail }),
-                Err(error) => failure = Some(error),
+            let started = match care {
+                Care::Fast => self.start_again(&mut statement, &source),
+                Care::Savepoints => self.start_in_a_savepoint(&mut statement, &source),
+            };
+            match (started, care) {
+                (Ok(Ok(run_id)), _) => each(index, Spawned::New { run_id, params: run.params }),
+                (Ok(Err(_)), Care::Fast) => spawning = Ok(Spawning::Unfinished),
+                (Ok(Err(detail)), Care::Savepoints) => each(index, Spawned::Refused { params: run.params, detail }),
+                (Err(error), _) => spawning = Err(error),
             }
         })
         .map_err(fail)?;
-        failure.map_or(Ok(()), Err)
+        spawning
     }
 }
 
@@ -237,7 +269,7 @@ impl Drop for SqliteSession<'_> {
         // What was not committed is given up; a connection that can't even do that is closed.
         let ended = self.end().is_ok();
         if let Some(connection) = self.connection.take().filter(|_| ended) {
-            self.host.store.give_back(self.file, connection);
+            self.store.give_back(self.file, connection);
         }
     }
 }
