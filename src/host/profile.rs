@@ -16,11 +16,46 @@ const BUILT_IN: [(&str, &str); 1] = [("runwisp", include_str!("../profiles/runwi
 pub const REQUIRED_COLUMNS: [&str; 9] =
     ["id", "task_name", "phase", "end_reason", "exit_code", "triggered_by", "created_at", "retry_attempt", "params"];
 
-/// The columns that a view may have besides.
-pub const OPTIONAL_COLUMNS: [&str; 2] = ["is_failure", "unfit"];
+/// The columns that a view may have besides: whether a run counts as a failure, why a run of its
+/// kind is never started again, and whether it is deleted and only waits to be purged.
+pub const OPTIONAL_COLUMNS: [&str; 3] = ["is_failure", "unfit", "deleted"];
 
-/// The parameters that a spawn statement may use.
-pub const SPAWN_PARAMETERS: [&str; 5] = [":id", ":task_name", ":params", ":new_id", ":now"];
+/// A parameter that a spawn statement may use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SpawnParameter {
+    /// `:id`, the source run's id.
+    Id,
+    /// `:task_name`, its task.
+    TaskName,
+    /// `:params`, its parameters.
+    Params,
+    /// `:new_id`, a new ULID.
+    NewId,
+    /// `:now`, the time, in RFC 3339 and UTC.
+    Now,
+}
+
+impl SpawnParameter {
+    /// Every parameter.
+    pub const ALL: [SpawnParameter; 5] = [
+        SpawnParameter::Id,
+        SpawnParameter::TaskName,
+        SpawnParameter::Params,
+        SpawnParameter::NewId,
+        SpawnParameter::Now,
+    ];
+
+    /// How a statement spells it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            SpawnParameter::Id => ":id",
+            SpawnParameter::TaskName => ":task_name",
+            SpawnParameter::Params => ":params",
+            SpawnParameter::NewId => ":new_id",
+            SpawnParameter::Now => ":now",
+        }
+    }
+}
 
 /// A host profile.
 ///
@@ -89,7 +124,7 @@ pub struct Generation {
     pub requires: BTreeMap<String, Vec<String>>,
     /// A SELECT of the host's runs in canonical columns.
     pub runs: String,
-    /// A statement that starts one source run again and returns the new run's id.
+    /// A statement that starts one source run again. Its RETURNING gives the new run's id; without one, `:new_id` is it.
     pub spawn: String,
 }
 

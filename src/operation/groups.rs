@@ -12,16 +12,20 @@ pub(super) struct Group {
     pub(super) task_name: String,
     /// The parameters, where they matter to what the group is.
     pub(super) params: Params<'static>,
-    /// The newest run's id.
-    pub(super) source: String,
-    /// The newest run's time of creation.
-    pub(super) created_at: Option<Instant>,
-    /// Why the host says that a run of its kind is never started again.
-    pub(super) unfit: Option<String>,
+    pub(super) source: Source,
     /// How many selected runs it has.
     pub(super) matched: u64,
     /// Why it gets no new run.
     pub(super) skip: Option<(Reason, Option<String>)>,
+}
+
+/// A group's newest run.
+#[derive(Debug)]
+pub(super) struct Source {
+    pub(super) id: String,
+    pub(super) created_at: Option<Instant>,
+    /// Why the host says that a run of its kind is never started again.
+    pub(super) unfit: Option<String>,
 }
 
 /// Values by task, or by task and parameters.
@@ -31,7 +35,7 @@ pub(super) struct ByTask<V> {
 }
 
 struct Entry<V> {
-    task_name: Box<str>,
+    task_name: String,
     params: Params<'static>,
     value: V,
 }
@@ -47,9 +51,9 @@ impl<V> ByTask<V> {
         let entry = self.entries.entry(
             hash,
             |entry| entry.is(task_name, params),
-            |entry| self.hasher.hash_one((&*entry.task_name, &entry.params)),
+            |entry| self.hasher.hash_one((entry.task_name.as_str(), &entry.params)),
         );
-        let new = || Entry { task_name: task_name.into(), params: params.clone().into_owned(), value: new() };
+        let new = || Entry { task_name: task_name.to_owned(), params: params.clone().into_owned(), value: new() };
         &mut entry.or_insert_with(new).into_mut().value
     }
 
@@ -63,13 +67,14 @@ impl<V> ByTask<V> {
         self.entries.find_mut(hash, |entry| entry.is(task_name, params)).map(|entry| &mut entry.value)
     }
 
-    pub(super) fn into_values(self) -> impl Iterator<Item = V> {
-        self.entries.into_iter().map(|entry| entry.value)
+    /// Every task, its parameters, and their value.
+    pub(super) fn into_entries(self) -> impl Iterator<Item = (String, Params<'static>, V)> {
+        self.entries.into_iter().map(|entry| (entry.task_name, entry.params, entry.value))
     }
 }
 
 impl<V> Entry<V> {
     fn is(&self, task_name: &str, params: &Params<'_>) -> bool {
-        *self.task_name == *task_name && self.params == *params
+        self.task_name == task_name && self.params == *params
     }
 }

@@ -18,7 +18,7 @@ pub(super) fn judge(
     for group in groups.iter_mut() {
         group.skip = match catalogue {
             Some(catalogue) => catalogue.refuses(&group.task_name).map(|reason| (reason, None)),
-            None => group.unfit.take().map(unfit),
+            None => group.source.unfit.take().map(unfit),
         };
     }
     if options.skip_active {
@@ -86,7 +86,7 @@ fn skip_superseded(session: &mut dyn Session, groups: &mut [Group], options: &Re
     for group in groups.iter_mut().filter(|group| group.skip.is_none()) {
         if let Some(newest) = newest.get(&group.task_name, &group.params)
             && newest.succeeded
-            && (newest.created_at, &newest.id) > (group.created_at, &group.source)
+            && (newest.created_at, &newest.id) > (group.source.created_at, &group.source.id)
         {
             group.skip = Some((Reason::Superseded, Some(format!("succeeded since as {}", newest.id))));
         }

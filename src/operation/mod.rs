@@ -9,11 +9,13 @@ mod plan;
 mod resolve;
 mod survey;
 
+use std::mem;
+
 use serde_json::json;
 
 use crate::catalogue::Catalogue;
 use crate::contract::{
-    BulkRerunBody, ErrorModel, Planned, Reason, Request, RerunOptions, Run, Selector, Skipped, Triggered,
+    BulkRerunBody, ErrorModel, Params, Planned, Reason, Request, RerunOptions, Run, Selector, Skipped, Triggered,
 };
 use crate::host::{Care, Freshness, Host, Session, Spawned, Spawning};
 use groups::Group;
@@ -66,12 +68,12 @@ fn check_limit(resolved: &Resolved, options: &RerunOptions) -> Result<(), ErrorM
 fn plan_only(session: &mut dyn Session, resolved: Resolved) -> Result<BulkRerunBody, ErrorModel> {
     let Resolved { groups, matched, unknown } = resolved;
     let fit: Vec<usize> = (0..groups.len()).filter(|&index| groups[index].skip.is_none()).collect();
-    let ids: Vec<&str> = fit.iter().map(|&index| groups[index].source.as_str()).collect();
+    let ids: Vec<&str> = fit.iter().map(|&index| groups[index].source.id.as_str()).collect();
     let mut digest = PlanDigest::new();
     session.params(&ids, &mut |index, params| {
         // The snapshot that found the run holds it still.
         let group = &groups[fit[index]];
-        digest.add(&group.task_name, &group.source, &params.unwrap_or_default());
+        digest.add(&group.task_name, &group.source.id, &params.unwrap_or_default());
     })?;
     session.end()?;
     let planned = groups
@@ -79,7 +81,7 @@ fn plan_only(session: &mut dyn Session, resolved: Resolved) -> Result<BulkRerunB
         .filter(|group| group.skip.is_none())
         .map(|group| Planned {
             task_name: group.task_name.clone(),
-            rerun_of: group.source.clone(),
+            rerun_of: group.source.id.clone(),
             matched: group.matched,
         })
         .collect();
@@ -95,7 +97,7 @@ fn plan_only(session: &mut dyn Session, resolved: Resolved) -> Result<BulkRerunB
 /// Spawns a run for each group that is not skipped: all of them, or none.
 fn spawn(session: &mut dyn Session, resolved: Resolved, options: &RerunOptions) -> Result<BulkRerunBody, ErrorModel> {
     let Resolved { mut groups, unknown, .. } = resolved;
-    let (triggered, plan) = match write(session, &mut groups, options, Care::Fast)? {
+    let written = match write(session, &mut groups, options, Care::Fast)? {
         Some(written) => written,
         None => {
             session.end()?;
@@ -103,52 +105,78 @@ fn spawn(session: &mut dyn Session, resolved: Resolved, options: &RerunOptions) 
             write(session, &mut groups, options, Care::Savepoints)?.unwrap_or_default()
         }
     };
-    if let Some(expected) = options.expect_plan.as_ref().filter(|&expected| *expected != plan) {
+    if let Some(expected) = options.expect_plan.as_ref().filter(|&expected| *expected != written.plan) {
         session.end()?;
         let detail = format!(
-            "the plan is no longer the expected one: expected {expected}, but it is {plan} by now; nothing was \
-             spawned, so look at a new dry run first"
+            "the plan is no longer the expected one: expected {expected}, but it is {} by now; nothing was spawned, \
+             so look at a new dry run first",
+            written.plan
         );
         return Err(ErrorModel::new(409, detail));
     }
-    if triggered.is_empty() {
+    if written.new_runs.is_empty() {
         session.end()?;
     } else {
         session.commit()?;
     }
+    let mut triggered = Vec::with_capacity(written.new_runs.len());
+    let mut new_runs = written.new_runs.into_iter();
+    groups.retain_mut(|group| {
+        if group.skip.is_some() {
+            return true;
+        }
+        // The new runs are in the groups' order.
+        triggered.extend(new_runs.next().map(|run_id| Triggered {
+            task_name: mem::take(&mut group.task_name),
+            run_id,
+            rerun_of: mem::take(&mut group.source.id),
+        }));
+        false
+    });
     Ok(BulkRerunBody { triggered, skipped: skipped(groups, unknown), ..BulkRerunBody::default() })
 }
 
-/// Takes the write lock and starts the runs, but commits nothing. Answers the new runs and the
-/// plan's digest; `None` if it must be done again with more care.
+/// What was written, but not committed.
+#[derive(Default)]
+struct Written {
+    /// The ids of the new runs, one for each group that is not skipped, in their order.
+    new_runs: Vec<String>,
+    /// The digest of the plan that was carried out; empty if none is expected.
+    plan: String,
+}
+
+/// Takes the write lock and starts the runs. `None` if it must be done again with more care.
 fn write(
     session: &mut dyn Session,
     groups: &mut [Group],
     options: &RerunOptions,
     care: Care,
-) -> Result<Option<(Vec<Triggered>, String)>, ErrorModel> {
-    let mut digest = PlanDigest::new();
+) -> Result<Option<Written>, ErrorModel> {
+    let mut digest = options.expect_plan.as_ref().map(|_| PlanDigest::new());
+    let plan = |digest: Option<PlanDigest>| digest.map(PlanDigest::finish).unwrap_or_default();
     if groups.iter().all(|group| group.skip.is_some()) {
-        return Ok(Some((Vec::new(), digest.finish())));
+        return Ok(Some(Written { new_runs: Vec::new(), plan: plan(digest) }));
     }
     if session.begin_write()? == Freshness::Changed && options.skip_active {
         judge::skip_active(session, groups, options)?;
     }
     let fit: Vec<usize> = (0..groups.len()).filter(|&index| groups[index].skip.is_none()).collect();
-    let ids: Vec<&str> = fit.iter().map(|&index| groups[index].source.as_str()).collect();
-    let mut triggered = Vec::with_capacity(ids.len());
+    let ids: Vec<&str> = fit.iter().map(|&index| groups[index].source.id.as_str()).collect();
+    let mut new_runs = Vec::with_capacity(ids.len());
     let mut skips = Vec::new();
     let spawning = session.spawn(&ids, care, &mut |index, spawned| {
         let group = &groups[fit[index]];
+        let mut digest = |params: &Params<'_>| {
+            digest.iter_mut().for_each(|digest| digest.add(&group.task_name, &group.source.id, params));
+        };
         match spawned {
             Spawned::New { run_id, params } => {
-                digest.add(&group.task_name, &group.source, &params);
-                let (task_name, rerun_of) = (group.task_name.clone(), group.source.clone());
-                triggered.push(Triggered { task_name, run_id, rerun_of });
+                digest(&params);
+                new_runs.push(run_id);
             }
             Spawned::Gone => skips.push((fit[index], Reason::Gone, None)),
             Spawned::Refused { params, detail } => {
-                digest.add(&group.task_name, &group.source, &params);
+                digest(&params);
                 skips.push((fit[index], Reason::Refused, Some(detail)));
             }
         }
@@ -159,14 +187,14 @@ fn write(
     for (index, reason, detail) in skips {
         groups[index].skip = Some((reason, detail));
     }
-    Ok(Some((triggered, digest.finish())))
+    Ok(Some(Written { new_runs, plan: plan(digest) }))
 }
 
 /// One entry for each group that is skipped, then one for each unknown id.
 fn skipped(groups: Vec<Group>, unknown: Vec<String>) -> Vec<Skipped> {
     let of_groups = groups.into_iter().filter_map(|group| {
         let (reason, detail) = group.skip?;
-        Some(Skipped { task_name: Some(group.task_name), run_id: group.source, reason, detail })
+        Some(Skipped { task_name: Some(group.task_name), run_id: group.source.id, reason, detail })
     });
     let of_ids =
         unknown.into_iter().map(|run_id| Skipped { task_name: None, run_id, reason: Reason::NotFound, detail: None });

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::groups::{ByTask, Group};
+use super::groups::{ByTask, Group, Source};
 use crate::contract::{Request, Run, Selector, UniqueBy};
 use crate::host::{Columns, HostError, Query, RunRow, Session};
 
@@ -51,7 +51,7 @@ pub(super) fn resolve(session: &mut dyn Session, request: &Request, ask_unfit: b
         }
     }
     let mut groups = grouping.into_groups();
-    groups.sort_unstable_by(|a, b| (&a.task_name, &a.source).cmp(&(&b.task_name, &b.source)));
+    groups.sort_unstable_by(|a, b| (&a.task_name, &a.source.id).cmp(&(&b.task_name, &b.source.id)));
     Ok(Resolved { groups, matched, unknown })
 }
 
@@ -100,22 +100,28 @@ fn whole(run: RunRow<'_>) -> Run {
 
 /// Runs on their way into groups: many of them share one, or each is its own.
 enum Grouping {
-    Shared(ByTask<Group>),
+    Shared(ByTask<(Source, u64)>),
     Each(Vec<Group>),
 }
 
 impl Grouping {
     fn add(&mut self, run: &RunRow<'_>) {
         match self {
-            Grouping::Each(groups) => groups.push(Group::of(run)),
+            Grouping::Each(groups) => groups.push(Group {
+                task_name: run.task_name.to_owned(),
+                params: run.params.clone().into_owned(),
+                source: Source::of(run),
+                matched: 1,
+                skip: None,
+            }),
             Grouping::Shared(groups) => {
-                let group = groups.or_insert_with(run.task_name, &run.params, || Group::of(run));
-                group.matched += 1;
+                let (source, matched) = groups.or_insert_with(run.task_name, &run.params, || (Source::of(run), 0));
+                *matched += 1;
                 // The newest run: the latest, then the one with the highest id. An unreadable time is the oldest.
-                if (run.created_at, run.id) > (group.created_at, &group.source) {
-                    group.created_at = run.created_at;
-                    run.id.clone_into(&mut group.source);
-                    group.unfit = run.unfit.map(str::to_owned);
+                if (run.created_at, run.id) > (source.created_at, &source.id) {
+                    source.created_at = run.created_at;
+                    run.id.clone_into(&mut source.id);
+                    source.unfit = run.unfit.map(str::to_owned);
                 }
             }
         }
@@ -123,25 +129,17 @@ impl Grouping {
 
     fn into_groups(self) -> Vec<Group> {
         match self {
-            Grouping::Shared(groups) => groups.into_values().collect(),
-            Grouping::Each(mut groups) => {
-                groups.iter_mut().for_each(|group| group.matched = 1);
-                groups
-            }
+            Grouping::Each(groups) => groups,
+            Grouping::Shared(groups) => groups
+                .into_entries()
+                .map(|(task_name, params, (source, matched))| Group { task_name, params, source, matched, skip: None })
+                .collect(),
         }
     }
 }
 
-impl Group {
-    fn of(run: &RunRow<'_>) -> Group {
-        Group {
-            task_name: run.task_name.to_owned(),
-            params: run.params.clone().into_owned(),
-            source: run.id.to_owned(),
-            created_at: run.created_at,
-            unfit: run.unfit.map(str::to_owned),
-            matched: 0,
-            skip: None,
-        }
+impl Source {
+    fn of(run: &RunRow<'_>) -> Source {
+        Source { id: run.id.to_owned(), created_at: run.created_at, unfit: run.unfit.map(str::to_owned) }
     }
 }

@@ -54,7 +54,7 @@ fn a_filter_without_an_index_is_one_scan_with_its_own_conditions_only() {
     let filter = RunFilter { status: vec!["failed".to_owned()], ..RunFilter::default() };
     let statement = compile(&view, &filter, false);
     assert_eq!(explain(&connection, &statement.sql), ["SCAN runs"]);
-    assert!(statement.sql.ends_with("WHERE (end_reason IN (?1))"), "{}", statement.sql);
+    assert!(statement.sql.ends_with("WHERE (end_reason IN (?1))\n  AND NOT deleted"), "{}", statement.sql);
 }
 
 #[test]

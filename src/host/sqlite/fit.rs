@@ -7,7 +7,7 @@ use rusqlite::Connection;
 use super::connection::Store;
 use super::view::View;
 use crate::host::HostError;
-use crate::host::profile::{Generation, OPTIONAL_COLUMNS, Profile, REQUIRED_COLUMNS, SPAWN_PARAMETERS};
+use crate::host::profile::{Generation, OPTIONAL_COLUMNS, Profile, REQUIRED_COLUMNS, SpawnParameter};
 
 /// A profile that fits, and its statements.
 pub(super) struct Fitted {
@@ -15,6 +15,8 @@ pub(super) struct Fitted {
     pub(super) generation: String,
     pub(super) view: View,
     pub(super) spawn: String,
+    /// What the spawn statement's parameters stand for, in their order.
+    pub(super) spawn_parameters: Vec<SpawnParameter>,
 }
 
 impl Fitted {
@@ -67,8 +69,14 @@ fn first_that_fits(connection: &Connection, profile: &Profile, store: &Store) ->
         let missing = missing(connection, generation).map_err(|error| store.error("reading its schema", error))?;
         if missing.is_empty() {
             let view = check_runs(connection, profile, generation)?;
-            let spawn = check_spawn(connection, profile, generation)?;
-            return Ok(Ok(Fitted { profile: profile.clone(), generation: generation.name.clone(), view, spawn }));
+            let (spawn, spawn_parameters) = check_spawn(connection, profile, generation)?;
+            return Ok(Ok(Fitted {
+                profile: profile.clone(),
+                generation: generation.name.clone(),
+                view,
+                spawn,
+                spawn_parameters,
+            }));
         }
         // The generation that comes nearest says most about what is wrong.
         if nearest.as_ref().is_none_or(|nearest| missing.len() < nearest.len()) {
@@ -135,6 +143,7 @@ fn check_runs(connection: &Connection, profile: &Profile, generation: &Generatio
         runs,
         has_is_failure: columns.contains("is_failure"),
         has_unfit: columns.contains("unfit"),
+        has_deleted: columns.contains("deleted"),
         created_at_indexed: false,
     };
     view.created_at_indexed = seeks_created_at(connection, &view).map_err(|error| fail(in_sqlites_words(&error)))?;
@@ -150,7 +159,11 @@ fn seeks_created_at(connection: &Connection, view: &View) -> rusqlite::Result<bo
 }
 
 /// The spawn compiles, writes, returns an id, and takes only the parameters that there are.
-fn check_spawn(connection: &Connection, profile: &Profile, generation: &Generation) -> Result<String, HostError> {
+fn check_spawn(
+    connection: &Connection,
+    profile: &Profile,
+    generation: &Generation,
+) -> Result<(String, Vec<SpawnParameter>), HostError> {
     let fail = |message: String| HostError::Profile {
         file: profile.file.clone(),
         part: format!("spawn (generation \"{}\")", generation.name),
@@ -163,25 +176,28 @@ fn check_spawn(connection: &Connection, profile: &Profile, generation: &Generati
     if statement.readonly() {
         return Err(fail("the statement only reads; it must start a run".to_owned()));
     }
-    if statement.column_count() == 0 {
-        return Err(fail("the statement returns no id; end it with RETURNING id".to_owned()));
-    }
-    let names: Vec<_> = (1..=statement.parameter_count()).map(|index| statement.parameter_name(index)).collect();
-    for name in &names {
-        let name = name.unwrap_or("?");
-        if !SPAWN_PARAMETERS.contains(&name) {
-            return Err(fail(format!(
-                "the parameter {name} is unknown; there are {} (the source run's id, task and parameters, a new ULID, \
-                 and the time in UTC)",
-                SPAWN_PARAMETERS.join(", ")
-            )));
-        }
-    }
-    if !names.contains(&Some(":id")) && !names.contains(&Some(":task_name")) {
+    let parameters: Vec<SpawnParameter> = (1..=statement.parameter_count())
+        .map(|index| {
+            let name = statement.parameter_name(index).unwrap_or("?");
+            SpawnParameter::ALL.into_iter().find(|parameter| parameter.as_str() == name).ok_or_else(|| {
+                fail(format!(
+                    "the parameter {name} is unknown; there are {} (the source run's id, task and parameters, a new \
+                     ULID, and the time in UTC)",
+                    SpawnParameter::ALL.map(SpawnParameter::as_str).join(", ")
+                ))
+            })
+        })
+        .collect::<Result<_, _>>()?;
+    if !parameters.contains(&SpawnParameter::Id) && !parameters.contains(&SpawnParameter::TaskName) {
         return Err(fail("the statement uses neither :id nor :task_name, so it can't tell what to start".to_owned()));
     }
+    if statement.column_count() == 0 && !parameters.contains(&SpawnParameter::NewId) {
+        return Err(fail(
+            "the statement returns no id; end it with RETURNING id, or take :new_id for the new run's id".to_owned(),
+        ));
+    }
     drop(statement);
-    Ok(spawn)
+    Ok((spawn, parameters))
 }
 
 /// A statement without the semicolon at its end.

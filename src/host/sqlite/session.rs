@@ -13,11 +13,15 @@ use super::fit::Fitted;
 use super::time::read_instant;
 use super::view::{Positions, Statement};
 use crate::contract::{Params, RunFilter};
+use crate::host::profile::SpawnParameter;
 use crate::host::{Care, Columns, Freshness, Host, HostError, Query, RunRow, Session, Spawned, Spawning};
 
 /// An index on the time of creation pays while a query's window is at most this part of all time:
 /// a seek a run costs about five times what a run costs in a full scan.
 const INDEX_PAYS_BELOW: f64 = 0.2;
+
+const STARTED_NONE: &str = "the host's statement started no run";
+const STARTED_MANY: &str = "it started more than one run for one source run";
 
 /// A session, with a connection of its own while it lasts.
 pub(super) struct SqliteSession<'h> {
@@ -111,30 +115,39 @@ impl<'h> SqliteSession<'h> {
         source: &Source<'_>,
     ) -> Result<Result<String, String>, HostError> {
         let fail = |error| self.store.error("starting a run", error);
-        for index in 1..=statement.parameter_count() {
-            let name = statement.parameter_name(index).map(str::to_owned);
-            match name.as_deref() {
-                Some(":id") => statement.raw_bind_parameter(index, source.id),
-                Some(":task_name") => statement.raw_bind_parameter(index, source.task_name),
-                Some(":params") => statement.raw_bind_parameter(index, bindable(source.params)),
-                Some(":new_id") => statement.raw_bind_parameter(index, source.new_id),
-                Some(":now") => statement.raw_bind_parameter(index, source.now),
-                // The profile was refused if it has others.
-                _ => Ok(()),
+        for (index, parameter) in self.fitted.spawn_parameters.iter().enumerate() {
+            match parameter {
+                SpawnParameter::Id => statement.raw_bind_parameter(index + 1, source.id),
+                SpawnParameter::TaskName => statement.raw_bind_parameter(index + 1, source.task_name),
+                SpawnParameter::Params => statement.raw_bind_parameter(index + 1, bindable(source.params)),
+                SpawnParameter::NewId => statement.raw_bind_parameter(index + 1, source.new_id),
+                SpawnParameter::Now => statement.raw_bind_parameter(index + 1, source.now),
             }
             .map_err(fail)?;
         }
+        if statement.column_count() == 0 {
+            return match statement.raw_execute() {
+                Ok(1) => Ok(Ok(source.new_id.to_owned())),
+                Ok(0) => Ok(Err(STARTED_NONE.to_owned())),
+                Ok(_) => Err(self.fitted.spawn_error(STARTED_MANY)),
+                Err(error) if is_constraint(&error) => self.declined(&error),
+                Err(error) => Err(fail(error)),
+            };
+        }
         let mut rows = statement.raw_query();
         let new_id = match rows.next() {
-            Ok(Some(row)) => row.get_ref(0).map(|value| text(value).map(Cow::into_owned)).map_err(fail)?,
-            Ok(None) => return Ok(Err("the host's statement started no run".to_owned())),
+            Ok(Some(row)) => {
+                let value = row.get_ref(0).map_err(fail)?;
+                text(value, &mut String::new()).map(str::to_owned)
+            }
+            Ok(None) => return Ok(Err(STARTED_NONE.to_owned())),
             Err(error) if is_constraint(&error) => return self.declined(&error),
             Err(error) => return Err(fail(error)),
         };
         // Step to the end, so that the statement is complete before its answer counts.
         match rows.next() {
             Ok(None) => {}
-            Ok(Some(_)) => return Err(self.fitted.spawn_error("it started more than one run for one source run")),
+            Ok(Some(_)) => return Err(self.fitted.spawn_error(STARTED_MANY)),
             Err(error) if is_constraint(&error) => return self.declined(&error),
             Err(error) => return Err(fail(error)),
         }
@@ -284,41 +297,51 @@ impl Host for SqliteHost {
     }
 }
 
-/// Reads a row's wanted columns and hands them over.
+/// Reads a row's wanted columns and hands them over. What is not wanted costs nothing: this runs once a row.
 fn with_row(row: &Row<'_>, at: &Positions, each: impl FnOnce(RunRow<'_>)) -> rusqlite::Result<()> {
-    let get = |index| row.get_ref(index);
-    let optional = |index: Option<usize>| index.map_or(Ok(ValueRef::Null), get);
-    let after = |index: Option<usize>, by: usize| optional(index.map(|index| index + by));
-
-    let (id, task_name) = (text(get(0)?), text(get(1)?));
-    let created_at = match get(2)? {
+    let mut spare: [String; 6] = Default::default();
+    let [id, task_name, unfit, end_reason, phase, triggered_by] = &mut spare;
+    let created_at = match row.get_ref(2)? {
         ValueRef::Text(bytes) => std::str::from_utf8(bytes).ok().and_then(read_instant),
         _ => None,
     };
-    let (unfit, end_reason) = (text(optional(at.unfit)?), text(optional(at.end_reason)?));
-    let (phase, triggered_by) = (text(after(at.rest, 0)?), text(after(at.rest, 2)?));
-    each(RunRow {
-        id: id.as_deref().unwrap_or_default(),
-        task_name: task_name.as_deref().unwrap_or_default(),
+    let mut run = RunRow {
+        id: text(row.get_ref(0)?, id).unwrap_or_default(),
+        task_name: text(row.get_ref(1)?, task_name).unwrap_or_default(),
         created_at,
-        params: params(optional(at.params)?),
-        unfit: unfit.as_deref(),
-        end_reason: end_reason.as_deref(),
-        phase: phase.as_deref(),
-        exit_code: after(at.rest, 1)?.as_i64().ok(),
-        triggered_by: triggered_by.as_deref(),
-        retry_attempt: after(at.rest, 3)?.as_i64().ok(),
-    });
+        ..RunRow::default()
+    };
+    if let Some(index) = at.params {
+        run.params = params(row.get_ref(index)?);
+    }
+    if let Some(index) = at.unfit {
+        run.unfit = text(row.get_ref(index)?, unfit);
+    }
+    if let Some(index) = at.end_reason {
+        run.end_reason = text(row.get_ref(index)?, end_reason);
+    }
+    if let Some(index) = at.rest {
+        run.phase = text(row.get_ref(index)?, phase);
+        run.exit_code = row.get_ref(index + 1)?.as_i64().ok();
+        run.triggered_by = text(row.get_ref(index + 2)?, triggered_by);
+        run.retry_attempt = row.get_ref(index + 3)?.as_i64().ok();
+    }
+    each(run);
     Ok(())
 }
 
-fn text(value: ValueRef<'_>) -> Option<Cow<'_, str>> {
+/// A value as text; `spare` holds it where it is not text as it stands.
+fn text<'a>(value: ValueRef<'a>, spare: &'a mut String) -> Option<&'a str> {
     match value {
-        ValueRef::Null => None,
-        ValueRef::Integer(number) => Some(Cow::Owned(number.to_string())),
-        ValueRef::Real(number) => Some(Cow::Owned(number.to_string())),
-        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => Some(String::from_utf8_lossy(bytes)),
+        ValueRef::Null => return None,
+        ValueRef::Integer(number) => *spare = number.to_string(),
+        ValueRef::Real(number) => *spare = number.to_string(),
+        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => match std::str::from_utf8(bytes) {
+            Ok(text) => return Some(text),
+            Err(_) => *spare = String::from_utf8_lossy(bytes).into_owned(),
+        },
     }
+    Some(spare)
 }
 
 fn params(value: ValueRef<'_>) -> Params<'_> {

@@ -15,6 +15,7 @@ pub(super) struct View {
     pub(super) runs: String,
     pub(super) has_is_failure: bool,
     pub(super) has_unfit: bool,
+    pub(super) has_deleted: bool,
     /// The store has an index that finds runs by their time of creation.
     pub(super) created_at_indexed: bool,
 }
@@ -84,7 +85,17 @@ impl View {
     /// Finds one run by its id, `?1`.
     pub(super) fn by_id(&self, columns: Columns) -> (String, Positions) {
         let (list, positions) = self.columns(columns);
-        (format!("{} WHERE id = ?1", self.select(&list)), positions)
+        let mut terms = vec!["id = ?1".to_owned()];
+        self.only_visible(&mut terms);
+        (self.select(&list) + &where_all(&terms), positions)
+    }
+
+    /// Deleted runs are never seen. Asked last: in a long row the mark stands far behind what filters
+    /// ask for, and SQLite reads a row only as far as it must.
+    fn only_visible(&self, terms: &mut Vec<String>) {
+        if self.has_deleted {
+            terms.push("NOT deleted".to_owned());
+        }
     }
 
     /// The earliest and the latest time of creation, as texts: where `created_at_indexed`, two seeks.
@@ -102,11 +113,8 @@ impl View {
             Query::Tasks { names, active } => tasks(names, active, &mut conditions),
             Query::Ids(_) => {}
         }
-        let mut sql = self.select(&list);
-        for (index, term) in conditions.terms.iter().enumerate() {
-            sql.push_str(if index == 0 { "\nWHERE " } else { "\n  AND " });
-            sql.push_str(term);
-        }
+        self.only_visible(&mut conditions.terms);
+        let sql = self.select(&list) + &where_all(&conditions.terms);
         (Statement { sql, values: conditions.values, window: conditions.window }, positions)
     }
 
@@ -172,6 +180,10 @@ impl View {
             conditions.add(format!("({})", alternatives.join(" OR ")));
         }
     }
+}
+
+fn where_all(terms: &[String]) -> String {
+    if terms.is_empty() { String::new() } else { format!("\nWHERE {}", terms.join("\n  AND ")) }
 }
 
 fn tasks(names: Option<&[&str]>, active: bool, conditions: &mut Conditions) {
