@@ -14,7 +14,7 @@ use bulk_rerun::{Config, Plugin, Request};
 use support::peer::{Peer, Synchronous};
 use support::report::{Report, Row};
 use support::store::Kind;
-use support::{memory, resolve, spawn, store};
+use support::{apart, memory, resolve, spawn, store};
 
 const RUNS: usize = 1_000_000;
 const SPAWNED: usize = 10_000;
@@ -28,6 +28,11 @@ fn main() {
         && peak_of == PEAK_OF
     {
         return tell_peak(who, Path::new(store));
+    }
+    if let [peer, work, store, request] = arguments.as_slice()
+        && peer == apart::ARGUMENT
+    {
+        return apart::serve(work, Path::new(store), request.as_bytes());
     }
     if !arguments.iter().any(|argument| argument == "--bench") {
         return println!("these are benches: `cargo bench`");

@@ -1,5 +1,6 @@
 //! What the benches are made of.
 
+pub mod apart;
 pub mod measure;
 pub mod memory;
 pub mod peer;

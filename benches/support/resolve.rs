@@ -15,6 +15,7 @@ use chrono::{SecondsFormat, TimeDelta};
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
+use super::apart::{Apart, Work};
 use super::measure::{Contender, take_turns, time_warm};
 use super::peer::{Peer, Synchronous};
 use super::report::{Report, Row};
@@ -34,16 +35,16 @@ pub fn bench(runs: usize, report: &mut Report) {
     fs::write(&no_tasks, "").expect("an empty catalogue");
     let plugin = |tasks| Plugin::open(&Config { tasks, ..Config::new(store.to_string_lossy()) }).expect("the store");
     let (resolving, planning) = (plugin(Some(no_tasks)), plugin(None));
-    let peer = Peer::open(&store, Synchronous::Full);
     let bare = Connection::open(&store).expect("the store");
     for case in cases(&store, runs) {
         eprintln!("{runs} runs: {}", case.name);
         let text = case.request.to_string().into_bytes();
         let request = Request::from_json(&text).expect("a good request");
         let dry_text = with_dry_run(case.request).to_string().into_bytes();
-        agree(&planning, &dry_text, &peer, &request, case.name);
+        agree(&planning, &dry_text, &Peer::open(&store, Synchronous::Full), &request, case.name);
+        let mut apart = Apart::start(Work::Resolve, &store, &text);
         let mut contenders: Vec<Contender<'_>> = vec![
-            Box::new(|| time_warm(|| peer.resolve(&request))),
+            Box::new(|| apart.turn()),
             Box::new(|| time_warm(|| resolving.call(&text).expect("an answer"))),
             Box::new(|| time_warm(|| planning.call(&dry_text).expect("an answer"))),
         ];

@@ -7,11 +7,12 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use bulk_rerun::{Config, Plugin, Request};
+use bulk_rerun::{Config, Plugin};
 use rusqlite::Connection;
 
+use super::apart::{Apart, Work};
 use super::measure::{Contender, take_turns, time};
-use super::peer::{NewRun, Peer, Synchronous, insert_all};
+use super::peer::{NewRun, Synchronous, insert_all};
 use super::report::{Report, Row};
 use super::store::{self, Kind};
 
@@ -19,20 +20,8 @@ const REQUEST: &[u8] = br#"{"match_all": true, "filter": {"status": "failed"}}"#
 
 pub fn bench(runs: usize, report: &mut Report) {
     let store = store::kept(Kind::Failures, runs);
-    let request = Request::from_json(REQUEST).expect("a good request");
     let rows = new_runs(&store);
     assert_eq!(rows.len(), runs);
-    let peer = |synchronous| {
-        let (store, request) = (&store, &request);
-        move || {
-            on_a_copy(store, |copy| {
-                let peer = Peer::open(copy, synchronous);
-                let (took, new) = timed(|| peer.rerun(request));
-                assert_eq!(new, runs);
-                took
-            })
-        }
-    };
     let ours = || ours(&store, runs);
     let bare = || {
         on_a_copy(&store, |copy| {
@@ -57,7 +46,8 @@ pub fn bench(runs: usize, report: &mut Report) {
         [(Synchronous::Full, "4: peer / ours ≥ 80"), (Synchronous::Normal, "4: peer / ours ≥ 10")]
     {
         eprintln!("spawning {runs} runs: ours and the peer at {synchronous:?}");
-        let contenders: Vec<Contender<'_>> = vec![Box::new(ours), Box::new(peer(synchronous))];
+        let mut apart = Apart::start(Work::Rerun(synchronous), &store, REQUEST);
+        let contenders: Vec<Contender<'_>> = vec![Box::new(ours), Box::new(|| apart.turn())];
         let times = take_turns(contenders);
         report.add(&Row {
             name: name(&format!("the peer at {synchronous:?}")),
@@ -91,7 +81,8 @@ fn new_runs(store: &Path) -> Vec<NewRun> {
     rows.and_then(|rows| rows.collect()).expect("the rows")
 }
 
-fn on_a_copy(store: &Path, work: impl FnOnce(&Path) -> Duration) -> Duration {
+/// Works on a fresh copy of the store that the disk has already.
+pub fn on_a_copy(store: &Path, work: impl FnOnce(&Path) -> Duration) -> Duration {
     let copy = Copy::of(store);
     work(&copy.0)
 }
@@ -107,7 +98,7 @@ struct Copy(PathBuf);
 
 impl Copy {
     fn of(store: &Path) -> Copy {
-        let path = store.with_extension("copy.db");
+        let path = store.with_extension(format!("copy-{}.db", std::process::id()));
         let copy = Copy(path);
         copy.remove();
         fs::copy(store, &copy.0).expect("a copy");
