@@ -9,6 +9,7 @@
 
 #![deny(missing_docs, clippy::unwrap_used)]
 
+mod cancel;
 pub mod catalogue;
 #[cfg(feature = "cli")]
 pub mod cli;
@@ -17,6 +18,7 @@ pub mod host;
 mod operation;
 mod plugin;
 
+pub use cancel::Cancel;
 pub use contract::{
     BulkRerunBody, ErrorModel, Planned, Reason, Request, RerunOptions, Run, RunFilter, Selector, Skipped, Spelling,
     Triggered, UniqueBy, Violation,

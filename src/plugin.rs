@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::cancel::Cancel;
 use crate::catalogue::Catalogue;
 use crate::contract::{BulkRerunBody, ErrorModel, Request, Run, Selector, Spelling};
 use crate::host::profile::Profile;
@@ -80,7 +81,16 @@ impl Plugin {
     ///
     /// As [`Plugin::call`].
     pub fn rerun(&self, request: &Request) -> Result<BulkRerunBody, ErrorModel> {
-        operation::rerun(&*self.host, self.catalogue.as_ref(), request)
+        operation::rerun(&*self.host, self.catalogue.as_ref(), request, None)
+    }
+
+    /// The operation, unless it is cancelled before it spawns.
+    ///
+    /// # Errors
+    ///
+    /// As [`Plugin::call`]; 503 if it was cancelled.
+    pub fn rerun_unless(&self, cancel: &Cancel, request: &Request) -> Result<BulkRerunBody, ErrorModel> {
+        operation::rerun(&*self.host, self.catalogue.as_ref(), request, Some(cancel))
     }
 
     /// Evaluates a selector only: hands over each selected run, in the store's own order. The store

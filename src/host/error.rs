@@ -21,6 +21,9 @@ pub enum HostError {
         /// How long we waited.
         waited: Duration,
     },
+    /// The caller no longer waits for an answer.
+    #[error("the search was stopped, because nobody waits for its answer any more; nothing was changed")]
+    Cancelled,
     /// The profile does not fit its own rules or the store.
     #[error("{file}: {part}: {message}")]
     Profile {
@@ -45,7 +48,7 @@ pub enum HostError {
 impl From<HostError> for ErrorModel {
     fn from(error: HostError) -> Self {
         let status = match &error {
-            HostError::Busy { .. } => 503,
+            HostError::Busy { .. } | HostError::Cancelled => 503,
             _ => 500,
         };
         if let Some(cause) = error.source() {

@@ -28,6 +28,13 @@ pub trait Session {
     /// nobody else is kept from writing.
     fn begin_read(&mut self) -> Result<(), HostError>;
 
+    /// What stops this session's reads, which then fail with [`HostError::Cancelled`]; it is never
+    /// used once [`Session::begin_write`] has returned. The reads of a host without one go on to
+    /// their end before a cancelled call is given up.
+    fn interrupter(&mut self) -> Option<Interrupter> {
+        None
+    }
+
     /// Starts writing: takes the store's write lock and tells whether the store has changed since
     /// [`Session::begin_read`].
     fn begin_write(&mut self) -> Result<Freshness, HostError>;
@@ -52,6 +59,9 @@ pub trait Session {
         each: &mut dyn FnMut(usize, Spawned<'_>),
     ) -> Result<Spawning, HostError>;
 }
+
+/// Stops, from another thread, what a session is reading.
+pub type Interrupter = Box<dyn Fn() + Send>;
 
 /// Which runs the core asks for.
 #[derive(Debug, Clone, Copy)]

@@ -13,6 +13,7 @@ use std::mem;
 
 use serde_json::json;
 
+use crate::cancel::Cancel;
 use crate::catalogue::Catalogue;
 use crate::contract::{
     BulkRerunBody, ErrorModel, Params, Planned, Reason, Request, RerunOptions, Run, Selector, Skipped, Triggered,
@@ -24,14 +25,18 @@ use resolve::Resolved;
 pub use survey::Survey;
 pub(crate) use survey::survey;
 
-/// Carries a request out on a host's store.
+/// Carries a request out on a host's store, unless it is cancelled before it spawns.
 pub(crate) fn rerun(
     host: &dyn Host,
     catalogue: Option<&Catalogue>,
     request: &Request,
+    cancel: Option<&Cancel>,
 ) -> Result<BulkRerunBody, ErrorModel> {
     let options = &request.options;
     let mut session = host.session()?;
+    if let Some(cancel) = cancel {
+        cancel.search_begins(session.interrupter())?;
+    }
     session.begin_read()?;
     let mut resolved = resolve::resolve(&mut *session, request, catalogue.is_none())?;
     judge::judge(&mut *session, &mut resolved.groups, catalogue, options)?;
@@ -40,7 +45,7 @@ pub(crate) fn rerun(
         return plan_only(&mut *session, resolved);
     }
     session.end()?;
-    spawn(&mut *session, resolved, options)
+    spawn(&mut *session, resolved, options, cancel)
 }
 
 /// Hands over each selected run, in the store's own order; changes nothing.
@@ -95,14 +100,19 @@ fn plan_only(session: &mut dyn Session, resolved: Resolved) -> Result<BulkRerunB
 }
 
 /// Spawns a run for each group that is not skipped: all of them, or none.
-fn spawn(session: &mut dyn Session, resolved: Resolved, options: &RerunOptions) -> Result<BulkRerunBody, ErrorModel> {
+fn spawn(
+    session: &mut dyn Session,
+    resolved: Resolved,
+    options: &RerunOptions,
+    cancel: Option<&Cancel>,
+) -> Result<BulkRerunBody, ErrorModel> {
     let Resolved { mut groups, unknown, .. } = resolved;
-    let written = match write(session, &mut groups, options, Care::Fast)? {
+    let written = match write(session, &mut groups, options, cancel, Care::Fast)? {
         Some(written) => written,
         None => {
             session.end()?;
             // With savepoints no spawn stays unfinished.
-            write(session, &mut groups, options, Care::Savepoints)?.unwrap_or_default()
+            write(session, &mut groups, options, cancel, Care::Savepoints)?.unwrap_or_default()
         }
     };
     if let Some(expected) = options.expect_plan.as_ref().filter(|&expected| *expected != written.plan) {
@@ -150,6 +160,7 @@ fn write(
     session: &mut dyn Session,
     groups: &mut [Group],
     options: &RerunOptions,
+    cancel: Option<&Cancel>,
     care: Care,
 ) -> Result<Option<Written>, ErrorModel> {
     let mut digest = options.expect_plan.as_ref().map(|_| PlanDigest::new());
@@ -157,7 +168,11 @@ fn write(
     if groups.iter().all(|group| group.skip.is_some()) {
         return Ok(Some(Written { new_runs: Vec::new(), plan: plan(digest) }));
     }
-    if session.begin_write()? == Freshness::Changed && options.skip_active {
+    let freshness = session.begin_write()?;
+    if let Some(cancel) = cancel {
+        cancel.spawn_begins()?;
+    }
+    if freshness == Freshness::Changed && options.skip_active {
         judge::skip_active(session, groups, options)?;
     }
     let fit: Vec<usize> = (0..groups.len()).filter(|&index| groups[index].skip.is_none()).collect();

@@ -133,6 +133,7 @@ impl Store {
             Some((ffi::ErrorCode::DatabaseBusy | ffi::ErrorCode::DatabaseLocked, _)) => {
                 HostError::Busy { waited: self.busy_timeout }
             }
+            Some((ffi::ErrorCode::OperationInterrupted, _)) => HostError::Cancelled,
             Some((ffi::ErrorCode::NotADatabase, _)) => {
                 HostError::Unusable(format!("{path} is not an SQLite database (or it is encrypted)"))
             }

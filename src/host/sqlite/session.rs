@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use chrono::{SecondsFormat, Utc};
 use rusqlite::types::{ToSqlOutput, Value, ValueRef};
@@ -14,11 +15,15 @@ use super::time::read_instant;
 use super::view::{Positions, Statement};
 use crate::contract::{Params, RunFilter};
 use crate::host::profile::SpawnParameter;
-use crate::host::{Care, Columns, Freshness, Host, HostError, Query, RunRow, Session, Spawned, Spawning};
+use crate::host::{Care, Columns, Freshness, Host, HostError, Interrupter, Query, RunRow, Session, Spawned, Spawning};
 
 /// An index on the time of creation pays while a query's window is at most this part of all time:
 /// a seek a run costs about five times what a run costs in a full scan.
 const INDEX_PAYS_BELOW: f64 = 0.2;
+
+/// A statement looks whether it is cancelled after about so many steps of SQLite's machine: some
+/// hundred rows, well under a millisecond.
+const STEPS_BETWEEN_LOOKS: i32 = 10_000;
 
 const STARTED_NONE: &str = "the host's statement started no run";
 const STARTED_MANY: &str = "it started more than one run for one source run";
@@ -31,6 +36,8 @@ pub(super) struct SqliteSession<'h> {
     connection: Option<Connection>,
     /// SQLite's `data_version` at [`Session::begin_read`]: it moves when another connection commits.
     read_at_version: Option<i64>,
+    /// The connection looks at an [`Interrupter`]'s flag.
+    interruptible: bool,
 }
 
 impl<'h> SqliteSession<'h> {
@@ -38,7 +45,7 @@ impl<'h> SqliteSession<'h> {
         let (file, connection) = host.store.connect()?;
         let fitted = host.fit(file, &connection)?;
         let connection = Some(connection);
-        Ok(SqliteSession { store: &host.store, fitted, file, connection, read_at_version: None })
+        Ok(SqliteSession { store: &host.store, fitted, file, connection, read_at_version: None, interruptible: false })
     }
 
     fn connection(&self) -> &Connection {
@@ -199,6 +206,18 @@ impl Session for SqliteSession<'_> {
         Ok(())
     }
 
+    /// A flag that the statements look at. `sqlite3_interrupt` alone would be lost on a search
+    /// that is just about to start, or is between two statements.
+    fn interrupter(&mut self) -> Option<Interrupter> {
+        let cancelled = Arc::new(AtomicBool::new(false));
+        let seen = Arc::clone(&cancelled);
+        let look = move || seen.load(Ordering::Relaxed);
+        // A connection that belongs to the host is left as it is.
+        self.connection().progress_handler(STEPS_BETWEEN_LOOKS, Some(look)).ok()?;
+        self.interruptible = true;
+        Some(Box::new(move || cancelled.store(true, Ordering::Relaxed)))
+    }
+
     fn begin_write(&mut self) -> Result<Freshness, HostError> {
         self.execute("taking the write lock", "BEGIN IMMEDIATE")?;
         self.store.check_same(self.file)?;
@@ -279,6 +298,10 @@ impl Session for SqliteSession<'_> {
 
 impl Drop for SqliteSession<'_> {
     fn drop(&mut self) {
+        if self.interruptible {
+            // It was set on this connection, so it can be taken off.
+            let _ = self.connection().progress_handler(0, None::<fn() -> bool>);
+        }
         // What was not committed is given up; a connection that can't even do that is closed.
         let ended = self.end().is_ok();
         if let Some(connection) = self.connection.take().filter(|_| ended) {

@@ -1,0 +1,99 @@
+//! A caller that no longer waits: its search stops, and what spawns by then completes.
+
+mod support;
+
+use std::thread;
+use std::time::Duration;
+
+use bulk_rerun::{BulkRerunBody, Cancel, ErrorModel, Plugin, Request};
+use support::anvil::{Anvil, profile_with};
+use support::calls::{assert_error, open};
+use support::{Row, Store};
+
+fn request(json: &str) -> Request {
+    Request::from_json(json.as_bytes()).unwrap()
+}
+
+/// What a call answers that is cancelled after a while, and whether it could be cancelled by then.
+fn cancelled_after(plugin: &Plugin, wait: Duration, json: &str) -> (Result<BulkRerunBody, ErrorModel>, bool) {
+    let cancel = Cancel::new();
+    let request = request(json);
+    thread::scope(|scope| {
+        let answer = scope.spawn(|| plugin.rerun_unless(&cancel, &request));
+        thread::sleep(wait);
+        let stopped = cancel.cancel();
+        (answer.join().unwrap(), stopped)
+    })
+}
+
+/// A view that never comes to its first row, once there is a job to look at: only an interrupt ends it.
+#[test]
+fn a_search_without_end_is_stopped_at_any_time() {
+    let endless = profile_with(
+        "FROM jobs",
+        "FROM jobs WHERE (WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n) > 0",
+    );
+    let anvil = Anvil::with_failed(&[]);
+    let plugin = anvil.plugin(&endless).unwrap();
+    let anvil = anvil.after("INSERT INTO jobs (kind, state, queued) VALUES ('saw', 'broken', 0)");
+    let before = anvil.jobs();
+    for wait in [0, 1, 10, 100] {
+        let (answer, stopped) = cancelled_after(&plugin, Duration::from_millis(wait), r#"{"match_all": true}"#);
+        assert!(stopped);
+        assert_error(&answer.unwrap_err(), 503, &["stopped", "nothing was changed"]);
+    }
+    assert_eq!(anvil.jobs(), before);
+}
+
+#[test]
+fn a_stopped_search_leaves_no_trace_on_its_connection() {
+    let store = Store::new().holding(&[Row::failed("a", "backup", "2026-04-15T12:00:00Z")]);
+    let plugin = open(&store.path);
+    let cancel = Cancel::new();
+    cancel.cancel();
+    for _ in 0..3 {
+        let refused = plugin.rerun_unless(&cancel, &request(r#"{"match_all": true}"#)).unwrap_err();
+        assert_error(&refused, 503, &["stopped"]);
+        let body = plugin.rerun(&request(r#"{"match_all": true, "options": {"dry_run": true}}"#)).unwrap();
+        assert_eq!(body.matched, Some(1));
+    }
+}
+
+#[test]
+fn a_call_that_waits_for_the_lock_is_stopped_before_it_spawns() {
+    let store = Store::new().holding(&[Row::failed("a", "backup", "2026-04-15T12:00:00Z")]);
+    let plugin = open(&store.path);
+    let host = store.open();
+    host.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let cancel = Cancel::new();
+    let answer = thread::scope(|scope| {
+        let answer = scope.spawn(|| plugin.rerun_unless(&cancel, &request(r#"{"ids": ["a"]}"#)));
+        thread::sleep(Duration::from_millis(200));
+        assert!(cancel.cancel());
+        host.execute_batch("ROLLBACK").unwrap();
+        answer.join().unwrap()
+    });
+    assert_error(&answer.unwrap_err(), 503, &["stopped"]);
+    assert_eq!(store.dump().len(), 1);
+}
+
+#[test]
+fn what_spawns_completes() {
+    let store = Store::new().holding(&[Row::failed("a", "backup", "2026-04-15T12:00:00Z")]);
+    // The host takes its time over each new run.
+    let slow = "CREATE TRIGGER slow AFTER INSERT ON runs BEGIN SELECT count(*) FROM (WITH RECURSIVE n(i) AS
+        (VALUES (1) UNION ALL SELECT i + 1 FROM n LIMIT 5000000) SELECT i FROM n); END";
+    store.open().execute_batch(slow).unwrap();
+    let plugin = open(&store.path);
+    let cancel = Cancel::new();
+    let body = thread::scope(|scope| {
+        let answer = scope.spawn(|| plugin.rerun_unless(&cancel, &request(r#"{"ids": ["a"]}"#)));
+        while !format!("{cancel:?}").contains("too late") {
+            thread::yield_now();
+        }
+        assert!(!cancel.cancel(), "it is too late");
+        answer.join().unwrap().unwrap()
+    });
+    assert_eq!(body.triggered.len(), 1);
+    assert_eq!(store.dump().len(), 2);
+}
