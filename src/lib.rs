@@ -9,6 +9,12 @@
 
 #![deny(missing_docs, clippy::unwrap_used)]
 
+#[cfg(all(feature = "bundled", feature = "shared-sqlite"))]
+compile_error!(
+    "the features `bundled` and `shared-sqlite` (which `capi` needs) exclude each other: build the shared library with \
+     `--no-default-features --features capi`"
+);
+
 mod cancel;
 pub mod catalogue;
 #[cfg(feature = "cli")]

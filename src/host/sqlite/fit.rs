@@ -208,6 +208,8 @@ fn bare(sql: &str) -> String {
 /// SQLite's message alone: the whole error would repeat the statement.
 fn in_sqlites_words(error: &rusqlite::Error) -> String {
     match error {
+        // Only an SQLite of 3.38 or newer tells the place, and only the bundled one surely is.
+        #[cfg(feature = "bundled")]
         rusqlite::Error::SqlInputError { msg, .. } => msg.clone(),
         rusqlite::Error::SqliteFailure(_, Some(message)) => message.clone(),
         other => other.to_string(),
