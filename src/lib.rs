@@ -20,14 +20,16 @@ pub mod catalogue;
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod contract;
+mod cursor;
 pub mod host;
 mod operation;
 mod plugin;
 
 pub use cancel::Cancel;
 pub use contract::{
-    BulkRerunBody, ErrorModel, Planned, Reason, Request, RerunOptions, Run, RunFilter, Selector, Skipped, Spelling,
-    Triggered, UniqueBy, Violation,
+    BulkRerunBody, Config, ErrorModel, Planned, Reason, Request, RerunOptions, Run, RunFilter, Selector, Skipped,
+    Spelling, Triggered, UniqueBy, Violation,
 };
+pub use cursor::Cursor;
 pub use operation::Survey;
-pub use plugin::{Config, Plugin};
+pub use plugin::Plugin;

@@ -1,37 +1,19 @@
 //! The plugin: one store, one operation. Every door holds one of these.
 
+use std::cell::RefCell;
 use std::path::PathBuf;
+use std::ptr;
 use std::time::Duration;
 
 use crate::cancel::Cancel;
 use crate::catalogue::Catalogue;
-use crate::contract::{BulkRerunBody, ErrorModel, Request, Run, Selector, Spelling};
+use crate::contract::{BulkRerunBody, Config, ErrorModel, Request, Run, Selector, Spelling};
+use crate::cursor::Cursor;
+use crate::host::callbacks::{CallbackHost, HostCallbacks};
 use crate::host::profile::Profile;
 use crate::host::sqlite::SqliteHost;
 use crate::host::{Host, HostError, StoreInfo};
 use crate::operation::{self, Survey};
-
-/// Which store, and how to work in it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Config {
-    /// The store: a path, or `sqlite:PATH`.
-    pub store: String,
-    /// A built-in profile's name or a profile's file; found from the store's schema if absent.
-    pub profile: Option<String>,
-    /// A `runwisp.toml`, the task catalogue.
-    pub tasks: Option<PathBuf>,
-    /// How long to wait for a lock that somebody else holds, in milliseconds.
-    pub busy_timeout_ms: u64,
-    /// How an answer is spelled when the request's fields show no spelling.
-    pub wire: Spelling,
-}
-
-impl Config {
-    /// The defaults for a store: its profile is found, and it is waited for 5 seconds.
-    pub fn new(store: impl Into<String>) -> Self {
-        Config { store: store.into(), profile: None, tasks: None, busy_timeout_ms: 5_000, wire: Spelling::Snake }
-    }
-}
 
 /// Bulk re-run over one store. Safe to call from several threads at once.
 ///
@@ -64,6 +46,17 @@ impl Plugin {
         Ok(Plugin { host: Box::new(host), catalogue, wire: config.wire })
     }
 
+    /// A plugin over a host that hands over its runs and starts them itself. Of the config only `tasks`
+    /// and `wire` matter.
+    ///
+    /// # Errors
+    ///
+    /// 500 if the task catalogue can't be read.
+    pub fn attach(callbacks: Box<dyn HostCallbacks>, config: &Config) -> Result<Plugin, ErrorModel> {
+        let catalogue = config.tasks.as_deref().map(Catalogue::read).transpose()?;
+        Ok(Plugin { host: Box::new(CallbackHost::new(callbacks)), catalogue, wire: config.wire })
+    }
+
     /// The operation: JSON in, JSON out, in the client's own spelling.
     ///
     /// # Errors
@@ -75,13 +68,41 @@ impl Plugin {
         Ok(body.to_json(request.spelling.unwrap_or(self.wire)))
     }
 
+    /// The operation with a predicate over each matched run, before grouping: false drops the run, an
+    /// error fails the call.
+    ///
+    /// The store is being read meanwhile, so `keep` should be quick, and it can't call this plugin.
+    ///
+    /// ```no_run
+    /// # use bulk_rerun::{Config, Plugin};
+    /// # let plugin = Plugin::open(&Config::new(".runwisp/runwisp.db"))?;
+    /// let failed = br#"{"match_all": true, "filter": {"status": "failed"}}"#;
+    /// plugin.call_where(failed, &mut |run| Ok(run.exit_code != Some(137)))?;
+    /// # Ok::<(), bulk_rerun::ErrorModel>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`Plugin::call`], and `keep`'s own.
+    pub fn call_where(
+        &self,
+        request_json: &[u8],
+        keep: &mut dyn FnMut(&Run) -> Result<bool, ErrorModel>,
+    ) -> Result<String, ErrorModel> {
+        let request = Request::from_json(request_json)?;
+        let _entered = self.enter()?;
+        let body = operation::rerun(&*self.host, self.catalogue.as_ref(), &request, Some(keep), None)?;
+        Ok(body.to_json(request.spelling.unwrap_or(self.wire)))
+    }
+
     /// The operation, for a request that has been read already.
     ///
     /// # Errors
     ///
     /// As [`Plugin::call`].
     pub fn rerun(&self, request: &Request) -> Result<BulkRerunBody, ErrorModel> {
-        operation::rerun(&*self.host, self.catalogue.as_ref(), request, None)
+        let _entered = self.enter()?;
+        operation::rerun(&*self.host, self.catalogue.as_ref(), request, None, None)
     }
 
     /// The operation, unless it is cancelled before it spawns.
@@ -90,17 +111,34 @@ impl Plugin {
     ///
     /// As [`Plugin::call`]; 503 if it was cancelled.
     pub fn rerun_unless(&self, cancel: &Cancel, request: &Request) -> Result<BulkRerunBody, ErrorModel> {
-        operation::rerun(&*self.host, self.catalogue.as_ref(), request, Some(cancel))
+        let _entered = self.enter()?;
+        operation::rerun(&*self.host, self.catalogue.as_ref(), request, None, Some(cancel))
     }
 
     /// Evaluates a selector only: hands over each selected run, in the store's own order. The store
-    /// is being read until it returns, so `each` should be quick.
+    /// is being read until it returns, so `each` should be quick; an error ends it.
     ///
     /// # Errors
     ///
-    /// 500 or 503 if the store fails.
-    pub fn select(&self, selector: &Selector, each: &mut dyn FnMut(Run)) -> Result<(), ErrorModel> {
+    /// 500 or 503 if the store fails, and `each`'s own.
+    pub fn select(
+        &self,
+        selector: &Selector,
+        each: &mut dyn FnMut(Run) -> Result<(), ErrorModel>,
+    ) -> Result<(), ErrorModel> {
+        let _entered = self.enter()?;
         operation::select(&*self.host, selector, each)
+    }
+
+    /// Evaluates a selector only, for a caller who takes its time: the runs that match now, one by one.
+    /// Nothing is held on the store once this returns.
+    ///
+    /// # Errors
+    ///
+    /// As for any request; 422 if it has `options`, which mean nothing here.
+    pub fn cursor(&self, selector_json: &[u8]) -> Result<Cursor, ErrorModel> {
+        let selector = Selector::from_json(selector_json)?;
+        Cursor::over(|each| self.select(&selector, each))
     }
 
     /// What is known about the store without reading its runs.
@@ -119,6 +157,34 @@ impl Plugin {
     /// 500 or 503 if the store fails.
     pub fn survey(&self) -> Result<Survey, ErrorModel> {
         operation::survey(&*self.host)
+    }
+
+    /// Begins a call. A predicate or a callback that calls its own plugin would wait for itself.
+    fn enter(&self) -> Result<Entered, ErrorModel> {
+        ENTERED.with_borrow_mut(|plugins| {
+            if plugins.iter().any(|&plugin| ptr::eq(plugin, self)) {
+                let detail = "the plugin was called from within its own predicate or callback; note there what is to \
+                              be done, and do it when the call is over";
+                return Err(ErrorModel::new(409, detail));
+            }
+            plugins.push(self);
+            Ok(Entered)
+        })
+    }
+}
+
+thread_local! {
+    /// The plugins that this thread is in a call of.
+    static ENTERED: RefCell<Vec<*const Plugin>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A call of a plugin, while it lasts.
+struct Entered;
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        // Calls end in the reverse order of their begin.
+        ENTERED.with_borrow_mut(|plugins| plugins.pop());
     }
 }
 

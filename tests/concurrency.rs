@@ -163,6 +163,7 @@ fn a_search_keeps_no_host_from_writing_in_wal() {
             host.execute("UPDATE runs SET exit_code = exit_code + 1 WHERE id = '07'", []).unwrap();
             let sql = "INSERT INTO runs (id, task_name, status, triggered_by, created_at) VALUES (?1, 'x', 'pending', 'cron', ?2)";
             host.execute(sql, [format!("new-{seen}").as_str(), NOON]).unwrap();
+            Ok(())
         })
         .unwrap();
     // The search sees the store as it was when it began.

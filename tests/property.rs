@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use rusqlite::types::Value as SqlValue;
 use serde_json::{Value, json};
 
+use support::memory_host::{MemoryHost, canonical};
 use support::model::{ModelRequest, ModelRun, Outcome};
 use support::{GENERATIONS, Row, Store, dump};
 
@@ -213,6 +214,14 @@ proptest! {
         prop_assert_eq!(&planned["triggered"], &json!([]));
         prop_assert_eq!(&outcome_of_dry_run(&planned), &expected);
         prop_assert_eq!(&store.dump(), &before, "a dry run changes nothing");
+
+        // A host behind callbacks that hands over everything plans the same.
+        let visible = runs.iter().filter(|run| run.row.deleted_at.is_none());
+        let host = MemoryHost::holding(visible.map(|run| canonical(&run.row, run.has_mark)));
+        let attached = Plugin::attach(Box::new(host), &Config::new("")).unwrap();
+        let asked = call(&attached, &request.to_json(json!({"dry_run": true})));
+        prop_assert_eq!(&outcome_of_dry_run(&asked), &expected);
+        prop_assert_eq!(&asked["plan"], &planned["plan"]);
 
         let wanted = expected.spawned.len();
         if wanted > 0 {

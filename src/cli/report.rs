@@ -136,6 +136,7 @@ pub(super) fn runs_by_id(plugin: &Plugin, ids: Vec<String>) -> Result<HashMap<St
     let mut runs = HashMap::with_capacity(ids.len());
     plugin.select(&Selector::Ids(ids), &mut |run| {
         runs.insert(run.id.clone(), run);
+        Ok(())
     })?;
     Ok(runs)
 }

@@ -5,7 +5,9 @@ use std::fmt;
 use serde::Serialize;
 use serde_json::Value;
 
-/// Why a request failed. A failed request has changed nothing.
+use super::Triggered;
+
+/// Why a request failed. A failed request has changed nothing, but for what `triggered` names.
 ///
 /// ```
 /// use bulk_rerun::Request;
@@ -29,6 +31,9 @@ pub struct ErrorModel {
     /// Every violation of the request, each with its place and value.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<Violation>,
+    /// The runs that were started all the same, by a host without transactions.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub triggered: Vec<Triggered>,
 }
 
 /// One thing that is wrong with a request.
@@ -45,7 +50,14 @@ pub struct Violation {
 impl ErrorModel {
     /// An error without violations.
     pub fn new(status: u16, detail: impl Into<String>) -> Self {
-        ErrorModel { kind: "about:blank", title: title(status), status, detail: detail.into(), errors: Vec::new() }
+        ErrorModel {
+            kind: "about:blank",
+            title: title(status),
+            status,
+            detail: detail.into(),
+            errors: Vec::new(),
+            triggered: Vec::new(),
+        }
     }
 
     /// 422: the request is JSON, but not a request. Lists every violation.

@@ -149,6 +149,31 @@ impl<'a> Fields<'a> {
         None
     }
 
+    /// A whole number from `least` on.
+    pub(super) fn count(&self, name: &str, least: u64, findings: &mut Findings) -> Option<u64> {
+        let integer = self.integer(name, findings)?;
+        let count = u64::try_from(integer).ok().filter(|&count| count >= least);
+        if count.is_none() {
+            findings.report(&self.place(name), format!("expected an integer from {least}"), self.value(name));
+        }
+        count
+    }
+
+    /// One of a few words.
+    pub(super) fn word(&self, name: &str, words: &[&str], findings: &mut Findings) -> Option<&'a str> {
+        let word = self.string(name, findings)?;
+        if words.contains(&word) {
+            return Some(word);
+        }
+        let words: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
+        let expected = match words.as_slice() {
+            [most @ .., last] if !most.is_empty() => format!("{} or {last}", most.join(", ")),
+            _ => words.concat(),
+        };
+        findings.report(&self.place(name), format!("expected {expected}"), self.value(name));
+        None
+    }
+
     /// An RFC 3339 timestamp; an empty string is no condition.
     pub(super) fn instant(&self, name: &str, findings: &mut Findings) -> Option<Instant> {
         let text = self.string(name, findings).filter(|text| !text.is_empty())?;

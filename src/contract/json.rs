@@ -6,6 +6,8 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Number, Value};
 
+use super::ErrorModel;
+
 /// A JSON value whose objects keep every field, in order.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Node {
@@ -18,6 +20,19 @@ pub(super) enum Node {
 }
 
 impl Node {
+    /// Reads a text that must be one JSON object; `what` and `example` are for the message if it is not.
+    pub(super) fn object_from_json(json: &[u8], what: &str, example: &str) -> Result<Node, ErrorModel> {
+        let bad = |detail: String| Err(ErrorModel::new(400, detail));
+        if json.iter().all(u8::is_ascii_whitespace) {
+            return bad(format!("no {what}: expected a JSON object such as {example}"));
+        }
+        match serde_json::from_slice(json) {
+            Ok(object @ Node::Object(_)) => Ok(object),
+            Ok(other) => bad(format!("the {what} is {}; expected a JSON object", other.kind())),
+            Err(error) => bad(format!("the {what} is not JSON: {error}")),
+        }
+    }
+
     /// What a message calls a value of this kind.
     pub(super) fn kind(&self) -> &'static str {
         match self {

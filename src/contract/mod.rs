@@ -5,14 +5,17 @@
 //! heard of it works unchanged.
 
 mod answer;
+mod config;
 mod error;
 mod fields;
 mod json;
+mod matching;
 mod request;
 mod run;
 mod spelling;
 
 pub use answer::{BulkRerunBody, Planned, Reason, Skipped, Triggered};
+pub use config::Config;
 pub use error::{ErrorModel, Violation};
 pub use request::{Request, RerunOptions, RunFilter, Selector, UniqueBy};
 pub use run::{FAILURE_END_REASONS, Instant, Params, Phase, Run, is_success};

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
 use super::fields::{Fields, Findings};
@@ -48,28 +49,68 @@ pub enum Selector {
     },
 }
 
+impl Selector {
+    /// Reads a request that only says which runs are meant.
+    ///
+    /// # Errors
+    ///
+    /// As [`Request::from_json`]; 422 if it has options.
+    pub fn from_json(json: &[u8]) -> Result<Selector, ErrorModel> {
+        let request = Request::from_json(json)?;
+        if request.options != RerunOptions::default() {
+            let message = "the selector is only evaluated here, so options mean nothing; drop them".to_owned();
+            return Err(ErrorModel::violation("body.options", message, Value::Null));
+        }
+        Ok(request.selector)
+    }
+
+    /// The request that says which runs are meant, in snake_case: for hosts that are asked in JSON.
+    pub fn to_json(&self) -> String {
+        let request = match self {
+            Selector::Ids(ids) => json!({ "ids": ids }),
+            Selector::Matching { filter, except_ids } if except_ids.is_empty() => {
+                json!({ "match_all": true, "filter": filter })
+            }
+            Selector::Matching { filter, except_ids } => {
+                json!({ "match_all": true, "filter": filter, "except_ids": except_ids })
+            }
+        };
+        request.to_string()
+    }
+}
+
 /// Conditions on a run; all that are set must hold.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub struct RunFilter {
     /// The run's phase or end reason is one of these words; empty is no condition.
+    #[serde(skip_serializing_if = "Vec::is_empty", serialize_with = "comma_separated")]
     pub status: Vec<String>,
     /// Its task's name is equal.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub task_name: Option<String>,
     /// What triggered it is equal.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub triggered_by: Option<String>,
     /// Its task's name or its id contains this text, ASCII case ignored.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub search: Option<String>,
     /// It was created at this instant or later.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub created_after: Option<Instant>,
     /// It was created at this instant or earlier.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub created_before: Option<Instant>,
     /// Its exit code is at least this.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub exit_code_min: Option<i64>,
     /// Its exit code is at most this.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub exit_code_max: Option<i64>,
     /// Its retry attempt is above 0.
+    #[serde(skip_serializing_if = "is_false")]
     pub retries_only: bool,
     /// Beside what `status` matches: runs classified as a failure.
+    #[serde(skip_serializing_if = "is_false")]
     pub is_failure: bool,
 }
 
@@ -117,16 +158,7 @@ impl Request {
     /// 400 if `json` is no JSON object, or if its fields contradict each other; 422 with every
     /// violation otherwise.
     pub fn from_json(json: &[u8]) -> Result<Request, ErrorModel> {
-        if json.iter().all(u8::is_ascii_whitespace) {
-            return Err(ErrorModel::new(400, "no request: expected a JSON object such as {\"ids\": [\"…\"]}"));
-        }
-        let root: Node = serde_json::from_slice(json)
-            .map_err(|error| ErrorModel::new(400, format!("the request is not JSON: {error}")))?;
-        if !matches!(root, Node::Object(_)) {
-            let detail = format!("the request is {}; expected a JSON object", root.kind());
-            return Err(ErrorModel::new(400, detail));
-        }
-
+        let root = Node::object_from_json(json, "request", r#"{"ids": ["…"]}"#)?;
         let mut findings = Findings::default();
         let body = Fields::read(
             &root,
@@ -284,35 +316,29 @@ fn read_options(body: &Fields, findings: &mut Findings) -> RerunOptions {
         unique_by: read_unique_by(&fields, findings),
         skip_active: fields.boolean("skip_active", findings),
         skip_superseded: fields.boolean("skip_superseded", findings),
-        limit: read_limit(&fields, findings),
+        limit: fields.count("limit", 1, findings),
     }
 }
 
 fn read_unique_by(fields: &Fields, findings: &mut Findings) -> UniqueBy {
-    match fields.string("unique_by", findings) {
-        None | Some("task") => UniqueBy::Task,
+    match fields.word("unique_by", &["task", "params", "run"], findings) {
         Some("params") => UniqueBy::Params,
         Some("run") => UniqueBy::Run,
-        Some(other) => {
-            let message = "expected `task`, `params` or `run`";
-            findings.report(&fields.place("unique_by"), message, json!(other));
-            UniqueBy::Task
-        }
+        _ => UniqueBy::Task,
     }
-}
-
-fn read_limit(fields: &Fields, findings: &mut Findings) -> Option<u64> {
-    let limit = fields.integer("limit", findings)?;
-    let positive = u64::try_from(limit).ok().filter(|&limit| limit > 0);
-    if positive.is_none() {
-        findings.report(&fields.place("limit"), "expected an integer from 1", Value::from(limit));
-    }
-    positive
 }
 
 /// The words of a comma-separated list: trimmed, blanks dropped.
 fn words(list: &str) -> Vec<String> {
     list.split(',').map(str::trim).filter(|word| !word.is_empty()).map(str::to_owned).collect()
+}
+
+fn comma_separated<S: Serializer>(words: &[String], serializer: S) -> Result<S::Ok, S::Error> {
+    words.join(",").serialize(serializer)
+}
+
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 /// Each string once, where it first stood.

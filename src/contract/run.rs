@@ -88,7 +88,7 @@ impl Serialize for Params<'_> {
 }
 
 /// A run in canonical columns. `None` where a host has no such thing.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub struct Run {
     /// The run's id, as text.
     pub id: String,
@@ -109,6 +109,20 @@ pub struct Run {
     pub retry_attempt: Option<i64>,
     /// Its parameters.
     pub params: Params<'static>,
+    /// Whether it counts as a failure, where the host has a mark of its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub is_failure: Option<bool>,
+    /// Why a run of its kind is never started again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unfit: Option<String>,
+}
+
+impl Run {
+    /// The run as JSON text, in canonical columns: what predicates and cursors hand to scripts.
+    pub fn to_json(&self) -> String {
+        // Strings and numbers only: nothing in it can fail to serialize.
+        serde_json::to_string(self).unwrap_or_else(|error| format!(r#"{{"id":null,"detail":"{error}"}}"#))
+    }
 }
 
 fn as_rfc3339<S: Serializer>(instant: &Option<Instant>, serializer: S) -> Result<S::Ok, S::Error> {

@@ -34,6 +34,14 @@ pub enum HostError {
         /// What is wrong, and how to mend it.
         message: String,
     },
+    /// A callback of the host failed.
+    #[error("the host's `{callback}` callback failed: {message}")]
+    Callback {
+        /// Which one.
+        callback: &'static str,
+        /// What the host says of it.
+        message: String,
+    },
     /// The engine failed.
     #[error("the store failed while {doing}; nothing was changed")]
     Failed {

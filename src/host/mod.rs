@@ -4,13 +4,17 @@
 //! ([`profile::Profile`]) says in two SQL statements what a runner's runs are and how one is
 //! started again; [`sqlite`] carries them out.
 
+pub mod callbacks;
 pub mod error;
 pub mod profile;
 pub mod sqlite;
+mod time;
+
+use std::ops::ControlFlow;
 
 use serde::Serialize;
 
-use crate::contract::{Instant, Params, RunFilter};
+use crate::contract::{Instant, Params, Run, RunFilter};
 pub use error::HostError;
 
 /// A job runner's store. Sessions are independent, and may be used from several threads at once.
@@ -45,8 +49,18 @@ pub trait Session {
     /// Makes what was written last.
     fn commit(&mut self) -> Result<(), HostError>;
 
-    /// Hands over the runs that a query selects, in the store's own order.
-    fn runs(&mut self, query: Query<'_>, columns: Columns, each: &mut dyn FnMut(RunRow<'_>)) -> Result<(), HostError>;
+    /// Whether what was written before an error is given up; else each new run lasts from its start on.
+    fn is_atomic(&self) -> bool {
+        true
+    }
+
+    /// Hands over the runs that a query selects, in the store's own order, until `each` breaks off.
+    fn runs(
+        &mut self,
+        query: Query<'_>,
+        columns: Columns,
+        each: &mut dyn FnMut(RunRow<'_>) -> ControlFlow<()>,
+    ) -> Result<(), HostError>;
 
     /// Hands over the parameters of each of these runs, in the same order; `None` for one that is gone.
     fn params(&mut self, ids: &[&str], each: &mut dyn FnMut(usize, Option<Params<'_>>)) -> Result<(), HostError>;
@@ -88,7 +102,7 @@ pub struct Columns {
     pub unfit: bool,
     /// How it ended.
     pub end_reason: bool,
-    /// All that is left: phase, exit code, trigger, retry attempt.
+    /// All that is left: phase, exit code, trigger, retry attempt, the host's own mark of a failure.
     pub rest: bool,
 }
 
@@ -115,6 +129,27 @@ pub struct RunRow<'a> {
     pub triggered_by: Option<&'a str>,
     /// 0 for a first attempt.
     pub retry_attempt: Option<i64>,
+    /// Whether it counts as a failure, where the host has a mark of its own.
+    pub is_failure: Option<bool>,
+}
+
+impl RunRow<'_> {
+    /// The run with text of its own.
+    pub fn to_run(&self) -> Run {
+        Run {
+            id: self.id.to_owned(),
+            task_name: self.task_name.to_owned(),
+            phase: self.phase.map(str::to_owned),
+            end_reason: self.end_reason.map(str::to_owned),
+            exit_code: self.exit_code,
+            triggered_by: self.triggered_by.map(str::to_owned),
+            created_at: self.created_at,
+            retry_attempt: self.retry_attempt,
+            params: self.params.clone().into_owned(),
+            is_failure: self.is_failure,
+            unfit: self.unfit.map(str::to_owned),
+        }
+    }
 }
 
 /// What became of one source run.

@@ -1,5 +1,7 @@
 //! Which groups get no new run, and why. The first reason that applies, in the contract's order.
 
+use std::ops::ControlFlow;
+
 use super::groups::{ByTask, Group};
 use crate::catalogue::Catalogue;
 use crate::contract::{Instant, Reason, RerunOptions, UniqueBy, is_success};
@@ -52,6 +54,7 @@ pub(super) fn skip_active(
             if let Some(active) = active.get_mut(run.task_name, &run.params) {
                 *active = true;
             }
+            ControlFlow::Continue(())
         })
     })?;
     for group in groups.iter_mut().filter(|group| group.skip.is_none()) {
@@ -81,6 +84,7 @@ fn skip_superseded(session: &mut dyn Session, groups: &mut [Group], options: &Re
                 run.id.clone_into(&mut newest.id);
                 newest.succeeded = run.end_reason.is_some_and(is_success);
             }
+            ControlFlow::Continue(())
         })
     })?;
     for group in groups.iter_mut().filter(|group| group.skip.is_none()) {

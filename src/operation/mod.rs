@@ -21,15 +21,17 @@ use crate::contract::{
 use crate::host::{Care, Freshness, Host, Session, Spawned, Spawning};
 use groups::Group;
 use plan::PlanDigest;
-use resolve::Resolved;
+use resolve::{Keep, Resolved};
 pub use survey::Survey;
 pub(crate) use survey::survey;
 
-/// Carries a request out on a host's store, unless it is cancelled before it spawns.
+/// Carries a request out on a host's store, unless it is cancelled before it spawns. `keep` is asked of each
+/// matched run, before grouping.
 pub(crate) fn rerun(
     host: &dyn Host,
     catalogue: Option<&Catalogue>,
     request: &Request,
+    keep: Option<&mut Keep<'_>>,
     cancel: Option<&Cancel>,
 ) -> Result<BulkRerunBody, ErrorModel> {
     let options = &request.options;
@@ -38,7 +40,7 @@ pub(crate) fn rerun(
         cancel.search_begins(session.interrupter())?;
     }
     session.begin_read()?;
-    let mut resolved = resolve::resolve(&mut *session, request, catalogue.is_none())?;
+    let mut resolved = resolve::resolve(&mut *session, request, catalogue.is_none(), keep)?;
     judge::judge(&mut *session, &mut resolved.groups, catalogue, options)?;
     check_limit(&resolved, options)?;
     if options.dry_run {
@@ -48,8 +50,12 @@ pub(crate) fn rerun(
     spawn(&mut *session, resolved, options, cancel)
 }
 
-/// Hands over each selected run, in the store's own order; changes nothing.
-pub(crate) fn select(host: &dyn Host, selector: &Selector, each: &mut dyn FnMut(Run)) -> Result<(), ErrorModel> {
+/// Hands over each selected run, in the store's own order; changes nothing. An error ends it.
+pub(crate) fn select(
+    host: &dyn Host,
+    selector: &Selector,
+    each: &mut dyn FnMut(Run) -> Result<(), ErrorModel>,
+) -> Result<(), ErrorModel> {
     let mut session = host.session()?;
     session.begin_read()?;
     resolve::each_run(&mut *session, selector, each)?;
@@ -72,14 +78,7 @@ fn check_limit(resolved: &Resolved, options: &RerunOptions) -> Result<(), ErrorM
 /// A dry run's answer.
 fn plan_only(session: &mut dyn Session, resolved: Resolved) -> Result<BulkRerunBody, ErrorModel> {
     let Resolved { groups, matched, unknown } = resolved;
-    let fit: Vec<usize> = (0..groups.len()).filter(|&index| groups[index].skip.is_none()).collect();
-    let ids: Vec<&str> = fit.iter().map(|&index| groups[index].source.id.as_str()).collect();
-    let mut digest = PlanDigest::new();
-    session.params(&ids, &mut |index, params| {
-        // The snapshot that found the run holds it still.
-        let group = &groups[fit[index]];
-        digest.add(&group.task_name, &group.source.id, &params.unwrap_or_default());
-    })?;
+    let plan = digest(session, &groups)?;
     session.end()?;
     let planned = groups
         .iter()
@@ -95,8 +94,39 @@ fn plan_only(session: &mut dyn Session, resolved: Resolved) -> Result<BulkRerunB
         skipped: skipped(groups, unknown),
         planned: Some(planned),
         matched: Some(matched),
-        plan: Some(digest.finish()),
+        plan: Some(plan),
     })
+}
+
+/// The groups that get a new run, and their source runs' ids.
+fn fit(groups: &[Group]) -> (Vec<usize>, Vec<&str>) {
+    let fit = (0..groups.len()).filter(|&index| groups[index].skip.is_none());
+    fit.map(|index| (index, groups[index].source.id.as_str())).unzip()
+}
+
+/// The digest of the plan: of what is there to be started again.
+fn digest(session: &mut dyn Session, groups: &[Group]) -> Result<String, ErrorModel> {
+    let (fit, ids) = fit(groups);
+    let mut digest = PlanDigest::new();
+    session.params(&ids, &mut |index, params| {
+        let group = &groups[fit[index]];
+        params.iter().for_each(|params| digest.add(&group.task_name, &group.source.id, params));
+    })?;
+    Ok(digest.finish())
+}
+
+/// What was shown is what runs, or nothing does.
+fn check_plan(options: &RerunOptions, plan: &str) -> Result<(), ErrorModel> {
+    match &options.expect_plan {
+        Some(expected) if expected != plan => Err(ErrorModel::new(
+            409,
+            format!(
+                "the plan is no longer the expected one: expected {expected}, but it is {plan} by now; nothing was \
+                 spawned, so look at a new dry run first"
+            ),
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// Spawns a run for each group that is not skipped: all of them, or none.
@@ -115,27 +145,27 @@ fn spawn(
             write(session, &mut groups, options, cancel, Care::Savepoints)?.unwrap_or_default()
         }
     };
-    if let Some(expected) = options.expect_plan.as_ref().filter(|&expected| *expected != written.plan) {
+    if let Err(error) = check_plan(options, &written.plan) {
         session.end()?;
-        let detail = format!(
-            "the plan is no longer the expected one: expected {expected}, but it is {} by now; nothing was spawned, \
-             so look at a new dry run first",
-            written.plan
-        );
-        return Err(ErrorModel::new(409, detail));
+        return Err(error);
     }
     if written.new_runs.is_empty() {
         session.end()?;
     } else {
         session.commit()?;
     }
-    let mut triggered = Vec::with_capacity(written.new_runs.len());
-    let mut new_runs = written.new_runs.into_iter();
+    let triggered = take_triggered(&mut groups, written.new_runs);
+    Ok(BulkRerunBody { triggered, skipped: skipped(groups, unknown), ..BulkRerunBody::default() })
+}
+
+/// Takes out the groups that got a new run. The new runs are in the groups' order.
+fn take_triggered(groups: &mut Vec<Group>, new_runs: Vec<String>) -> Vec<Triggered> {
+    let mut triggered = Vec::with_capacity(new_runs.len());
+    let mut new_runs = new_runs.into_iter();
     groups.retain_mut(|group| {
         if group.skip.is_some() {
             return true;
         }
-        // The new runs are in the groups' order.
         triggered.extend(new_runs.next().map(|run_id| Triggered {
             task_name: mem::take(&mut group.task_name),
             run_id,
@@ -143,7 +173,7 @@ fn spawn(
         }));
         false
     });
-    Ok(BulkRerunBody { triggered, skipped: skipped(groups, unknown), ..BulkRerunBody::default() })
+    triggered
 }
 
 /// What was written, but not committed.
@@ -158,7 +188,7 @@ struct Written {
 /// Takes the write lock and starts the runs. `None` if it must be done again with more care.
 fn write(
     session: &mut dyn Session,
-    groups: &mut [Group],
+    groups: &mut Vec<Group>,
     options: &RerunOptions,
     cancel: Option<&Cancel>,
     care: Care,
@@ -175,11 +205,15 @@ fn write(
     if freshness == Freshness::Changed && options.skip_active {
         judge::skip_active(session, groups, options)?;
     }
-    let fit: Vec<usize> = (0..groups.len()).filter(|&index| groups[index].skip.is_none()).collect();
-    let ids: Vec<&str> = fit.iter().map(|&index| groups[index].source.id.as_str()).collect();
+    if options.expect_plan.is_some() && !session.is_atomic() {
+        // What is started can't be undone there, so the plan is checked first.
+        let plan = self::digest(session, groups)?;
+        check_plan(options, &plan)?;
+    }
+    let (fit, ids) = fit(groups);
     let mut new_runs = Vec::with_capacity(ids.len());
     let mut skips = Vec::new();
-    let spawning = session.spawn(&ids, care, &mut |index, spawned| {
+    let spawned = session.spawn(&ids, care, &mut |index, spawned| {
         let group = &groups[fit[index]];
         let mut digest = |params: &Params<'_>| {
             digest.iter_mut().for_each(|digest| digest.add(&group.task_name, &group.source.id, params));
@@ -195,14 +229,30 @@ fn write(
                 skips.push((fit[index], Reason::Refused, Some(detail)));
             }
         }
-    })?;
-    if spawning == Spawning::Unfinished {
+    });
+    if matches!(spawned, Ok(Spawning::Unfinished)) {
         return Ok(None);
     }
     for (index, reason, detail) in skips {
         groups[index].skip = Some((reason, detail));
     }
+    match spawned {
+        Err(error) if !session.is_atomic() => return Err(half_way(error.into(), groups, new_runs)),
+        spawned => spawned?,
+    };
     Ok(Some(Written { new_runs, plan: plan(digest) }))
+}
+
+/// The error of a host without transactions, which has started some runs all the same.
+fn half_way(error: ErrorModel, groups: &mut Vec<Group>, new_runs: Vec<String>) -> ErrorModel {
+    let started = match new_runs.len() {
+        0 => "no run was started".to_owned(),
+        1 => "1 run was started before, and can't be undone: see `triggered`".to_owned(),
+        many => format!("{many} runs were started before, and can't be undone: see `triggered`"),
+    };
+    let detail = format!("{}; {started}", error.detail);
+    let triggered = take_triggered(groups, new_runs);
+    ErrorModel { detail, triggered, ..error }
 }
 
 /// One entry for each group that is skipped, then one for each unknown id.

@@ -1,10 +1,11 @@
 //! From a selector to groups, each with its newest run.
 
 use std::collections::HashSet;
+use std::ops::ControlFlow;
 
 use super::groups::{ByTask, Group, Source};
-use crate::contract::{Request, Run, Selector, UniqueBy};
-use crate::host::{Columns, HostError, Query, RunRow, Session};
+use crate::contract::{ErrorModel, Params, Request, Run, Selector, UniqueBy};
+use crate::host::{Columns, Query, RunRow, Session};
 
 /// What a selector has come to.
 pub(super) struct Resolved {
@@ -16,86 +17,96 @@ pub(super) struct Resolved {
     pub(super) unknown: Vec<String>,
 }
 
-/// Finds the selected runs and groups them. `ask_unfit`: the host says which runs are unfit.
-pub(super) fn resolve(session: &mut dyn Session, request: &Request, ask_unfit: bool) -> Result<Resolved, HostError> {
+/// A predicate over the matched runs, before they are grouped. An error fails the call.
+pub(super) type Keep<'k> = dyn FnMut(&Run) -> Result<bool, ErrorModel> + 'k;
+
+/// Finds the selected runs and groups those that `keep` keeps. `ask_unfit`: the host says which runs are unfit.
+pub(super) fn resolve(
+    session: &mut dyn Session,
+    request: &Request,
+    ask_unfit: bool,
+    mut keep: Option<&mut Keep<'_>>,
+) -> Result<Resolved, ErrorModel> {
     let options = &request.options;
     let by_params = match options.unique_by {
         UniqueBy::Task => false,
         UniqueBy::Params => true,
         UniqueBy::Run => options.skip_active || options.skip_superseded,
     };
-    let columns = Columns { params: by_params, unfit: ask_unfit, ..Columns::default() };
+    let columns = match keep {
+        Some(_) => WHOLE,
+        None => Columns { params: by_params, unfit: ask_unfit, ..Columns::default() },
+    };
     let mut grouping = match options.unique_by {
         UniqueBy::Task | UniqueBy::Params => Grouping::Shared(ByTask::new()),
         UniqueBy::Run => Grouping::Each(Vec::new()),
     };
     let mut matched = 0;
-    let mut unknown = Vec::new();
-    match &request.selector {
-        Selector::Ids(ids) => {
-            let mut found = HashSet::with_capacity(ids.len());
-            each_named(session, ids, columns, &mut |run| {
-                found.insert(run.id.to_owned());
-                grouping.add(&run);
-            })?;
-            matched = found.len() as u64;
-            unknown.extend(ids.iter().filter(|id| !found.contains(*id)).cloned());
+    let unknown = each_selected(session, &request.selector, columns, &mut |mut run| {
+        if let Some(keep) = &mut keep
+            && !keep(&run.to_run())?
+        {
+            return Ok(());
         }
-        Selector::Matching { filter, except_ids } => {
-            session.runs(Query::Filter(filter), columns, &mut |run| {
-                if !except_ids.contains(run.id) {
-                    matched += 1;
-                    grouping.add(&run);
-                }
-            })?;
+        matched += 1;
+        if !by_params {
+            run.params = Params::None;
         }
-    }
+        grouping.add(&run);
+        Ok(())
+    })?;
     let mut groups = grouping.into_groups();
     groups.sort_unstable_by(|a, b| (&a.task_name, &a.source.id).cmp(&(&b.task_name, &b.source.id)));
     Ok(Resolved { groups, matched, unknown })
 }
 
-/// Hands over each selected run, whole.
+/// Every column of a run.
+const WHOLE: Columns = Columns { params: true, unfit: true, end_reason: true, rest: true };
+
+/// Hands over each selected run, whole. An error ends it.
 pub(super) fn each_run(
     session: &mut dyn Session,
     selector: &Selector,
-    each: &mut dyn FnMut(Run),
-) -> Result<(), HostError> {
-    let columns = Columns { params: true, unfit: false, end_reason: true, rest: true };
-    match selector {
-        Selector::Ids(ids) => each_named(session, ids, columns, &mut |run| each(whole(run))),
-        Selector::Matching { filter, except_ids } => session.runs(Query::Filter(filter), columns, &mut |run| {
-            if !except_ids.contains(run.id) {
-                each(whole(run));
-            }
-        }),
-    }
+    each: &mut dyn FnMut(Run) -> Result<(), ErrorModel>,
+) -> Result<(), ErrorModel> {
+    each_selected(session, selector, WHOLE, &mut |run| each(run.to_run())).map(|_unknown| ())
 }
 
-/// Sorted, so that neighbours in the key's index are sought one after the other.
-fn each_named(
+/// Hands over each selected run, and answers the named ids that are no run, in the order in which they were named.
+fn each_selected(
     session: &mut dyn Session,
-    ids: &[String],
+    selector: &Selector,
     columns: Columns,
-    each: &mut dyn FnMut(RunRow<'_>),
-) -> Result<(), HostError> {
-    let mut sorted: Vec<&str> = ids.iter().map(String::as_str).collect();
-    sorted.sort_unstable();
-    session.runs(Query::Ids(&sorted), columns, each)
-}
-
-fn whole(run: RunRow<'_>) -> Run {
-    Run {
-        id: run.id.to_owned(),
-        task_name: run.task_name.to_owned(),
-        phase: run.phase.map(str::to_owned),
-        end_reason: run.end_reason.map(str::to_owned),
-        exit_code: run.exit_code,
-        triggered_by: run.triggered_by.map(str::to_owned),
-        created_at: run.created_at,
-        retry_attempt: run.retry_attempt,
-        params: run.params.into_owned(),
-    }
+    each: &mut dyn FnMut(RunRow<'_>) -> Result<(), ErrorModel>,
+) -> Result<Vec<String>, ErrorModel> {
+    let mut failed = None;
+    let mut each = |run: RunRow<'_>| match each(run) {
+        Ok(()) => ControlFlow::Continue(()),
+        Err(error) => {
+            failed = Some(error);
+            ControlFlow::Break(())
+        }
+    };
+    let unknown = match selector {
+        Selector::Ids(ids) => {
+            // Sorted, so that neighbours in the key's index are sought one after the other.
+            let mut sorted: Vec<&str> = ids.iter().map(String::as_str).collect();
+            sorted.sort_unstable();
+            let mut found = HashSet::with_capacity(ids.len());
+            session.runs(Query::Ids(&sorted), columns, &mut |run| {
+                found.insert(run.id.to_owned());
+                each(run)
+            })?;
+            ids.iter().filter(|id| !found.contains(*id)).cloned().collect()
+        }
+        Selector::Matching { filter, except_ids } => {
+            session.runs(Query::Filter(filter), columns, &mut |run| {
+                if except_ids.contains(run.id) { ControlFlow::Continue(()) } else { each(run) }
+            })?;
+            Vec::new()
+        }
+    };
+    failed.map_or(Ok(unknown), Err)
 }
 
 /// Runs on their way into groups: many of them share one, or each is its own.

@@ -1,6 +1,7 @@
 //! What a store holds, for `check`.
 
 use std::collections::HashSet;
+use std::ops::ControlFlow;
 
 use serde::Serialize;
 
@@ -38,6 +39,7 @@ pub(crate) fn survey(host: &dyn Host) -> Result<Survey, ErrorModel> {
         if !tasks.contains(run.task_name) {
             tasks.insert(run.task_name.to_owned());
         }
+        ControlFlow::Continue(())
     })?;
     session.end()?;
     survey.tasks = tasks.len() as u64;

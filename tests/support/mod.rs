@@ -173,3 +173,4 @@ pub fn params_of(path: &Path, id: &str) -> Value {
 pub mod anvil;
 pub mod calls;
 pub mod child;
+pub mod memory_host;

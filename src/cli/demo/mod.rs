@@ -141,6 +141,7 @@ fn what_failed(out: &mut dyn Write, plugin: &Plugin, story: &Story) -> Result<()
         if run.created_at > newest.created_at {
             *newest = run;
         }
+        Ok(())
     })?;
     let rows = tasks.into_iter().map(|(task, (runs, newest))| {
         vec![task, report::created(&newest), report::how_it_ended(&newest), runs.to_string()]

@@ -5,7 +5,6 @@ mod connection;
 mod explain_tests;
 mod fit;
 mod session;
-mod time;
 mod view;
 
 use std::path::PathBuf;

@@ -1,6 +1,7 @@
 //! One caller's conversation with an SQLite store.
 
 use std::borrow::Cow;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -11,10 +12,10 @@ use rusqlite::{Connection, Row, ffi};
 use super::SqliteHost;
 use super::connection::{FileId, Store};
 use super::fit::Fitted;
-use super::time::read_instant;
 use super::view::{Positions, Statement};
 use crate::contract::{Params, RunFilter};
 use crate::host::profile::SpawnParameter;
+use crate::host::time::read_instant;
 use crate::host::{Care, Columns, Freshness, Host, HostError, Interrupter, Query, RunRow, Session, Spawned, Spawning};
 
 /// An index on the time of creation pays while a query's window is at most this part of all time:
@@ -67,32 +68,40 @@ impl<'h> SqliteSession<'h> {
         &self,
         ids: &[&str],
         columns: Columns,
-        each: &mut dyn FnMut(usize, Option<RunRow<'_>>),
+        each: &mut dyn FnMut(usize, Option<RunRow<'_>>) -> ControlFlow<()>,
     ) -> rusqlite::Result<()> {
         let (sql, at) = self.fitted.view.by_id(columns);
         let mut statement = self.connection().prepare_cached(&sql)?;
         for (index, id) in ids.iter().enumerate() {
             let mut rows = statement.query([id])?;
-            match rows.next()? {
-                Some(row) => with_row(row, &at, |run| {
-                    // A key of another type may compare equal to a text that is not it.
-                    each(index, (run.id == *id).then_some(run));
-                })?,
+            let flow = match rows.next()? {
+                // A key of another type may compare equal to a text that is not it.
+                Some(row) => with_row(row, &at, |run| each(index, (run.id == *id).then_some(run)))?,
                 None => each(index, None),
+            };
+            if flow.is_break() {
+                break;
             }
         }
         Ok(())
     }
 
-    fn each_of(&self, statement: &Statement, at: &Positions, each: &mut dyn FnMut(RunRow<'_>)) -> rusqlite::Result<()> {
+    fn each_of(
+        &self,
+        statement: &Statement,
+        at: &Positions,
+        each: &mut dyn FnMut(RunRow<'_>) -> ControlFlow<()>,
+    ) -> rusqlite::Result<()> {
         let mut prepared = self.connection().prepare_cached(&statement.sql)?;
         let mut rows = prepared.query(rusqlite::params_from_iter(&statement.values))?;
         while let Some(row) = rows.next()? {
-            with_row(row, at, |run| {
-                if statement.window.contains(run.created_at) {
-                    each(run);
-                }
+            let flow = with_row(row, at, |run| match statement.window.contains(run.created_at) {
+                true => each(run),
+                false => ControlFlow::Continue(()),
             })?;
+            if flow.is_break() {
+                break;
+            }
         }
         Ok(())
     }
@@ -237,9 +246,16 @@ impl Session for SqliteSession<'_> {
         self.execute("making the new runs last", "COMMIT")
     }
 
-    fn runs(&mut self, query: Query<'_>, columns: Columns, each: &mut dyn FnMut(RunRow<'_>)) -> Result<(), HostError> {
-        let read = || match query {
-            Query::Ids(ids) => self.each_by_id(ids, columns, &mut |_, run| run.into_iter().for_each(&mut *each)),
+    fn runs(
+        &mut self,
+        query: Query<'_>,
+        columns: Columns,
+        each: &mut dyn FnMut(RunRow<'_>) -> ControlFlow<()>,
+    ) -> Result<(), HostError> {
+        let mut read = || match query {
+            Query::Ids(ids) => {
+                self.each_by_id(ids, columns, &mut |_, run| run.map_or(ControlFlow::Continue(()), &mut *each))
+            }
             Query::Filter(filter) => {
                 let (statement, at) = self.fitted.view.compile(query, columns, self.is_narrow(filter)?);
                 self.each_of(&statement, &at, each)
@@ -249,13 +265,16 @@ impl Session for SqliteSession<'_> {
                 self.each_of(&statement, &at, each)
             }
         };
-        let mut read = read;
         read().map_err(|error| self.store.error("searching its runs", error))
     }
 
     fn params(&mut self, ids: &[&str], each: &mut dyn FnMut(usize, Option<Params<'_>>)) -> Result<(), HostError> {
         let columns = Columns { params: true, ..Columns::default() };
-        self.each_by_id(ids, columns, &mut |index, run| each(index, run.map(|run| run.params)))
+        let mut params = |index, run: Option<RunRow<'_>>| {
+            each(index, run.map(|run| run.params));
+            ControlFlow::Continue(())
+        };
+        self.each_by_id(ids, columns, &mut params)
             .map_err(|error| self.store.error("reading the runs' parameters", error))
     }
 
@@ -273,10 +292,10 @@ impl Session for SqliteSession<'_> {
         let mut ulids = ulid::Generator::new();
         let mut spawning = Ok(Spawning::Done);
         self.each_by_id(ids, columns, &mut |index, run| {
-            if !matches!(spawning, Ok(Spawning::Done)) {
-                return;
-            }
-            let Some(run) = run else { return each(index, Spawned::Gone) };
+            let Some(run) = run else {
+                each(index, Spawned::Gone);
+                return ControlFlow::Continue(());
+            };
             let new_id = ulids.generate().unwrap_or_else(|_| ulid::Ulid::generate()).to_string();
             let source =
                 Source { id: run.id, task_name: run.task_name, params: &run.params, new_id: &new_id, now: &now };
@@ -290,6 +309,7 @@ impl Session for SqliteSession<'_> {
                 (Ok(Err(detail)), Care::Savepoints) => each(index, Spawned::Refused { params: run.params, detail }),
                 (Err(error), _) => spawning = Err(error),
             }
+            if matches!(spawning, Ok(Spawning::Done)) { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         })
         .map_err(fail)?;
         spawning
@@ -321,7 +341,7 @@ impl Host for SqliteHost {
 }
 
 /// Reads a row's wanted columns and hands them over. What is not wanted costs nothing: this runs once a row.
-fn with_row(row: &Row<'_>, at: &Positions, each: impl FnOnce(RunRow<'_>)) -> rusqlite::Result<()> {
+fn with_row<T>(row: &Row<'_>, at: &Positions, each: impl FnOnce(RunRow<'_>) -> T) -> rusqlite::Result<T> {
     let mut spare: [String; 6] = Default::default();
     let [id, task_name, unfit, end_reason, phase, triggered_by] = &mut spare;
     let created_at = match row.get_ref(2)? {
@@ -349,8 +369,10 @@ fn with_row(row: &Row<'_>, at: &Positions, each: impl FnOnce(RunRow<'_>)) -> rus
         run.triggered_by = text(row.get_ref(index + 2)?, triggered_by);
         run.retry_attempt = row.get_ref(index + 3)?.as_i64().ok();
     }
-    each(run);
-    Ok(())
+    if let Some(index) = at.is_failure {
+        run.is_failure = row.get_ref(index)?.as_i64().ok().map(|mark| mark != 0);
+    }
+    Ok(each(run))
 }
 
 /// A value as text; `spare` holds it where it is not text as it stands.

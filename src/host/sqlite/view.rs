@@ -55,6 +55,7 @@ pub(super) struct Positions {
     pub(super) unfit: Option<usize>,
     pub(super) end_reason: Option<usize>,
     pub(super) rest: Option<usize>,
+    pub(super) is_failure: Option<usize>,
 }
 
 impl View {
@@ -73,6 +74,7 @@ impl View {
             unfit: add(columns.unfit && self.has_unfit, &["unfit"]),
             end_reason: add(columns.end_reason, &["end_reason"]),
             rest: add(columns.rest, &["phase", "exit_code", "triggered_by", "retry_attempt"]),
+            is_failure: add(columns.rest && self.has_is_failure, &["is_failure"]),
         };
         (list.join(", "), positions)
     }

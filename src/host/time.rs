@@ -11,7 +11,7 @@ use crate::contract::Instant;
 /// Read are RFC 3339 with `T` or a space, the same without an offset (UTC), and what Go's
 /// `time.Time` prints: `2026-04-15 12:00:00.123456789 +0200 CEST m=+12.000345`. All of them begin
 /// with `YYYY-MM-DD`, which the coarse bounds in the compiled statements rely on.
-pub(super) fn read_instant(text: &str) -> Option<Instant> {
+pub(crate) fn read_instant(text: &str) -> Option<Instant> {
     // The common layouts first: this runs once a row.
     if let Ok(instant) = DateTime::parse_from_rfc3339(text) {
         return Some(instant.to_utc());

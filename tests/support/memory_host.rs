@@ -1,0 +1,94 @@
+//! A host behind callbacks that keeps its runs in memory.
+
+use std::sync::{Arc, Mutex};
+
+use bulk_rerun::host::HostError;
+use bulk_rerun::host::callbacks::{HostCallbacks, Reply};
+use serde_json::{Value, json};
+
+use super::Row;
+
+/// Shared with the plugin that it is attached to, so that a test can look into it.
+#[derive(Clone, Default)]
+pub struct MemoryHost {
+    pub runs: Arc<Mutex<Vec<Value>>>,
+    /// What it was asked, and told, in order.
+    pub log: Arc<Mutex<Vec<String>>>,
+    /// `begin`, `commit` and `rollback` do something.
+    pub transactions: bool,
+    /// The task whose runs it fails to start, and the one whose runs it declines.
+    pub fails: Option<&'static str>,
+    pub declines: Option<&'static str>,
+    /// The runs as they were when the transaction began.
+    pub before: Arc<Mutex<Vec<Value>>>,
+}
+
+impl MemoryHost {
+    pub fn holding(runs: impl IntoIterator<Item = Value>) -> MemoryHost {
+        let runs = Arc::new(Mutex::new(runs.into_iter().collect()));
+        MemoryHost { runs, ..MemoryHost::default() }
+    }
+
+    pub fn ids(&self) -> Vec<String> {
+        self.runs.lock().unwrap().iter().map(|run| run["id"].as_str().unwrap().to_owned()).collect()
+    }
+
+    fn note(&self, what: &str) {
+        self.log.lock().unwrap().push(what.to_owned());
+    }
+}
+
+/// A row of RunWisp's, as its profile shows it.
+pub fn canonical(row: &Row, has_mark: bool) -> Value {
+    json!({
+        "id": row.id, "task_name": row.task_name, "phase": row.status, "end_reason": row.end_reason,
+        "exit_code": (row.status == "ended").then_some(row.exit_code), "triggered_by": row.triggered_by,
+        "created_at": row.created_at, "retry_attempt": row.retry_attempt, "params": row.params_json,
+        "is_failure": has_mark.then_some(row.is_failure),
+        "unfit": (row.triggered_by == "service").then_some("service"),
+    })
+}
+
+impl HostCallbacks for MemoryHost {
+    /// Hands over everything: the plugin must filter.
+    fn runs(&self, selector_json: &str, emit: &mut dyn FnMut(&str) -> Result<(), HostError>) -> Result<(), HostError> {
+        self.note(&format!("runs {selector_json}"));
+        let runs = self.runs.lock().unwrap().clone();
+        runs.iter().try_for_each(|run| emit(&run.to_string()))
+    }
+
+    fn spawn(&self, source_run_json: &str) -> Result<Reply, HostError> {
+        let source: Value = serde_json::from_str(source_run_json).unwrap();
+        if self.fails.is_some_and(|task| source["task_name"] == task) {
+            return Err(HostError::Callback { callback: "spawn", message: "out of paper".to_owned() });
+        }
+        if self.declines.is_some_and(|task| source["task_name"] == task) {
+            return Ok(Reply::Skipped("not today".to_owned()));
+        }
+        let mut runs = self.runs.lock().unwrap();
+        let id = format!("new-{}", runs.len());
+        runs.push(json!({"id": id, "task_name": source["task_name"], "phase": "pending", "params": source["params"]}));
+        Ok(Reply::Started(id))
+    }
+
+    fn has_transactions(&self) -> bool {
+        self.transactions
+    }
+
+    fn begin(&self) -> Result<(), HostError> {
+        self.note("begin");
+        *self.before.lock().unwrap() = self.runs.lock().unwrap().clone();
+        Ok(())
+    }
+
+    fn commit(&self) -> Result<(), HostError> {
+        self.note("commit");
+        Ok(())
+    }
+
+    fn rollback(&self) -> Result<(), HostError> {
+        self.note("rollback");
+        *self.runs.lock().unwrap() = self.before.lock().unwrap().clone();
+        Ok(())
+    }
+}
