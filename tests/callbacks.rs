@@ -126,3 +126,14 @@ fn a_run_that_vanishes_before_it_is_started_is_gone() {
     let answer = call(&plugin, &all_failed(json!({}))).unwrap();
     assert_eq!((triggered(&answer), skipped(&answer)), (vec!["alpha", "gamma"], vec!["b: gone".to_owned()]));
 }
+
+#[test]
+fn parameters_do_not_set_runs_of_a_task_apart() {
+    let mut pending = failed("z", "alpha");
+    pending["phase"] = json!("pending");
+    pending["params"] = json!("{\"n\": 2}");
+    let host = three_tasks();
+    host.runs.lock().unwrap().push(pending);
+    let answer = call(&attach(&host), &json!({"ids": ["a"], "options": {"skip_active": true}})).unwrap();
+    assert_eq!(skipped(&answer), ["a: active"]);
+}

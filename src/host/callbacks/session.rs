@@ -124,10 +124,10 @@ impl Session for CallbackSession<'_> {
     fn runs(
         &mut self,
         query: Query<'_>,
-        _: Columns,
+        columns: Columns,
         each: &mut dyn FnMut(RunRow<'_>) -> ControlFlow<()>,
     ) -> Result<(), HostError> {
-        self.ask(query, &mut |run| each(row(&run)))
+        self.ask(query, &mut |run| each(row(&run, columns)))
     }
 
     fn params(&mut self, ids: &[&str], each: &mut dyn FnMut(usize, Option<Params<'_>>)) -> Result<(), HostError> {
@@ -164,12 +164,13 @@ impl Session for CallbackSession<'_> {
     }
 }
 
-fn row(run: &Run) -> RunRow<'_> {
+/// The wanted columns. Parameters that nobody asked for would set runs apart that are the same work.
+fn row(run: &Run, columns: Columns) -> RunRow<'_> {
     RunRow {
         id: &run.id,
         task_name: &run.task_name,
         created_at: run.created_at,
-        params: run.params.clone(),
+        params: if columns.params { run.params.clone() } else { Params::None },
         unfit: run.unfit.as_deref(),
         end_reason: run.end_reason.as_deref(),
         phase: run.phase.as_deref(),
