@@ -76,7 +76,7 @@ fn an_unknown_schema_lists_its_tables() {
     connection
         .execute_batch("CREATE TABLE orders (id); CREATE TABLE customers (id); CREATE VIEW late AS SELECT 1")
         .unwrap();
-    refused(folder.path(), &path, &["no built-in profile (runwisp) fits", "customers, late, orders", "--profile"]);
+    refused(folder.path(), &path, &["no built-in profile (runwisp, ", "customers, late, orders", "--profile"]);
 
     // RunWisp's table, but with another meaning: no generation fits, so nothing is guessed.
     connection.execute_batch("CREATE TABLE runs (id TEXT, distance REAL)").unwrap();

@@ -10,7 +10,11 @@ use serde::Deserialize;
 use super::HostError;
 
 /// The built-in profiles: their names and their files.
-const BUILT_IN: [(&str, &str); 1] = [("runwisp", include_str!("../profiles/runwisp.toml"))];
+const BUILT_IN: [(&str, &str); 3] = [
+    ("runwisp", include_str!("../profiles/runwisp.toml")),
+    ("apalis", include_str!("../profiles/apalis.toml")),
+    ("django-tasks-db", include_str!("../profiles/django-tasks-db.toml")),
+];
 
 /// The columns that every view must have.
 pub const REQUIRED_COLUMNS: [&str; 9] =

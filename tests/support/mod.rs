@@ -174,3 +174,4 @@ pub mod anvil;
 pub mod calls;
 pub mod child;
 pub mod memory_host;
+pub mod runners;
