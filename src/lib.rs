@@ -21,6 +21,8 @@ pub mod catalogue;
 pub mod cli;
 pub mod contract;
 mod cursor;
+#[cfg(feature = "capi")]
+mod extension;
 pub mod host;
 mod operation;
 mod plugin;

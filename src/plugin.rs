@@ -41,7 +41,7 @@ impl Plugin {
         let path = sqlite_path(&config.store)?;
         let profile = config.profile.as_deref().map(Profile::load).transpose()?;
         let busy_timeout = Duration::from_millis(config.busy_timeout_ms);
-        let host = SqliteHost::open(path, profile, busy_timeout)?;
+        let host = SqliteHost::open(path, profile, busy_timeout, config.sqlite_shared)?;
         let catalogue = config.tasks.as_deref().map(Catalogue::read).transpose()?;
         Ok(Plugin { host: Box::new(host), catalogue, wire: config.wire })
     }

@@ -21,6 +21,28 @@ pub enum HostError {
         /// How long we waited.
         waited: Duration,
     },
+    /// Two copies of SQLite in one process, on one file, lose each other's locks
+    /// (<https://www.sqlite.org/howtocorrupt.html>).
+    #[error(
+        "store_open_in_process: this process has {store} open already, and maybe through another copy of SQLite than \
+         bulk_rerun's ({sqlite}): two copies lose each other's locks, and that destroys stores. Nothing was changed. \
+         Either load the library into the connection that you have (`SELECT load_extension('libbulk_rerun')`, then \
+         `SELECT bulk_rerun('{{…}}')`), or hand it callbacks of yours (`bulk_rerun_attach`), or run the command line \
+         tool `bulk-rerun` as a child process; if your program uses that very copy, say \"sqlite\": \"shared\" in the \
+         config"
+    )]
+    OpenInProcess {
+        /// Where the store is.
+        store: String,
+        /// The file of the copy in use.
+        sqlite: String,
+    },
+    /// The caller's own transaction can only read.
+    #[error(
+        "the transaction that this was called in began to read before somebody else wrote, and can't write any more; \
+         roll it back, begin again with BEGIN IMMEDIATE, and repeat the call; nothing was changed"
+    )]
+    Outdated,
     /// The caller no longer waits for an answer.
     #[error("the search was stopped, because nobody waits for its answer any more; nothing was changed")]
     Cancelled,
@@ -56,7 +78,7 @@ pub enum HostError {
 impl From<HostError> for ErrorModel {
     fn from(error: HostError) -> Self {
         let status = match &error {
-            HostError::Busy { .. } | HostError::Cancelled => 503,
+            HostError::Busy { .. } | HostError::Outdated | HostError::Cancelled => 503,
             _ => 500,
         };
         if let Some(cause) = error.source() {

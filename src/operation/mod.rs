@@ -34,20 +34,30 @@ pub(crate) fn rerun(
     keep: Option<&mut Keep<'_>>,
     cancel: Option<&Cancel>,
 ) -> Result<BulkRerunBody, ErrorModel> {
+    rerun_in(&mut *host.session()?, catalogue, request, keep, cancel)
+}
+
+/// The same in a session of the caller's own.
+pub(crate) fn rerun_in(
+    session: &mut dyn Session,
+    catalogue: Option<&Catalogue>,
+    request: &Request,
+    keep: Option<&mut Keep<'_>>,
+    cancel: Option<&Cancel>,
+) -> Result<BulkRerunBody, ErrorModel> {
     let options = &request.options;
-    let mut session = host.session()?;
     if let Some(cancel) = cancel {
         cancel.search_begins(session.interrupter())?;
     }
     session.begin_read()?;
-    let mut resolved = resolve::resolve(&mut *session, request, catalogue.is_none(), keep)?;
-    judge::judge(&mut *session, &mut resolved.groups, catalogue, options)?;
+    let mut resolved = resolve::resolve(session, request, catalogue.is_none(), keep)?;
+    judge::judge(session, &mut resolved.groups, catalogue, options)?;
     check_limit(&resolved, options)?;
     if options.dry_run {
-        return plan_only(&mut *session, resolved);
+        return plan_only(session, resolved);
     }
     session.end()?;
-    spawn(&mut *session, resolved, options, cancel)
+    spawn(session, resolved, options, cancel)
 }
 
 /// Hands over each selected run, in the store's own order; changes nothing. An error ends it.

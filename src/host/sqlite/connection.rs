@@ -1,90 +1,84 @@
-//! Opens a store's file, keeps idle connections, and tells what an SQLite error means.
+//! Opens a store's file, and refuses what must not be opened.
 
 use std::fs;
 use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags, ffi};
+use rusqlite::{Connection, OpenFlags};
 
+use super::binding;
+use super::place::Place;
+use super::pool::{self, Care, Conflict, Pooled};
+use super::presence::{FileId, file_id};
 use crate::host::HostError;
-
-/// How many idle connections are kept: as many as callers usually come at once.
-const IDLE_MAX: usize = 8;
 
 /// The statements of a session and their variants stay prepared between calls.
 const STATEMENTS_KEPT: usize = 32;
 
-/// A store's file and the connections to it.
+/// A store's file, as one plugin uses it.
 pub(super) struct Store {
-    pub(super) path: PathBuf,
-    pub(super) busy_timeout: Duration,
-    idle: Mutex<Idle>,
+    pub(super) place: Place,
+    /// The host promises that it uses the same copy of SQLite.
+    shared: bool,
+    /// The file that the path led to last; `None` until it is opened.
+    file: Mutex<Option<FileId>>,
 }
-
-#[derive(Default)]
-struct Idle {
-    /// The file that the connections are to; `None` until the first is opened.
-    file: Option<FileId>,
-    connections: Vec<Connection>,
-}
-
-/// Which file a path leads to; another one may take its place while we run.
-pub(super) type FileId = (u64, u64);
 
 impl Store {
-    pub(super) fn new(path: PathBuf, busy_timeout: Duration) -> Self {
-        Store { path, busy_timeout, idle: Mutex::default() }
+    pub(super) fn new(path: PathBuf, busy_timeout: Duration, shared: bool) -> Self {
+        Store { place: Place { path, busy_timeout }, shared, file: Mutex::default() }
     }
 
     /// An idle connection, else a new one.
-    pub(super) fn connect(&self) -> Result<(FileId, Connection), HostError> {
+    pub(super) fn connect(&self) -> Result<(FileId, Pooled), HostError> {
         let file = self.find()?;
-        let idle = {
-            let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-            if idle.file.is_some_and(|known| known != file) {
-                // They still read the old file. Closed first: SQLite then sees that the file has moved on.
-                idle.connections.clear();
-                self.refuse_a_foreign_log()?;
+        let care = self.care();
+        {
+            let mut known = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+            if *known != Some(file) {
+                if let Some(old) = *known {
+                    // They still read the old file. Closed first: SQLite then sees that the file has moved on.
+                    pool::close_idle(old, care);
+                    self.refuse_a_foreign_log()?;
+                    pool::release(old, care);
+                }
+                *known = Some(file);
+                pool::hold(file);
             }
-            idle.file = Some(file);
-            idle.connections.pop()
-        };
-        match idle {
-            Some(connection) => Ok((file, connection)),
-            None => Ok((file, self.open()?)),
         }
-    }
-
-    /// Keeps a connection for the next session.
-    pub(super) fn give_back(&self, file: FileId, connection: Connection) {
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        if idle.file == Some(file) && idle.connections.len() < IDLE_MAX {
-            idle.connections.push(connection);
-        }
+        let connection = pool::take(file, care, || self.open()).map_err(|failed| self.failed(failed))?;
+        // A pooled one was another plugin's before.
+        connection.busy_timeout(self.place.busy_timeout).map_err(|error| self.place.error("opening it", error))?;
+        Ok((file, connection))
     }
 
     /// Whether the path still leads to this file.
     pub(super) fn check_same(&self, file: FileId) -> Result<(), HostError> {
-        if self.find()? == file { Ok(()) } else { Err(self.replaced()) }
+        if self.find()? == file { Ok(()) } else { Err(self.place.replaced()) }
     }
 
-    fn replaced(&self) -> HostError {
-        let path = self.path.display();
-        HostError::Unusable(format!("the store {path} was replaced by another file meanwhile; nothing was changed"))
+    /// Whether the connection may still be used in this process.
+    pub(super) fn check_alone(&self, connection: &Pooled) -> Result<(), HostError> {
+        connection.check().map_err(|conflict| self.conflict(conflict))
+    }
+
+    /// Whether another copy of SQLite may be at work in this process.
+    fn care(&self) -> Care {
+        if self.shared || binding::is_the_hosts() { Care::Trust } else { Care::Watch }
     }
 
     /// SQLite would play the log of the old file into the new one.
     fn refuse_a_foreign_log(&self) -> Result<(), HostError> {
-        let mut log = self.path.clone().into_os_string();
+        let mut log = self.place.path.clone().into_os_string();
         log.push("-wal");
         if fs::metadata(&log).is_ok_and(|metadata| metadata.len() > 0) {
             return Err(HostError::Unusable(format!(
                 "the store {path} was replaced by another file, and {path}-wal, which may be the old one's log, is \
                  still there: stop what has the store open and move that log away; if it belongs to the new store, \
                  restart this process",
-                path = self.path.display()
+                path = self.place.path.display()
             )));
         }
         Ok(())
@@ -92,13 +86,13 @@ impl Store {
 
     /// Looks at the path without opening it: SQLite would say no more than "unable to open".
     fn find(&self) -> Result<FileId, HostError> {
-        let path = self.path.display();
-        let metadata = fs::metadata(&self.path).map_err(|error| match error.kind() {
+        let path = self.place.path.display();
+        let metadata = fs::metadata(&self.place.path).map_err(|error| match error.kind() {
             ErrorKind::NotFound => HostError::Unusable(format!("there is no store at {path}: no such file")),
             _ => HostError::Unusable(format!("the store {path} can't be reached: {error}")),
         })?;
         if metadata.is_dir() {
-            let inside = [".runwisp/runwisp.db", "runwisp.db"].map(|name| self.path.join(name));
+            let inside = [".runwisp/runwisp.db", "runwisp.db"].map(|name| self.place.path.join(name));
             let hint = inside.iter().find(|path| path.is_file());
             let hint = hint.map(|path| format!("; did you mean {}?", path.display())).unwrap_or_default();
             return Err(HostError::Unusable(format!("{path} is a folder, not a store{hint}")));
@@ -109,87 +103,62 @@ impl Store {
         Ok(file_id(&metadata))
     }
 
-    fn open(&self) -> Result<Connection, HostError> {
+    fn open(&self) -> Result<Connection, Failed> {
         // Never CREATE: a mistyped path must not leave an empty file behind.
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let doing = "opening it";
         // An absolute path never begins with `file:`, which SQLite would read as an URI.
-        let path = std::path::absolute(&self.path).unwrap_or_else(|_| self.path.clone());
-        let connection = Connection::open_with_flags(path, flags).map_err(|error| self.error(doing, error))?;
-        connection.busy_timeout(self.busy_timeout).map_err(|error| self.error(doing, error))?;
+        let path = std::path::absolute(&self.place.path).unwrap_or_else(|_| self.place.path.clone());
+        let connection = Connection::open_with_flags(path, flags)?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
-        // The file is first read here.
-        connection
-            .query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))
-            .map_err(|error| self.error(doing, error))?;
         Ok(connection)
     }
 
-    /// What an SQLite error means to the store's owner.
-    pub(super) fn error(&self, doing: &'static str, error: rusqlite::Error) -> HostError {
-        let path = self.path.display();
-        let code = error.sqlite_error().map(|error| (error.code, error.extended_code));
-        match code {
-            Some((ffi::ErrorCode::DatabaseBusy | ffi::ErrorCode::DatabaseLocked, _)) => {
-                HostError::Busy { waited: self.busy_timeout }
-            }
-            Some((ffi::ErrorCode::OperationInterrupted, _)) => HostError::Cancelled,
-            Some((ffi::ErrorCode::NotADatabase, _)) => {
-                HostError::Unusable(format!("{path} is not an SQLite database (or it is encrypted)"))
-            }
-            Some((ffi::ErrorCode::DiskFull, _)) => HostError::Unusable(format!(
-                "the disk of {path} is full: the new runs did not fit, and nothing was changed"
+    fn failed(&self, failed: Failed) -> HostError {
+        match failed {
+            Failed::Opening(error) => self.place.error("opening it", error),
+            Failed::Conflict(conflict) => self.conflict(conflict),
+        }
+    }
+
+    fn conflict(&self, conflict: Conflict) -> HostError {
+        let store = self.place.path.display().to_string();
+        match conflict {
+            Conflict::OpenHere => HostError::OpenInProcess { store, sqlite: binding::library() },
+            Conflict::Forked => HostError::Unusable(format!(
+                "this process was forked in the middle of a call, and {store} can't be used across that; make the call \
+                 again"
             )),
-            Some((ffi::ErrorCode::ReadOnly, ffi::SQLITE_READONLY_DBMOVED)) => self.replaced(),
-            Some((ffi::ErrorCode::ReadOnly, extended)) if extended != ffi::SQLITE_READONLY => {
-                HostError::Unusable(format!(
-                    "the store {path} can't even be read: in WAL mode, or after a crash, this user needs to write it and \
-                     its folder for that"
-                ))
-            }
-            Some((ffi::ErrorCode::ReadOnly, _)) => HostError::Unusable(format!(
-                "the store {path} can't be written: it, its folder or its disk is read-only for this user; a dry run \
-                 still works"
+            Conflict::Unknown(cause) => HostError::Unusable(format!(
+                "nobody can tell whether another SQLite in this process has {store} open, since the process's own \
+                 descriptors can't be listed: {cause}; mount /proc, or promise it with \"sqlite\": \"shared\""
             )),
-            Some((ffi::ErrorCode::CannotOpen | ffi::ErrorCode::PermissionDenied, _)) => HostError::Unusable(format!(
-                "the store {path} can't be opened: this user needs to read and write it and its folder"
-            )),
-            Some((ffi::ErrorCode::DatabaseCorrupt, _)) => HostError::Unusable(format!(
-                "the store {path} is damaged; `PRAGMA integrity_check` tells more, and nothing was changed"
-            )),
-            _ => HostError::Failed { doing, source: Box::new(error) },
         }
     }
 }
 
-#[cfg(unix)]
-fn file_id(metadata: &fs::Metadata) -> FileId {
-    use std::os::unix::fs::MetadataExt;
-    (metadata.dev(), metadata.ino())
+impl Drop for Store {
+    fn drop(&mut self) {
+        let known = self.file.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(file) = known {
+            pool::release(file, self.care());
+        }
+    }
 }
 
-#[cfg(not(unix))]
-fn file_id(_: &fs::Metadata) -> FileId {
-    (0, 0)
+/// Why there is no connection.
+enum Failed {
+    Opening(rusqlite::Error),
+    Conflict(Conflict),
 }
 
-/// The processes other than this one that have the file open, as far as this user may see
-/// (Linux only: elsewhere none are found).
-pub(super) fn open_in(path: &Path) -> Vec<crate::host::Process> {
-    let Ok(file) = fs::metadata(path).map(|metadata| file_id(&metadata)) else { return Vec::new() };
-    let Ok(processes) = fs::read_dir("/proc") else { return Vec::new() };
-    let has_it_open = |pid: u32| {
-        let descriptors = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
-        // The links are followed, never opened: closing the file would drop locks on it.
-        descriptors.filter_map(|fd| fs::metadata(fd.path()).ok()).any(|open| file_id(&open) == file)
-    };
-    processes
-        .flatten()
-        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-        .filter(|&pid| pid != std::process::id() && has_it_open(pid))
-        .map(|pid| {
-            let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-            crate::host::Process { pid, name: name.trim_end().to_owned() }
-        })
-        .collect()
+impl From<rusqlite::Error> for Failed {
+    fn from(error: rusqlite::Error) -> Self {
+        Failed::Opening(error)
+    }
+}
+
+impl From<Conflict> for Failed {
+    fn from(conflict: Conflict) -> Self {
+        Failed::Conflict(conflict)
+    }
 }

@@ -14,7 +14,7 @@ const RUNWISP: &str = include_str!("../../../tests/support/schemas/runwisp-3-is-
 fn runwisp() -> (Connection, View) {
     let connection = Connection::open_in_memory().unwrap();
     connection.execute_batch(RUNWISP).unwrap();
-    let store = super::Store::new("in memory".into(), std::time::Duration::ZERO);
+    let store = super::Place { path: "in memory".into(), busy_timeout: std::time::Duration::ZERO };
     let profile = Profile::built_in("runwisp").unwrap();
     let view = fit::given(&connection, &profile, &store).unwrap().view;
     (connection, view)

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use rusqlite::Connection;
 
-use super::connection::Store;
+use super::place::Place;
 use super::view::View;
 use crate::host::HostError;
 use crate::host::profile::{Generation, OPTIONAL_COLUMNS, Profile, REQUIRED_COLUMNS, SpawnParameter};
@@ -20,6 +20,13 @@ pub(super) struct Fitted {
 }
 
 impl Fitted {
+    /// A table and a column of it that the store surely has.
+    #[cfg(feature = "capi")]
+    pub(super) fn any_column(&self) -> Option<(&str, &str)> {
+        let generation = self.profile.generations.iter().find(|generation| generation.name == self.generation)?;
+        generation.requires.iter().find_map(|(table, columns)| Some((table.as_str(), columns.first()?.as_str())))
+    }
+
     /// A rule that the spawn statement broke while it ran.
     pub(super) fn spawn_error(&self, message: &str) -> HostError {
         HostError::Profile {
@@ -34,39 +41,39 @@ impl Fitted {
 type Fit = Result<Fitted, Vec<String>>;
 
 /// The first generation of the profile whose tables and columns are all there.
-pub(super) fn given(connection: &Connection, profile: &Profile, store: &Store) -> Result<Fitted, HostError> {
-    first_that_fits(connection, profile, store)?.map_err(|missing| {
+pub(super) fn given(connection: &Connection, profile: &Profile, place: &Place) -> Result<Fitted, HostError> {
+    first_that_fits(connection, profile, place)?.map_err(|missing| {
         HostError::Unusable(format!(
             "the profile {} does not fit the store {}, which lacks {}",
             profile.file,
-            store.path.display(),
+            place.path.display(),
             missing.join(", ")
         ))
     })
 }
 
 /// The same for the first built-in profile that fits.
-pub(super) fn built_in(connection: &Connection, store: &Store) -> Result<Fitted, HostError> {
+pub(super) fn built_in(connection: &Connection, place: &Place) -> Result<Fitted, HostError> {
     for profile in Profile::built_in_names().filter_map(Profile::built_in) {
-        if let Ok(fitted) = first_that_fits(connection, &profile, store)? {
+        if let Ok(fitted) = first_that_fits(connection, &profile, place)? {
             return Ok(fitted);
         }
     }
-    let tables = tables(connection).map_err(|error| store.error("reading its schema", error))?;
+    let tables = tables(connection).map_err(|error| place.error("reading its schema", error))?;
     let tables = if tables.is_empty() { "none at all".to_owned() } else { tables.join(", ") };
     let known: Vec<_> = Profile::built_in_names().collect();
     Err(HostError::Unusable(format!(
         "no built-in profile ({}) fits the schema of {}; its tables: {tables}. Another runner needs a profile file of \
          its own (`--profile FILE`; `bulk-rerun profiles runwisp` prints one to start from)",
         known.join(", "),
-        store.path.display(),
+        place.path.display(),
     )))
 }
 
-fn first_that_fits(connection: &Connection, profile: &Profile, store: &Store) -> Result<Fit, HostError> {
+fn first_that_fits(connection: &Connection, profile: &Profile, place: &Place) -> Result<Fit, HostError> {
     let mut nearest: Option<Vec<String>> = None;
     for generation in &profile.generations {
-        let missing = missing(connection, generation).map_err(|error| store.error("reading its schema", error))?;
+        let missing = missing(connection, generation).map_err(|error| place.error("reading its schema", error))?;
         if missing.is_empty() {
             let view = check_runs(connection, profile, generation)?;
             let (spawn, spawn_parameters) = check_spawn(connection, profile, generation)?;

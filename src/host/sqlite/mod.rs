@@ -1,9 +1,20 @@
 //! Hosts that keep their runs in an SQLite file.
 
+#[cfg(feature = "shared-sqlite")]
+pub(crate) mod binding;
+#[cfg(not(feature = "shared-sqlite"))]
+#[path = "compiled_in.rs"]
+mod binding;
+#[cfg(feature = "capi")]
+mod borrowed;
 mod connection;
 #[cfg(test)]
 mod explain_tests;
 mod fit;
+mod own;
+mod place;
+mod pool;
+mod presence;
 mod session;
 mod view;
 
@@ -13,25 +24,28 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
-use self::connection::{FileId, Store, open_in};
+#[cfg(feature = "capi")]
+use self::borrowed::Borrowed;
+use self::connection::Store;
 use self::fit::Fitted;
+use self::own::Own;
+use self::place::Place;
+use self::presence::{FileId, open_in};
+use self::session::{SqliteSession, Transactions};
 use super::profile::Profile;
-use super::{HostError, StoreInfo};
+use super::{Host, HostError, Session, StoreInfo};
 
 /// A runner's SQLite store, seen through a profile.
 pub struct SqliteHost {
     store: Store,
-    profiles: Profiles,
-    /// What fits the store as it was seen last.
-    fitted: Mutex<Option<(Seen, Arc<Fitted>)>>,
+    fitting: Fitting,
 }
 
-/// The profiles that may fit.
-enum Profiles {
-    /// The one that was asked for.
-    Given(Box<Profile>),
-    /// Any of the built-in ones.
-    BuiltIn,
+/// The profiles that may fit, and what did when a store was seen last.
+struct Fitting {
+    /// The one that was asked for; else any of the built-in ones.
+    given: Option<Profile>,
+    fitted: Mutex<Option<(Seen, Arc<Fitted>)>>,
 }
 
 /// Which file, and which version of its schema: runners are upgraded, and stores restored, while we run.
@@ -41,29 +55,16 @@ struct Seen {
     schema_version: i64,
 }
 
-impl SqliteHost {
-    /// Opens the store at `path`: with the given profile, else with the built-in one that fits.
-    ///
-    /// # Errors
-    ///
-    /// There is no store, it can't be used, or no profile fits. No file is ever created.
-    pub fn open(path: impl Into<PathBuf>, profile: Option<Profile>, busy_timeout: Duration) -> Result<Self, HostError> {
-        let host = SqliteHost {
-            store: Store::new(path.into(), busy_timeout),
-            profiles: profile.map_or(Profiles::BuiltIn, |profile| Profiles::Given(Box::new(profile))),
-            fitted: Mutex::default(),
-        };
-        let (file, connection) = host.store.connect()?;
-        host.fit(file, &connection)?;
-        host.store.give_back(file, connection);
-        Ok(host)
+impl Fitting {
+    fn new(given: Option<Profile>) -> Self {
+        Fitting { given, fitted: Mutex::default() }
     }
 
     /// The profile's generation that fits the store as it is now.
-    fn fit(&self, file: FileId, connection: &Connection) -> Result<Arc<Fitted>, HostError> {
+    fn fit(&self, file: FileId, connection: &Connection, place: &Place) -> Result<Arc<Fitted>, HostError> {
         let schema_version = connection
             .pragma_query_value(None, "schema_version", |row| row.get(0))
-            .map_err(|error| self.store.error("reading its schema", error))?;
+            .map_err(|error| place.error("reading its schema", error))?;
         let seen = Seen { file, schema_version };
         let mut fitted = self.fitted.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((when, known)) = &*fitted
@@ -71,18 +72,46 @@ impl SqliteHost {
         {
             return Ok(Arc::clone(known));
         }
-        let new = Arc::new(match &self.profiles {
-            Profiles::Given(profile) => fit::given(connection, profile, &self.store)?,
-            Profiles::BuiltIn => fit::built_in(connection, &self.store)?,
+        let new = Arc::new(match &self.given {
+            Some(profile) => fit::given(connection, profile, place)?,
+            None => fit::built_in(connection, place)?,
         });
         *fitted = Some((seen, Arc::clone(&new)));
         Ok(new)
     }
+}
+
+impl SqliteHost {
+    /// Opens the store at `path`: with the given profile, else with the built-in one that fits.
+    /// `shared`: the process promises that all of it uses one copy of SQLite, as far as the store goes;
+    /// where SQLite is compiled in, it is taken for granted.
+    ///
+    /// # Errors
+    ///
+    /// There is no store, it can't be used, or no profile fits. No file is ever created.
+    pub fn open(
+        path: impl Into<PathBuf>,
+        profile: Option<Profile>,
+        busy_timeout: Duration,
+        shared: bool,
+    ) -> Result<Self, HostError> {
+        binding::bind()?;
+        let host = SqliteHost { store: Store::new(path.into(), busy_timeout, shared), fitting: Fitting::new(profile) };
+        host.connect()?;
+        Ok(host)
+    }
+
+    /// A connection, and what of the profile fits what it leads to.
+    fn connect(&self) -> Result<(Own<'_>, Arc<Fitted>), HostError> {
+        let (file, connection) = self.store.connect()?;
+        let fitted = self.fitting.fit(file, &connection, &self.store.place)?;
+        Ok((Own::new(&self.store, file, connection), fitted))
+    }
 
     fn info(&self) -> Result<StoreInfo, HostError> {
-        let (file, connection) = self.store.connect()?;
-        let fitted = self.fit(file, &connection)?;
-        let fail = |error| self.store.error("reading its settings", error);
+        let (own, fitted) = self.connect()?;
+        let connection = own.connection();
+        let fail = |error| self.store.place.error("reading its settings", error);
         let pragma = |name: &str, connection: &Connection| -> rusqlite::Result<_> {
             connection.pragma_query_value(None, name, |row| row.get::<_, rusqlite::types::Value>(0))
         };
@@ -90,17 +119,16 @@ impl SqliteHost {
             rusqlite::types::Value::Text(text) => text,
             _ => String::new(),
         };
-        let version = match pragma("user_version", &connection).map_err(fail)? {
+        let version = match pragma("user_version", connection).map_err(fail)? {
             rusqlite::types::Value::Integer(version) if version != 0 => Some(version),
             _ => None,
         };
-        let journal_mode = text(pragma("journal_mode", &connection).map_err(fail)?);
+        let journal_mode = text(pragma("journal_mode", connection).map_err(fail)?);
         let writable = !connection.is_readonly(rusqlite::MAIN_DB).map_err(fail)?;
-        self.store.give_back(file, connection);
-        let open_in = open_in(&self.store.path);
+        let open_in = open_in(&self.store.place.path);
         let start = if open_in.is_empty() { &fitted.profile.start.stopped } else { &fitted.profile.start.running };
         Ok(StoreInfo {
-            store: self.store.path.display().to_string(),
+            store: self.store.place.path.display().to_string(),
             engine: format!("SQLite {}", rusqlite::version()),
             profile: fitted.profile.name.clone(),
             runner: fitted.profile.runner.clone(),
@@ -111,5 +139,42 @@ impl SqliteHost {
             start: start.clone(),
             open_in,
         })
+    }
+}
+
+/// A runner's store behind a connection of the caller's: its main database.
+#[cfg(feature = "capi")]
+pub(crate) struct CallersStore {
+    place: Place,
+    fitting: Fitting,
+}
+
+#[cfg(feature = "capi")]
+impl CallersStore {
+    /// The store that the connection is to, with the given profile, else with the built-in one that fits.
+    pub(crate) fn new(connection: &Connection, profile: Option<Profile>) -> Self {
+        let path = connection.path().filter(|path| !path.is_empty()).unwrap_or("the main database in memory");
+        let busy_timeout: u32 = connection.pragma_query_value(None, "busy_timeout", |row| row.get(0)).unwrap_or(0);
+        let place = Place { path: PathBuf::from(path), busy_timeout: Duration::from_millis(busy_timeout.into()) };
+        CallersStore { place, fitting: Fitting::new(profile) }
+    }
+
+    /// A session on the connection, inside whatever transaction the caller is in. It leaves no statement
+    /// and no transaction of its own behind.
+    pub(crate) fn session<'c>(&'c self, connection: &'c Connection) -> Result<Box<dyn Session + 'c>, HostError> {
+        let fitted = self.fitting.fit(FileId::default(), connection, &self.place)?;
+        let borrowed = Borrowed::new(connection, &self.place, fitted.any_column())?;
+        Ok(Box::new(SqliteSession::new(&self.place, fitted, borrowed)))
+    }
+}
+
+impl Host for SqliteHost {
+    fn session(&self) -> Result<Box<dyn Session + '_>, HostError> {
+        let (own, fitted) = self.connect()?;
+        Ok(Box::new(SqliteSession::new(&self.store.place, fitted, own)))
+    }
+
+    fn describe(&self) -> Result<StoreInfo, HostError> {
+        self.info()
     }
 }

@@ -3,65 +3,74 @@
 use std::borrow::Cow;
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use chrono::{SecondsFormat, Utc};
 use rusqlite::types::{ToSqlOutput, Value, ValueRef};
 use rusqlite::{Connection, Row, ffi};
 
-use super::SqliteHost;
-use super::connection::{FileId, Store};
 use super::fit::Fitted;
+use super::place::Place;
 use super::view::{Positions, Statement};
 use crate::contract::{Params, RunFilter};
 use crate::host::profile::SpawnParameter;
 use crate::host::time::read_instant;
-use crate::host::{Care, Columns, Freshness, Host, HostError, Interrupter, Query, RunRow, Session, Spawned, Spawning};
+use crate::host::{Care, Columns, Freshness, HostError, Interrupter, Query, RunRow, Session, Spawned, Spawning};
 
 /// An index on the time of creation pays while a query's window is at most this part of all time:
 /// a seek a run costs about five times what a run costs in a full scan.
 const INDEX_PAYS_BELOW: f64 = 0.2;
 
-/// A statement looks whether it is cancelled after about so many steps of SQLite's machine: some
-/// hundred rows, well under a millisecond.
-const STEPS_BETWEEN_LOOKS: i32 = 10_000;
-
 const STARTED_NONE: &str = "the host's statement started no run";
 const STARTED_MANY: &str = "it started more than one run for one source run";
 
-/// A session, with a connection of its own while it lasts.
-pub(super) struct SqliteSession<'h> {
-    store: &'h Store,
-    fitted: Arc<Fitted>,
-    file: FileId,
-    connection: Option<Connection>,
-    /// SQLite's `data_version` at [`Session::begin_read`]: it moves when another connection commits.
-    read_at_version: Option<i64>,
-    /// The connection looks at an [`Interrupter`]'s flag.
-    interruptible: bool,
+/// Whose connection a session works on, and what its transactions are there.
+pub(super) trait Transactions {
+    fn connection(&self) -> &Connection;
+
+    /// Starts reading, as [`Session::begin_read`].
+    fn begin_read(&mut self) -> Result<(), HostError>;
+
+    /// Starts writing, as [`Session::begin_write`].
+    fn begin_write(&mut self) -> Result<(), HostError>;
+
+    /// Ends reading, or gives up what was written.
+    fn end(&mut self) -> Result<(), HostError>;
+
+    /// Makes what was written last.
+    fn commit(&mut self) -> Result<(), HostError>;
+
+    /// As [`Session::interrupter`].
+    fn interrupter(&mut self) -> Option<Interrupter> {
+        None
+    }
 }
 
-impl<'h> SqliteSession<'h> {
-    pub(super) fn new(host: &'h SqliteHost) -> Result<Self, HostError> {
-        let (file, connection) = host.store.connect()?;
-        let fitted = host.fit(file, &connection)?;
-        let connection = Some(connection);
-        Ok(SqliteSession { store: &host.store, fitted, file, connection, read_at_version: None, interruptible: false })
+/// A session. Dropped in the middle, its transactions leave nothing behind.
+pub(super) struct SqliteSession<'p, T> {
+    place: &'p Place,
+    fitted: Arc<Fitted>,
+    transactions: T,
+    /// SQLite's `data_version` at [`Session::begin_read`]: it moves when another connection commits.
+    read_at_version: Option<i64>,
+}
+
+impl<'p, T: Transactions> SqliteSession<'p, T> {
+    pub(super) fn new(place: &'p Place, fitted: Arc<Fitted>, transactions: T) -> Self {
+        SqliteSession { place, fitted, transactions, read_at_version: None }
     }
 
     fn connection(&self) -> &Connection {
-        // Taken out by `drop` alone.
-        self.connection.as_ref().expect("a session has its connection until it is dropped")
+        self.transactions.connection()
     }
 
     fn execute(&self, doing: &'static str, sql: &str) -> Result<(), HostError> {
-        self.connection().execute_batch(sql).map_err(|error| self.store.error(doing, error))
+        self.connection().execute_batch(sql).map_err(|error| self.place.error(doing, error))
     }
 
     fn data_version(&self, doing: &'static str) -> Result<i64, HostError> {
         self.connection()
             .query_row("PRAGMA data_version", [], |row| row.get(0))
-            .map_err(|error| self.store.error(doing, error))
+            .map_err(|error| self.place.error(doing, error))
     }
 
     fn each_by_id(
@@ -130,7 +139,7 @@ impl<'h> SqliteSession<'h> {
         statement: &mut rusqlite::Statement<'_>,
         source: &Source<'_>,
     ) -> Result<Result<String, String>, HostError> {
-        let fail = |error| self.store.error("starting a run", error);
+        let fail = |error| self.place.error("starting a run", error);
         for (index, parameter) in self.fitted.spawn_parameters.iter().enumerate() {
             match parameter {
                 SpawnParameter::Id => statement.raw_bind_parameter(index + 1, source.id),
@@ -208,42 +217,30 @@ struct Source<'a> {
     now: &'a str,
 }
 
-impl Session for SqliteSession<'_> {
+impl<T: Transactions> Session for SqliteSession<'_, T> {
     fn begin_read(&mut self) -> Result<(), HostError> {
-        self.execute("starting to read", "BEGIN")?;
+        self.transactions.begin_read()?;
         self.read_at_version = Some(self.data_version("starting to read")?);
         Ok(())
     }
 
-    /// A flag that the statements look at. `sqlite3_interrupt` alone would be lost on a search
-    /// that is just about to start, or is between two statements.
     fn interrupter(&mut self) -> Option<Interrupter> {
-        let cancelled = Arc::new(AtomicBool::new(false));
-        let seen = Arc::clone(&cancelled);
-        let look = move || seen.load(Ordering::Relaxed);
-        // A connection that belongs to the host is left as it is.
-        self.connection().progress_handler(STEPS_BETWEEN_LOOKS, Some(look)).ok()?;
-        self.interruptible = true;
-        Some(Box::new(move || cancelled.store(true, Ordering::Relaxed)))
+        self.transactions.interrupter()
     }
 
     fn begin_write(&mut self) -> Result<Freshness, HostError> {
-        self.execute("taking the write lock", "BEGIN IMMEDIATE")?;
-        self.store.check_same(self.file)?;
+        self.transactions.begin_write()?;
         let version = self.data_version("taking the write lock")?;
         let unchanged = self.read_at_version == Some(version);
         Ok(if unchanged { Freshness::Unchanged } else { Freshness::Changed })
     }
 
     fn end(&mut self) -> Result<(), HostError> {
-        if self.connection().is_autocommit() {
-            return Ok(());
-        }
-        self.execute("ending", "ROLLBACK")
+        self.transactions.end()
     }
 
     fn commit(&mut self) -> Result<(), HostError> {
-        self.execute("making the new runs last", "COMMIT")
+        self.transactions.commit()
     }
 
     fn runs(
@@ -265,7 +262,7 @@ impl Session for SqliteSession<'_> {
                 self.each_of(&statement, &at, each)
             }
         };
-        read().map_err(|error| self.store.error("searching its runs", error))
+        read().map_err(|error| self.place.error("searching its runs", error))
     }
 
     fn params(&mut self, ids: &[&str], each: &mut dyn FnMut(usize, Option<Params<'_>>)) -> Result<(), HostError> {
@@ -275,7 +272,7 @@ impl Session for SqliteSession<'_> {
             ControlFlow::Continue(())
         };
         self.each_by_id(ids, columns, &mut params)
-            .map_err(|error| self.store.error("reading the runs' parameters", error))
+            .map_err(|error| self.place.error("reading the runs' parameters", error))
     }
 
     fn spawn(
@@ -285,7 +282,7 @@ impl Session for SqliteSession<'_> {
         each: &mut dyn FnMut(usize, Spawned<'_>),
     ) -> Result<Spawning, HostError> {
         let columns = Columns { params: true, ..Columns::default() };
-        let fail = |error| self.store.error("starting runs", error);
+        let fail = |error| self.place.error("starting runs", error);
         let mut statement = self.connection().prepare_cached(&self.fitted.spawn).map_err(fail)?;
         let now = Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true);
         // Monotonic: a call's new ids sort as its runs do.
@@ -313,30 +310,6 @@ impl Session for SqliteSession<'_> {
         })
         .map_err(fail)?;
         spawning
-    }
-}
-
-impl Drop for SqliteSession<'_> {
-    fn drop(&mut self) {
-        if self.interruptible {
-            // It was set on this connection, so it can be taken off.
-            let _ = self.connection().progress_handler(0, None::<fn() -> bool>);
-        }
-        // What was not committed is given up; a connection that can't even do that is closed.
-        let ended = self.end().is_ok();
-        if let Some(connection) = self.connection.take().filter(|_| ended) {
-            self.store.give_back(self.file, connection);
-        }
-    }
-}
-
-impl Host for SqliteHost {
-    fn session(&self) -> Result<Box<dyn Session + '_>, HostError> {
-        Ok(Box::new(SqliteSession::new(self)?))
-    }
-
-    fn describe(&self) -> Result<crate::host::StoreInfo, HostError> {
-        self.info()
     }
 }
 

@@ -1,0 +1,58 @@
+//! A store as messages name it, and what an SQLite error means to its owner.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use rusqlite::ffi;
+
+use crate::host::HostError;
+
+/// Where a store is, and how long it is waited for.
+pub(super) struct Place {
+    pub(super) path: PathBuf,
+    pub(super) busy_timeout: Duration,
+}
+
+impl Place {
+    /// What an SQLite error means to the store's owner.
+    pub(super) fn error(&self, doing: &'static str, error: rusqlite::Error) -> HostError {
+        let path = self.path.display();
+        let code = error.sqlite_error().map(|error| (error.code, error.extended_code));
+        match code {
+            Some((ffi::ErrorCode::DatabaseBusy | ffi::ErrorCode::DatabaseLocked, _)) => {
+                HostError::Busy { waited: self.busy_timeout }
+            }
+            Some((ffi::ErrorCode::OperationInterrupted, _)) => HostError::Cancelled,
+            Some((ffi::ErrorCode::NotADatabase, _)) => {
+                HostError::Unusable(format!("{path} is not an SQLite database (or it is encrypted)"))
+            }
+            Some((ffi::ErrorCode::DiskFull, _)) => HostError::Unusable(format!(
+                "the disk of {path} is full: the new runs did not fit, and nothing was changed"
+            )),
+            Some((ffi::ErrorCode::ReadOnly, ffi::SQLITE_READONLY_DBMOVED)) => self.replaced(),
+            Some((ffi::ErrorCode::ReadOnly, extended)) if extended != ffi::SQLITE_READONLY => {
+                HostError::Unusable(format!(
+                    "the store {path} can't even be read: in WAL mode, or after a crash, this user needs to write it and \
+                     its folder for that"
+                ))
+            }
+            Some((ffi::ErrorCode::ReadOnly, _)) => HostError::Unusable(format!(
+                "the store {path} can't be written: it, its folder or its disk is read-only for this user; a dry run \
+                 still works"
+            )),
+            Some((ffi::ErrorCode::CannotOpen | ffi::ErrorCode::PermissionDenied, _)) => HostError::Unusable(format!(
+                "the store {path} can't be opened: this user needs to read and write it and its folder"
+            )),
+            Some((ffi::ErrorCode::DatabaseCorrupt, _)) => HostError::Unusable(format!(
+                "the store {path} is damaged; `PRAGMA integrity_check` tells more, and nothing was changed"
+            )),
+            _ => HostError::Failed { doing, source: Box::new(error) },
+        }
+    }
+
+    /// Another file has taken its place.
+    pub(super) fn replaced(&self) -> HostError {
+        let path = self.path.display();
+        HostError::Unusable(format!("the store {path} was replaced by another file meanwhile; nothing was changed"))
+    }
+}
