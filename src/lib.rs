@@ -16,6 +16,8 @@ compile_error!(
 );
 
 mod cancel;
+#[cfg(feature = "capi")]
+pub mod capi;
 pub mod catalogue;
 #[cfg(feature = "cli")]
 pub mod cli;

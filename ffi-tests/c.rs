@@ -1,0 +1,124 @@
+//! The programs in C: as they are, under valgrind, and with the sanitizers compiled in.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::Mutex;
+
+use libtest_mimic::{Failed, Trial};
+
+use crate::library::{self, Installed, run};
+use crate::stores::Stores;
+
+const PROGRAMS: [&str; 6] = ["contract", "misuse", "callbacks", "cursor", "fork", "close"];
+
+/// What watches over a program.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Checker {
+    None,
+    Valgrind,
+    Sanitizers,
+}
+
+/// What valgrind ends with if it has found something.
+const FOUND: &str = "99";
+
+pub fn trials() -> Vec<Trial> {
+    let mut trials = Vec::new();
+    for program in PROGRAMS {
+        for checker in [Checker::None, Checker::Valgrind, Checker::Sanitizers] {
+            trials.push(trial(program, checker, &[]));
+        }
+    }
+    trials.push(trial("threads", Checker::None, &["30"]));
+    trials.push(trial("threads", Checker::Sanitizers, &["3"]));
+    trials.push(Trial::test("c: a panic in any function becomes an error", panics));
+    for (what, checker, words) in [
+        ("leak", Checker::Valgrind, "definitely lost"),
+        ("leak", Checker::Sanitizers, "LeakSanitizer: detected memory leaks"),
+        ("use-after-free", Checker::Valgrind, "Invalid read"),
+        ("use-after-free", Checker::Sanitizers, "heap-use-after-free"),
+    ] {
+        let name = format!("c: a planted {what} is found [{checker:?}]");
+        trials.push(Trial::test(name, move || {
+            let output = start("planted", checker, &Installed::get().lib(), &[what]);
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            match !output.status.success() && said.contains(words) {
+                true => Ok(()),
+                false => Err(format!("{}, and no {words:?} in:\n{said}", output.status).into()),
+            }
+        }));
+    }
+    trials
+}
+
+fn trial(program: &'static str, checker: Checker, arguments: &'static [&str]) -> Trial {
+    Trial::test(format!("c: {program} [{checker:?}]"), move || {
+        succeeds(start(program, checker, &Installed::get().lib(), arguments))
+    })
+}
+
+/// The hook that panics on demand is in no library that is shipped, so this one is built for it.
+fn panics() -> Result<(), Failed> {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("test-panic");
+    let root = env!("CARGO_MANIFEST_DIR");
+    run(Command::new(env!("CARGO"))
+        .current_dir(root)
+        .args(["build", "--quiet", "--lib", "--no-default-features", "--features", "test-panic", "--target-dir"])
+        .arg(format!("{root}/target/capi")));
+    std::fs::create_dir_all(&folder)?;
+    std::fs::copy(format!("{root}/target/capi/debug/libbulk_rerun.so"), folder.join("libbulk_rerun.so.1"))?;
+    succeeds(start("panic", Checker::None, &folder, &[]))
+}
+
+fn succeeds(output: Output) -> Result<(), Failed> {
+    match output.status.success() {
+        true => Ok(()),
+        false => Err(format!("{}\n{}", output.status, String::from_utf8_lossy(&output.stderr)).into()),
+    }
+}
+
+/// Runs a program on two new stores, with the library from this folder.
+fn start(program: &str, checker: Checker, lib: &Path, arguments: &[&str]) -> Output {
+    let stores = Stores::new();
+    let binary = compile(program, checker);
+    // A forked child leaves its parent's connections alone on purpose, so it leaks them.
+    let leaks = program != "fork";
+    let mut command = match checker {
+        Checker::Valgrind => {
+            let mut valgrind = Command::new("valgrind");
+            valgrind.args(["--quiet", &format!("--error-exitcode={FOUND}"), "--num-callers=30"]);
+            if leaks {
+                let kinds = "definite,possible";
+                valgrind.arg("--leak-check=full");
+                valgrind.args([format!("--show-leak-kinds={kinds}"), format!("--errors-for-leak-kinds={kinds}")]);
+            }
+            valgrind.arg(binary);
+            valgrind
+        }
+        _ => Command::new(binary),
+    };
+    command.env("ASAN_OPTIONS", format!("detect_leaks={}", i32::from(leaks)));
+    command.env("LD_LIBRARY_PATH", lib).args([&stores.wal, &stores.rollback]).args(arguments);
+    command.output().unwrap_or_else(|error| panic!("{command:?}: {error}; `bash tests/run` installs it"))
+}
+
+/// Compiles a program, once for each way of compiling.
+fn compile(program: &str, checker: Checker) -> PathBuf {
+    // One at a time: two trials may want the same one.
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _guard = ONE_AT_A_TIME.lock().unwrap();
+    let sanitized = checker == Checker::Sanitizers;
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(if sanitized { "c-sanitized" } else { "c" });
+    std::fs::create_dir_all(&folder).unwrap();
+    let binary = folder.join(program);
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("ffi-tests/c").join(program).with_extension("c");
+    let mut gcc = Command::new("gcc");
+    gcc.args(["-std=gnu11", "-g", "-O1", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-pthread", "-o"]);
+    gcc.arg(&binary).arg(source);
+    if sanitized {
+        gcc.args(["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]);
+    }
+    gcc.args(Installed::get().pkg_config(&["--cflags", "--libs", "bulk_rerun"]));
+    library::run(&mut gcc);
+    binary
+}

@@ -1,0 +1,131 @@
+/* What can be handed over wrong gives an error that says so, and changes nothing. */
+#include "check.h"
+
+static int32_t no_runs(void *context, const char *selector_json, bulk_rerun_sink *sink) {
+    (void)context, (void)selector_json, (void)sink;
+    return 0;
+}
+
+static int32_t no_spawn(void *context, const char *source_run_json, bulk_rerun_reply *reply) {
+    (void)context, (void)source_run_json, (void)reply;
+    return 1;
+}
+
+static int32_t in_transaction(void *context) {
+    (void)context;
+    return 0;
+}
+
+static int32_t keep_all(void *context, const char *run_json) {
+    (void)context, (void)run_json;
+    return 1;
+}
+
+static void nothing_handed_over(const char *store) {
+    char *error = NULL;
+    bulk_rerun_plugin *plugin = open_store(store);
+    unsetenv("BULK_RERUN_STORE");
+
+    EXPECT(bulk_rerun(NULL), "\"status\":");
+    EXPECT(bulk_rerun_call(NULL, FAILED), "the plugin is NULL");
+    EXPECT(bulk_rerun_call(plugin, NULL), "no request");
+    EXPECT(bulk_rerun_call_where(NULL, FAILED, keep_all, NULL), "the plugin is NULL");
+    EXPECT(bulk_rerun_call_where(plugin, NULL, keep_all, NULL), "no request");
+    EXPECT(bulk_rerun_call_where(plugin, FAILED, NULL, NULL), "keep is NULL");
+    CHECK(bulk_rerun_open(NULL, &error) == NULL);
+    EXPECT(error, "no config");
+    CHECK(bulk_rerun_open(NULL, NULL) == NULL);
+    CHECK(bulk_rerun_attach(NULL, NULL, &error) == NULL);
+    EXPECT(error, "the host is NULL");
+    CHECK(bulk_rerun_attach(NULL, NULL, NULL) == NULL);
+    CHECK(bulk_rerun_select(NULL, FAILED, &error) == NULL);
+    EXPECT(error, "the plugin is NULL");
+    CHECK(bulk_rerun_select(plugin, NULL, &error) == NULL);
+    EXPECT(error, "\"status\":400");
+    CHECK(bulk_rerun_select(plugin, NULL, NULL) == NULL);
+    CHECK(bulk_rerun_cursor_next(NULL, &error) == NULL);
+    EXPECT(error, "the cursor is NULL");
+    CHECK(bulk_rerun_cursor_next(NULL, NULL) == NULL);
+    CHECK(bulk_rerun_configure("", &error) == -1);
+    EXPECT(error, "no config");
+    CHECK(bulk_rerun_configure("", NULL) == -1);
+    CHECK(bulk_rerun_emit(NULL, NULL) != 0 && bulk_rerun_reply_set(NULL, NULL) != 0);
+    bulk_rerun_string_free(NULL);
+    bulk_rerun_cursor_close(NULL);
+    bulk_rerun_close(NULL);
+    bulk_rerun_close(plugin);
+}
+
+static void nonsense(const char *store) {
+    char *error = NULL;
+    bulk_rerun_plugin *plugin = open_store(store);
+    EXPECT(bulk_rerun_call(plugin, "{\"ids\": [\"\xff\xfe\"]}"), "\"status\":400");
+    EXPECT(bulk_rerun_call(plugin, "\xc3"), "\"status\":400");
+    EXPECT(bulk_rerun_call(plugin, "[]"), "an array");
+    CHECK(bulk_rerun_open("{\"store\": \"\xff\"}", &error) == NULL);
+    EXPECT(error, "\"status\":400");
+    CHECK(bulk_rerun_open("{\"store\": 7, \"busy_timeout_ms\": -1}", &error) == NULL);
+    EXPECT(error, "config.busy_timeout_ms");
+    CHECK(bulk_rerun_open("{\"store\": \"/nowhere/runs.db\"}", &error) == NULL);
+    EXPECT(error, "/nowhere/runs.db");
+    CHECK(bulk_rerun_select(plugin, "{\"match_all\": true, \"options\": {}}", &error) == NULL);
+    EXPECT(error, "body.options");
+    bulk_rerun_close(plugin);
+}
+
+static void refuse(const void *host, const char *words) {
+    char *error = NULL;
+    CHECK(bulk_rerun_attach(host, NULL, &error) == NULL);
+    EXPECT(error, words);
+}
+
+static void wrong_tables(void) {
+    bulk_rerun_host host;
+    memset(&host, 0, sizeof host);
+    refuse(&host, "host.struct_size is 0");
+    host.struct_size = sizeof host - 1;
+    host.abi_version = BULK_RERUN_ABI_VERSION;
+    refuse(&host, "sizeof(bulk_rerun_host)");
+    host.struct_size = sizeof host;
+    refuse(&host, "host.runs and host.spawn");
+    host.runs = no_runs;
+    refuse(&host, "host.runs and host.spawn");
+    host.spawn = no_spawn;
+    host.abi_version = 2;
+    refuse(&host, "host.abi_version is 2");
+    host.abi_version = 0;
+    refuse(&host, "host.abi_version is 0");
+    host.abi_version = BULK_RERUN_ABI_VERSION;
+    host.flags = 4;
+    refuse(&host, "host.flags is 4");
+    host.flags = 0;
+    host.begin = in_transaction;
+    refuse(&host, "all set or all NULL");
+    host.commit = host.rollback = in_transaction;
+    char *error = NULL;
+    CHECK(bulk_rerun_attach(&host, "{\"wire\": \"kebab\"}", &error) == NULL);
+    EXPECT(error, "config.wire");
+    CHECK(bulk_rerun_attach(&host, "{\"tasks\": \"/nowhere/runwisp.toml\"}", &error) == NULL);
+    EXPECT(error, "/nowhere/runwisp.toml");
+
+    /* A host that was compiled with a later header, whose struct is longer. */
+    struct {
+        bulk_rerun_host host;
+        void *later;
+    } later = {host, NULL};
+    later.host.struct_size = sizeof later;
+    bulk_rerun_plugin *plugin = bulk_rerun_attach(&later.host, NULL, &error);
+    CHECK(plugin != NULL);
+    EXPECT(bulk_rerun_call(plugin, FAILED), "{\"triggered\":[]}");
+    bulk_rerun_close(plugin);
+}
+
+int main(int argc, char **argv) {
+    CHECK(argc == 3);
+    long before = number(argv[1], ALL);
+    nothing_handed_over(argv[1]);
+    nonsense(argv[1]);
+    wrong_tables();
+    CHECK(number(argv[1], ALL) == before);
+    return 0;
+}

@@ -1,0 +1,3 @@
+module bulk_rerun_ffi_test
+
+go 1.19

@@ -1,0 +1,21 @@
+//! The C ABI: the door for hosts in any language that can load a library.
+//!
+//! `include/bulk_rerun.h` is made from these files, comments included, so they are written for a
+//! reader of C. There is one file for each thing that C sees; every exported function is one call
+//! of [`boundary`], through which no panic gets out.
+
+mod boundary;
+mod cursor;
+mod default;
+mod host;
+mod in_flight;
+mod plugin;
+mod strings;
+mod version;
+
+pub use cursor::{CursorHandle, bulk_rerun_cursor_close, bulk_rerun_cursor_next, bulk_rerun_select};
+pub use default::{bulk_rerun, bulk_rerun_configure};
+pub use host::{HostTable, Reply, Sink, bulk_rerun_attach, bulk_rerun_emit, bulk_rerun_reply_set};
+pub use plugin::{PluginHandle, bulk_rerun_call, bulk_rerun_call_where, bulk_rerun_close, bulk_rerun_open};
+pub use strings::bulk_rerun_string_free;
+pub use version::{BULK_RERUN_ABI_VERSION, bulk_rerun_abi_version, bulk_rerun_version};

@@ -1,0 +1,162 @@
+//! A plugin, as C holds it.
+
+use std::ffi::{c_char, c_void};
+use std::sync::Arc;
+
+use super::in_flight::{Calls, InFlight};
+use super::{boundary, strings};
+use crate::contract::{Config, ErrorModel, Run};
+use crate::plugin::Plugin;
+
+/// A plugin over one store, or over one host's callbacks. Any number of threads may call it at once.
+pub struct PluginHandle {
+    plugin: Plugin,
+    calls: Arc<Calls>,
+}
+
+/// A call at work. While it lives, the plugin is not closed.
+pub(super) struct Call {
+    // No reference: the plugin may be gone by the time that the call has said that it is over.
+    plugin: *const Plugin,
+    _in_flight: InFlight,
+}
+
+impl Call {
+    pub(super) fn plugin(&self) -> &Plugin {
+        // SAFETY: closing waits for the call that this is.
+        unsafe { &*self.plugin }
+    }
+}
+
+impl PluginHandle {
+    pub(super) fn new(plugin: Plugin) -> PluginHandle {
+        PluginHandle { plugin, calls: Arc::default() }
+    }
+
+    /// A handle that C owns from now on.
+    pub(super) fn give(plugin: Plugin) -> *mut PluginHandle {
+        Box::into_raw(Box::new(PluginHandle::new(plugin)))
+    }
+
+    /// Starts a call.
+    pub(super) fn enter(&self) -> Call {
+        Call { plugin: &self.plugin, _in_flight: self.calls.enter() }
+    }
+}
+
+/// Starts a call on a handle of C's.
+///
+/// # Safety
+///
+/// `plugin` is NULL or an open handle.
+pub(super) unsafe fn enter(plugin: *const PluginHandle) -> Result<Call, ErrorModel> {
+    if plugin.is_null() {
+        return Err(ErrorModel::new(400, "the plugin is NULL: open one with bulk_rerun_open or bulk_rerun_attach"));
+    }
+    // SAFETY: it is not NULL, so it is open.
+    Ok(unsafe { &*plugin }.enter())
+}
+
+/// Opens a plugin over a store: `{"store": "/var/lib/runner/runs.db"}`. What the config does not say
+/// is taken from the environment (BULK_RERUN_STORE, _PROFILE, _TASKS); `{}` is the environment alone.
+/// Returns NULL if that fails, and an error in `*error_json`.
+///
+/// ```c
+/// char *error = NULL;
+/// bulk_rerun_plugin *plugin = bulk_rerun_open("{\"store\": \"runs.db\"}", &error);
+/// if (!plugin) { fprintf(stderr, "%s\n", error); bulk_rerun_string_free(error); }
+/// ```
+///
+/// # Safety
+///
+/// `config_json` is NULL or ends with a NUL. `error_json` is NULL or can be written to.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn bulk_rerun_open(
+    config_json: *const c_char,
+    error_json: *mut *mut c_char,
+) -> *mut PluginHandle {
+    // SAFETY: as the caller promises.
+    unsafe {
+        boundary::pointer("bulk_rerun_open", error_json, || {
+            let config = Config::from_json(strings::read(config_json))?;
+            Ok(PluginHandle::give(Plugin::open(&config)?))
+        })
+    }
+}
+
+/// Re-runs what the request selects. Returns JSON in any case, a BulkRerunBody or an ErrorModel,
+/// which you free; only an ErrorModel has a `status`.
+///
+/// ```c
+/// char *answer = bulk_rerun_call(plugin, "{\"match_all\": true, \"filter\": {\"status\": \"failed\"}}");
+/// ```
+///
+/// # Safety
+///
+/// `plugin` is NULL or open. `request_json` is NULL or ends with a NUL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn bulk_rerun_call(plugin: *mut PluginHandle, request_json: *const c_char) -> *mut c_char {
+    boundary::answer("bulk_rerun_call", || {
+        // SAFETY: as the caller promises.
+        let (call, request) = unsafe { (enter(plugin)?, strings::read(request_json)) };
+        call.plugin().call(request)
+    })
+}
+
+/// As `bulk_rerun_call`, with a say of yours on each run that matched, before the runs are grouped:
+/// 1 keeps it, 0 drops it, a negative number fails the call, and nothing is spawned.
+///
+/// ```c
+/// static int32_t not_killed(void *context, const char *run_json) {
+///     return strstr(run_json, "\"exit_code\":137") == NULL;
+/// }
+/// char *answer = bulk_rerun_call_where(plugin, request, not_killed, NULL);
+/// ```
+///
+/// # Safety
+///
+/// As for `bulk_rerun_call`. `keep` is NULL (an error) or a function; it is called on this thread,
+/// before this function returns, and neither keeps nor frees `run_json`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn bulk_rerun_call_where(
+    plugin: *mut PluginHandle,
+    request_json: *const c_char,
+    keep: Option<unsafe extern "C" fn(context: *mut c_void, run_json: *const c_char) -> i32>,
+    context: *mut c_void,
+) -> *mut c_char {
+    boundary::answer("bulk_rerun_call_where", || {
+        let keep = keep.ok_or_else(|| ErrorModel::new(400, "keep is NULL: give a function, or use bulk_rerun_call"))?;
+        // SAFETY: as the caller promises.
+        let (call, request) = unsafe { (enter(plugin)?, strings::read(request_json)) };
+        call.plugin().call_where(request, &mut |run: &Run| {
+            let json = strings::lend(run.to_json());
+            // SAFETY: a function of the host's, called as it was declared.
+            match unsafe { keep(context, json.as_ptr()) } {
+                0 => Ok(false),
+                1.. => Ok(true),
+                failed => Err(ErrorModel::new(
+                    500,
+                    format!("the predicate failed with {failed} at run `{}`; nothing was spawned", run.id),
+                )),
+            }
+        })
+    })
+}
+
+/// Closes a plugin. Waits for the calls that are at work on it; no other may begin. NULL is fine.
+/// From within a callback of a call on the same plugin it does nothing, since it would wait for
+/// itself: close it when that call has returned.
+///
+/// # Safety
+///
+/// `plugin` is NULL or open, and is not used after this.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn bulk_rerun_close(plugin: *mut PluginHandle) {
+    boundary::quietly("bulk_rerun_close", || {
+        // SAFETY: it is NULL or open.
+        if unsafe { plugin.as_ref() }.is_some_and(|plugin| plugin.calls.wait()) {
+            // SAFETY: it came from `Box::into_raw`, and no call is at work on it.
+            drop(unsafe { Box::from_raw(plugin) });
+        }
+    });
+}

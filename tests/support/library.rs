@@ -1,0 +1,53 @@
+//! The shared library as its users get it: built, and installed by `make install`.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+/// A prefix with the library, its header and its pkg-config file.
+pub struct Installed {
+    pub prefix: PathBuf,
+}
+
+impl Installed {
+    /// The library of the release, installed once a process.
+    pub fn get() -> &'static Installed {
+        static INSTALLED: OnceLock<Installed> = OnceLock::new();
+        INSTALLED.get_or_init(|| {
+            let prefix = Path::new(env!("CARGO_TARGET_TMPDIR")).join("prefix");
+            run(make().arg("--quiet"));
+            run(make().args(["--quiet", "install"]).arg(format!("PREFIX={}", prefix.display())));
+            Installed { prefix }
+        })
+    }
+
+    /// The folder to load the library from.
+    pub fn lib(&self) -> PathBuf {
+        self.prefix.join("lib")
+    }
+
+    /// What pkg-config says that a program needs: `--cflags`, `--libs`.
+    pub fn pkg_config(&self, arguments: &[&str]) -> Vec<String> {
+        let mut command = Command::new("pkg-config");
+        command.env("PKG_CONFIG_PATH", self.lib().join("pkgconfig")).args(arguments);
+        run(&mut command).split_whitespace().map(str::to_owned).collect()
+    }
+}
+
+/// `make` in the project's folder, with the cargo that runs the tests.
+pub fn make() -> Command {
+    let mut command = Command::new("make");
+    command.current_dir(env!("CARGO_MANIFEST_DIR")).env("CARGO", env!("CARGO")).env_remove("MAKEFLAGS");
+    command
+}
+
+/// What a command that succeeds prints.
+#[track_caller]
+pub fn run(command: &mut Command) -> String {
+    let said = format!("{command:?}");
+    let output = command.output().unwrap_or_else(|error| panic!("{said}: {error}; `bash tests/run` installs it"));
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let (out, err) = (text(&output.stdout), text(&output.stderr));
+    assert!(output.status.success(), "{said}\n{}\n{out}{err}", output.status);
+    out
+}
