@@ -240,6 +240,7 @@ fn check_tells_what_there_is_and_who_has_it_open() {
         "RunWisp, schema version 8",
         "5 runs of 4 tasks",
         "1 run with a time that can't be read",
+        "no process that can be seen",
         "does not seem to be running",
     ] {
         assert!(checked.contains(words), "{words:?} is not in\n{checked}");

@@ -10,7 +10,7 @@ use bulk_rerun::{Config, Plugin};
 use rusqlite::types::Value;
 use serde_json::json;
 use support::calls::{all_failed, call, rows, skipped, triggered};
-use support::runners::{Process, Runner, bulk_rerun, output, rerun_the_failed, schema};
+use support::runners::{Process, Runner, check, output, rerun_the_failed, schema};
 
 /// Everything of a job, the oldest first.
 const JOBS: &str = "SELECT * FROM Jobs ORDER BY rowid";
@@ -112,12 +112,7 @@ fn its_own_workers_run_what_is_spawned() {
     assert_eq!(app.texts("id")[2], answer["triggered"][0]["run_id"]);
     assert_eq!(app.jobs()[..2], before);
 
-    let check = output({
-        let mut check = bulk_rerun();
-        check.args(["check", "--json", "--store"]).arg(app.store());
-        check
-    });
-    let check: serde_json::Value = serde_json::from_str(&check).unwrap();
+    let check = check(app.store().to_str().unwrap());
     assert_eq!(check["store"]["open_in"].as_array().unwrap().len(), 2, "{check}");
     assert_eq!(check["store"]["open_in"][0]["name"], "apalis-app");
     assert!(check["store"]["start"].as_str().unwrap().contains("poll"), "{check}");

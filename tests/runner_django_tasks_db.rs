@@ -11,7 +11,7 @@ use bulk_rerun::{Config, Plugin};
 use rusqlite::types::Value;
 use serde_json::json;
 use support::calls::{all_failed, call, rows, skipped, triggered};
-use support::runners::{Process, Runner, output, rerun_the_failed, schema};
+use support::runners::{Process, Runner, check, output, rerun_the_failed, schema};
 
 /// Everything of a run, the oldest first.
 const RUNS: &str = "SELECT * FROM django_tasks_database_dbtaskresult ORDER BY rowid";
@@ -114,6 +114,8 @@ fn its_own_worker_runs_what_is_spawned() {
     assert_eq!(answer["triggered"][0]["rerun_of"], source.replace('-', ""));
     worker.until("the new run is over", || (project.texts("status").last()? == "SUCCESSFUL").then_some(()));
     assert_eq!(project.runs()[..2], before);
+    let check = check(project.store().to_str().unwrap());
+    assert!(check["store"]["start"].as_str().unwrap().contains("within a second"), "{check}");
     assert!(worker.stop().success());
 
     let result: serde_json::Value =

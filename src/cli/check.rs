@@ -64,7 +64,7 @@ fn print(out: &mut dyn Write, info: &StoreInfo, survey: &Survey, arguments: &Arg
     if let Some(tasks) = &arguments.store.tasks {
         line("catalogue", format!("{} was read", tasks.display()))?;
     }
-    line("runner", runner(info))?;
+    line("open in", open_in(info))?;
     line("re-runs", info.start.clone())?;
     let writable = if info.writable { "yes" } else { "no: only dry runs will work" };
     line("writable", writable.to_owned())
@@ -79,12 +79,9 @@ fn newest(survey: &Survey) -> String {
     age.map_or_else(|| newest.clone(), |age| format!("{newest}, {age} ago"))
 }
 
-fn runner(info: &StoreInfo) -> String {
+/// Who has the store open. What that tells about the runner is the profile's to say: some open it only to look.
+fn open_in(info: &StoreInfo) -> String {
     let open_in: Vec<_> =
         info.open_in.iter().map(|process| format!("{} (pid {})", process.name, process.pid)).collect();
-    if open_in.is_empty() {
-        "does not seem to be running: no process that can be seen has the store open".to_owned()
-    } else {
-        format!("seems to be running: the store is open in {}", open_in.join(", "))
-    }
+    if open_in.is_empty() { "no process that can be seen".to_owned() } else { open_in.join(", ") }
 }

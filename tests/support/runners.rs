@@ -116,7 +116,15 @@ pub fn output(mut command: Command) -> String {
 #[track_caller]
 pub fn rerun_the_failed(store: &str, flags: &[&str]) -> Value {
     let mut command = bulk_rerun();
-    command.args(["rerun", "--store", store, "--status", "failed", "--yes", "--json"]).args(flags);
+    command.args(["rerun", "--status", "failed", "--yes", "--json", "--store", store]).args(flags);
+    serde_json::from_str(&output(command)).unwrap()
+}
+
+/// `bulk-rerun check --json` on a store.
+#[track_caller]
+pub fn check(store: &str) -> Value {
+    let mut command = bulk_rerun();
+    command.args(["check", "--json", "--store", store]);
     serde_json::from_str(&output(command)).unwrap()
 }
 

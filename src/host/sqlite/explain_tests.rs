@@ -10,12 +10,18 @@ use crate::host::profile::Profile;
 use crate::host::{Columns, Query};
 
 const RUNWISP: &str = include_str!("../../../tests/support/schemas/runwisp-3-is-failure.sql");
+const APALIS: &str = include_str!("../../../tests/support/schemas/apalis-sqlite-1.0.sql");
+const DJANGO: &str = include_str!("../../../tests/support/schemas/django-tasks-db-0.13.sql");
 
 fn runwisp() -> (Connection, View) {
+    store_of("runwisp", RUNWISP)
+}
+
+fn store_of(profile: &str, schema: &str) -> (Connection, View) {
     let connection = Connection::open_in_memory().unwrap();
-    connection.execute_batch(RUNWISP).unwrap();
+    connection.execute_batch(schema).unwrap();
     let store = super::Place { path: "in memory".into(), busy_timeout: std::time::Duration::ZERO };
-    let profile = Profile::built_in("runwisp").unwrap();
+    let profile = Profile::built_in(profile).unwrap();
     let view = fit::given(&connection, &profile, &store).unwrap().view;
     (connection, view)
 }
@@ -38,6 +44,26 @@ fn an_id_is_sought_in_the_keys_own_index() {
         let (sql, _) = view.by_id(Columns { params, ..Columns::default() });
         assert_eq!(explain(&connection, &sql), ["SEARCH runs USING INDEX sqlite_autoindex_runs_1 (id=?)"]);
     }
+}
+
+#[test]
+fn an_id_is_sought_in_the_keys_own_index_whatever_the_runner() {
+    for (profile, schema, table) in
+        [("apalis", APALIS, "Jobs"), ("django-tasks-db", DJANGO, "django_tasks_database_dbtaskresult")]
+    {
+        let (connection, view) = store_of(profile, schema);
+        let (sql, _) = view.by_id(Columns { params: true, unfit: true, end_reason: true, rest: true });
+        let sought = format!("SEARCH {table} USING INDEX sqlite_autoindex_{table}_1 (id=?)");
+        assert_eq!(explain(&connection, &sql), [sought]);
+    }
+}
+
+#[test]
+fn a_view_that_computes_is_still_one_scan() {
+    let (connection, view) = store_of("apalis", APALIS);
+    let filter = RunFilter { status: vec!["failed".to_owned()], ..RunFilter::default() };
+    assert_eq!(explain(&connection, &compile(&view, &filter, false).sql), ["SCAN Jobs"]);
+    assert!(!view.created_at_indexed);
 }
 
 #[test]
