@@ -37,44 +37,78 @@ impl Fitted {
     }
 }
 
-/// What a generation misses in a store, if it does not fit.
-type Fit = Result<Fitted, Vec<String>>;
+/// What a generation requires and a store lacks.
+#[derive(Default)]
+struct Misfit {
+    /// The tables and columns, in words.
+    lacks: Vec<String>,
+    /// How many columns that makes.
+    absent: usize,
+    /// Of how many.
+    required: usize,
+}
+
+impl Misfit {
+    /// More is there than is not: most likely the runner's, in a version that the profile does not know.
+    fn is_near(&self) -> bool {
+        self.absent * 2 < self.required
+    }
+}
 
 /// The first generation of the profile whose tables and columns are all there.
 pub(super) fn given(connection: &Connection, profile: &Profile, place: &Place) -> Result<Fitted, HostError> {
-    first_that_fits(connection, profile, place)?.map_err(|missing| {
+    first_that_fits(connection, profile, place)?.map_err(|misfit| {
         HostError::Unusable(format!(
             "the profile {} does not fit the store {}, which lacks {}",
             profile.file,
             place.path.display(),
-            missing.join(", ")
+            misfit.lacks.join(", ")
         ))
     })
 }
 
 /// The same for the first built-in profile that fits.
 pub(super) fn built_in(connection: &Connection, place: &Place) -> Result<Fitted, HostError> {
+    let mut near = None;
     for profile in Profile::built_in_names().filter_map(Profile::built_in) {
-        if let Ok(fitted) = first_that_fits(connection, &profile, place)? {
-            return Ok(fitted);
+        match first_that_fits(connection, &profile, place)? {
+            Ok(fitted) => return Ok(fitted),
+            Err(misfit) if misfit.is_near() => near = Some((profile.name, misfit)),
+            Err(_) => {}
         }
     }
     let tables = tables(connection).map_err(|error| place.error("reading its schema", error))?;
     let tables = if tables.is_empty() { "none at all".to_owned() } else { tables.join(", ") };
     let known: Vec<_> = Profile::built_in_names().collect();
-    Err(HostError::Unusable(format!(
-        "no built-in profile ({}) fits the schema of {}; its tables: {tables}. Another runner needs a profile file of \
-         its own (`--profile FILE`; `bulk-rerun profiles runwisp` prints one to start from)",
+    let mut message = format!(
+        "no built-in profile ({}) fits the schema of {}; its tables: {tables}. ",
         known.join(", "),
         place.path.display(),
-    )))
+    );
+    let start_from = match near {
+        None => "runwisp".to_owned(),
+        Some((name, misfit)) => {
+            let lacks = misfit.lacks.join(", ");
+            message += &format!("{name} comes nearest, but is for another version, since the store lacks {lacks}. ");
+            name
+        }
+    };
+    message += &format!(
+        "Another runner or version needs a profile file of its own (`--profile FILE`; `bulk-rerun profiles \
+         {start_from}` prints one to start from)"
+    );
+    Err(HostError::Unusable(message))
 }
 
-fn first_that_fits(connection: &Connection, profile: &Profile, place: &Place) -> Result<Fit, HostError> {
-    let mut nearest: Option<Vec<String>> = None;
+fn first_that_fits(
+    connection: &Connection,
+    profile: &Profile,
+    place: &Place,
+) -> Result<Result<Fitted, Misfit>, HostError> {
+    let mut nearest: Option<Misfit> = None;
     for generation in &profile.generations {
-        let missing = missing(connection, generation).map_err(|error| place.error("reading its schema", error))?;
-        if missing.is_empty() {
+        let misfit = misfit(connection, generation).map_err(|error| place.error("reading its schema", error))?;
+        let Some(misfit) = misfit else {
             let view = check_runs(connection, profile, generation)?;
             let (spawn, spawn_parameters) = check_spawn(connection, profile, generation)?;
             return Ok(Ok(Fitted {
@@ -84,29 +118,31 @@ fn first_that_fits(connection: &Connection, profile: &Profile, place: &Place) ->
                 spawn,
                 spawn_parameters,
             }));
-        }
+        };
         // The generation that comes nearest says most about what is wrong.
-        if nearest.as_ref().is_none_or(|nearest| missing.len() < nearest.len()) {
-            nearest = Some(missing);
+        if nearest.as_ref().is_none_or(|nearest| misfit.absent < nearest.absent) {
+            nearest = Some(misfit);
         }
     }
     Ok(Err(nearest.unwrap_or_default()))
 }
 
-/// What a generation requires and the store has not.
-fn missing(connection: &Connection, generation: &Generation) -> rusqlite::Result<Vec<String>> {
-    let mut missing = Vec::new();
+/// What a generation requires and the store has not; `None` if all is there.
+fn misfit(connection: &Connection, generation: &Generation) -> rusqlite::Result<Option<Misfit>> {
+    let mut misfit = Misfit::default();
     for (table, columns) in &generation.requires {
         let mut statement = connection.prepare_cached("SELECT name FROM pragma_table_xinfo(?1)")?;
         let present: HashSet<String> = statement.query_map([table], |row| row.get(0))?.collect::<Result<_, _>>()?;
+        let absent: Vec<_> = columns.iter().filter(|column| !present.contains(*column)).collect();
+        misfit.required += columns.len();
+        misfit.absent += absent.len();
         if present.is_empty() {
-            missing.push(format!("the table {table}"));
+            misfit.lacks.push(format!("the table {table}"));
         } else {
-            let absent = columns.iter().filter(|column| !present.contains(*column));
-            missing.extend(absent.map(|column| format!("the column {table}.{column}")));
+            misfit.lacks.extend(absent.iter().map(|column| format!("the column {table}.{column}")));
         }
     }
-    Ok(missing)
+    Ok(Some(misfit).filter(|misfit| !misfit.lacks.is_empty()))
 }
 
 fn tables(connection: &Connection) -> rusqlite::Result<Vec<String>> {
