@@ -6,7 +6,8 @@ use serde::Deserialize;
 use serde_json::Value;
 
 /// The files of cases.
-const FILES: [(&str, &str); 5] = [
+const FILES: [(&str, &str); 6] = [
+    ("plain", include_str!("cases/plain.toml")),
     ("selectors", include_str!("cases/selectors.toml")),
     ("filters", include_str!("cases/filters.toml")),
     ("options", include_str!("cases/options.toml")),
@@ -20,7 +21,8 @@ const FILES: [(&str, &str); 5] = [
 pub struct Case {
     pub name: String,
     pub store: String,
-    /// What a host must have for the case to make sense there.
+    /// What a host must have for the case to make sense there: `params`, `exit codes`, `triggers`, `services`,
+    /// `end reasons` beside success and failure, and `any id`.
     #[serde(default)]
     pub needs: Vec<String>,
     pub step: Vec<Step>,

@@ -1,5 +1,8 @@
 //! The hosts: runners whose stores the cases are run in.
 
+mod apalis;
+mod django;
+
 use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -8,6 +11,7 @@ use bulk_rerun::contract::FAILURE_END_REASONS;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::cases::Run;
+use crate::ids::Ids;
 use crate::{HostRun, TestHost, TestStore};
 
 pub fn all() -> Vec<Arc<dyn TestHost>> {
@@ -30,6 +34,8 @@ pub fn all() -> Vec<Arc<dyn TestHost>> {
             journal_mode: "wal",
             lacks: &["params"],
         }),
+        Arc::new(apalis::Apalis),
+        Arc::new(django::Django),
         Arc::new(Ledgerly),
     ]
 }
@@ -52,8 +58,14 @@ impl TestHost for RunWisp {
     }
 
     fn make(&self, runs: &[Run]) -> Box<dyn TestStore> {
-        let store = SqliteStore::new(self.schema, self.journal_mode, None);
         let has = |column: &str| self.schema.contains(column);
+        let run = format!(
+            "SELECT task_name, {}, status = 'pending' AND end_reason IS NULL AND triggered_by = 'api'
+                 AND retry_attempt = 0 AND retry_of_run_id IS NULL AND created_at LIKE '%T%Z'
+             FROM runs WHERE id = ?1",
+            if has("params_json ") { "params_json" } else { "NULL" }
+        );
+        let store = SqliteStore::new(self.schema, self.journal_mode, None, "runs", &run);
         for run in runs {
             // A host without soft deletes never had the run.
             if run.deleted && !has("deleted_at ") {
@@ -92,8 +104,10 @@ impl TestHost for Ledgerly {
     }
 
     fn make(&self, runs: &[Run]) -> Box<dyn TestStore> {
-        let store =
-            SqliteStore::new(include_str!("hosts/ledgerly.sql"), "wal", Some(include_str!("hosts/ledgerly.toml")));
+        let (schema, profile) = (include_str!("hosts/ledgerly.sql"), include_str!("hosts/ledgerly.toml"));
+        let run = "SELECT name, arguments, state = 'queued' AND code IS NULL AND origin = 'api' AND attempt = 0
+                   FROM execution JOIN job ON job.number = execution.job WHERE uid = ?1";
+        let store = SqliteStore::new(schema, "wal", Some(profile), "execution", run);
         let mut jobs = std::collections::BTreeMap::new();
         for run in runs.iter().filter(|run| !run.deleted) {
             let next = jobs.len() as i64 + 1;
@@ -118,17 +132,22 @@ impl TestHost for Ledgerly {
 struct SqliteStore {
     folder: tempfile::TempDir,
     profile: Option<PathBuf>,
+    /// The table of the runs.
+    table: &'static str,
+    /// Finds one run by its id: its task, its parameters, and whether it is fresh.
+    run: String,
+    ids: Ids,
 }
 
 impl SqliteStore {
-    fn new(schema: &str, journal_mode: &str, profile: Option<&str>) -> SqliteStore {
+    fn new(schema: &str, journal_mode: &str, profile: Option<&str>, table: &'static str, run: &str) -> SqliteStore {
         let folder = tempfile::tempdir().unwrap();
         let profile = profile.map(|text| {
             let path = folder.path().join("profile.toml");
             fs::write(&path, text).unwrap();
             path
         });
-        let store = SqliteStore { folder, profile };
+        let store = SqliteStore { folder, profile, table, run: run.to_owned(), ids: Ids::default() };
         let connection = store.connection();
         connection.pragma_update(None, "journal_mode", journal_mode).unwrap();
         connection.execute_batch(schema).unwrap();
@@ -145,10 +164,6 @@ impl SqliteStore {
         connection.pragma_update(None, "synchronous", "off").unwrap();
         connection
     }
-
-    fn table(&self) -> &'static str {
-        if self.profile.is_some() { "execution" } else { "runs" }
-    }
 }
 
 impl TestStore for SqliteStore {
@@ -162,7 +177,7 @@ impl TestStore for SqliteStore {
 
     fn rows(&self) -> Vec<String> {
         let connection = self.connection();
-        let mut statement = connection.prepare(&format!("SELECT * FROM {} ORDER BY rowid", self.table())).unwrap();
+        let mut statement = connection.prepare(&format!("SELECT * FROM {} ORDER BY rowid", self.table)).unwrap();
         let columns = statement.column_count();
         let rows = statement
             .query_map([], |row| {
@@ -174,23 +189,12 @@ impl TestStore for SqliteStore {
     }
 
     fn run(&self, id: &str) -> Option<HostRun> {
-        let connection = self.connection();
-        let has_params = || connection.prepare("SELECT params_json FROM runs").is_ok();
-        let sql = match self.table() {
-            "execution" => {
-                "SELECT name, arguments, state = 'queued' AND code IS NULL AND origin = 'api' AND attempt = 0
-                 FROM execution JOIN job ON job.number = execution.job WHERE uid = ?1"
-                    .to_owned()
-            }
-            _ => format!(
-                "SELECT task_name, {}, status = 'pending' AND end_reason IS NULL AND triggered_by = 'api'
-                     AND retry_attempt = 0 AND retry_of_run_id IS NULL AND created_at LIKE '%T%Z'
-                 FROM runs WHERE id = ?1",
-                if has_params() { "params_json" } else { "NULL" }
-            ),
-        };
         let read =
             |row: &rusqlite::Row<'_>| Ok(HostRun { task_name: row.get(0)?, params: row.get(1)?, fresh: row.get(2)? });
-        connection.query_row(&sql, [id], read).optional().unwrap()
+        self.connection().query_row(&self.run, [id], read).optional().unwrap()
+    }
+
+    fn ids(&self) -> Ids {
+        self.ids.clone()
     }
 }

@@ -6,11 +6,13 @@
 mod cases;
 mod doors;
 mod hosts;
+mod ids;
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use serde_json::Value;
 
 use cases::{Case, Expected, Step};
+use ids::Ids;
 
 /// A way to call the operation.
 pub trait Door: Send + Sync {
@@ -37,6 +39,10 @@ pub trait TestStore {
     fn rows(&self) -> Vec<String>;
     /// A run as the host has it: `None` if there is none.
     fn run(&self, id: &str) -> Option<HostRun>;
+    /// What the case's runs are called here.
+    fn ids(&self) -> Ids {
+        Ids::default()
+    }
 }
 
 /// What a spawned run must have of its source run, and what it must have of its own.
@@ -73,6 +79,7 @@ fn run(case: &Case, door: &dyn Door, host: &dyn TestHost) -> Result<(), Failed> 
     for (index, step) in case.step.iter().enumerate() {
         let before = store.rows();
         let request = step.request.replace("$plan", plan.as_deref().unwrap_or("$plan"));
+        let request = store.ids().to_host(&request);
         let (status, answer) = door.call(&*store, &request);
         check(step, status, &answer, &*store, &before)
             .map_err(|message| format!("step {}: {message}\nanswer: {status} {answer:#}", index + 1))?;
@@ -92,7 +99,7 @@ fn check(step: &Step, status: u16, answer: &Value, store: &dyn TestStore, before
             if status != 200 {
                 return Err("expected an answer, got an error".to_owned());
             }
-            matches(&expected, answer, "answer")?;
+            matches(&expected, &store.ids().to_case(answer), "answer")?;
             let triggered = answer["triggered"].as_array().ok_or("`triggered` is no array")?;
             if triggered.len() != added {
                 return Err(format!("{} runs were answered, {added} were added", triggered.len()));
