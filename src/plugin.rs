@@ -1,7 +1,6 @@
 //! The plugin: one store, one operation. Every door holds one of these.
 
 use std::cell::RefCell;
-use std::path::PathBuf;
 use std::ptr;
 use std::time::Duration;
 
@@ -38,12 +37,9 @@ impl Plugin {
     ///
     /// 500 with what is wrong with the store, the profile or the task catalogue; 503 if it is busy.
     pub fn open(config: &Config) -> Result<Plugin, ErrorModel> {
-        let path = sqlite_path(&config.store)?;
-        let profile = config.profile.as_deref().map(Profile::load).transpose()?;
-        let busy_timeout = Duration::from_millis(config.busy_timeout_ms);
-        let host = SqliteHost::open(path, profile, busy_timeout, config.sqlite_shared)?;
+        let host = open_host(config)?;
         let catalogue = config.tasks.as_deref().map(Catalogue::read).transpose()?;
-        Ok(Plugin { host: Box::new(host), catalogue, wire: config.wire })
+        Ok(Plugin { host, catalogue, wire: config.wire })
     }
 
     /// A plugin over a host that hands over its runs and starts them itself. Of the config only `tasks`
@@ -188,13 +184,22 @@ impl Drop for Entered {
     }
 }
 
-fn sqlite_path(store: &str) -> Result<PathBuf, HostError> {
+/// The engine is the one that the store's address names.
+fn open_host(config: &Config) -> Result<Box<dyn Host>, HostError> {
+    let profile = config.profile.as_deref().map(Profile::load).transpose()?;
+    let busy_timeout = Duration::from_millis(config.busy_timeout_ms);
+    let store = &config.store;
     if store.starts_with("postgres://") || store.starts_with("postgresql://") {
-        return Err(HostError::Unusable("PostgreSQL stores are not supported by this version yet".to_owned()));
+        #[cfg(feature = "postgres")]
+        return Ok(Box::new(crate::host::postgres::PostgresHost::open(store, profile, busy_timeout)?));
+        #[cfg(not(feature = "postgres"))]
+        return Err(HostError::Unusable(
+            "this bulk_rerun was built without PostgreSQL (feature `postgres`)".to_owned(),
+        ));
     }
     let path = store.strip_prefix("sqlite:").unwrap_or(store);
     if path.is_empty() {
         return Err(HostError::Unusable("no store is named: give the path of the runner's database".to_owned()));
     }
-    Ok(PathBuf::from(path))
+    Ok(Box::new(SqliteHost::open(path, profile, busy_timeout, config.sqlite_shared)?))
 }

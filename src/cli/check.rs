@@ -30,20 +30,42 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let plugin = arguments.store.open()?;
     let info = plugin.describe()?;
-    let survey = watch("reading the runs", || plugin.survey())?;
+    let survey = watch("reading the runs", || plugin.survey());
+    // Without the rights to read the runs, which rights those are is what matters.
+    let survey = match survey {
+        Err(error) if info.missing_rights.is_empty() => return Err(error.into()),
+        survey => survey.ok(),
+    };
     if arguments.json {
         writeln!(io::stdout(), "{}", json!({ "store": info, "runs": survey }))?;
     } else {
-        print(&mut *for_people(false), &info, &survey, arguments)?;
+        print(&mut *for_people(false), &info, survey.as_ref(), arguments)?;
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(if survey.is_some() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn print(out: &mut dyn Write, info: &StoreInfo, survey: &Survey, arguments: &Arguments) -> io::Result<()> {
+fn print(out: &mut dyn Write, info: &StoreInfo, survey: Option<&Survey>, arguments: &Arguments) -> io::Result<()> {
     let mut line = |label: &str, text: String| writeln!(out, "{BOLD}{label:10}{BOLD:#} {}", printable(&text));
-    line("store", format!("{} ({}, journal mode {})", info.store, info.engine, info.journal_mode))?;
+    let journal_mode = info.journal_mode.as_ref().map(|mode| format!(", journal mode {mode}")).unwrap_or_default();
+    line("store", format!("{} ({}{journal_mode})", info.store, info.engine))?;
     let version = info.schema_version.map(|version| format!(", schema version {version}")).unwrap_or_default();
     line("profile", format!("{}: {}{version}, {}", info.profile, info.runner, info.generation))?;
+    match survey {
+        Some(survey) => print_runs(&mut line, survey)?,
+        None => line("runs", "can't be read without the rights below".to_owned())?,
+    }
+    if let Some(tasks) = &arguments.store.tasks {
+        line("catalogue", format!("{} was read", tasks.display()))?;
+    }
+    line("open in", open_in(info))?;
+    line("re-runs", info.start.clone())?;
+    let writable = if info.writable { "yes" } else { "no: only dry runs will work" };
+    line("writable", writable.to_owned())?;
+    let mut rights = info.missing_rights.iter();
+    rights.try_for_each(|grant| line("missing", grant.clone()))
+}
+
+fn print_runs(line: &mut dyn FnMut(&str, String) -> io::Result<()>, survey: &Survey) -> io::Result<()> {
     line(
         "runs",
         format!(
@@ -61,13 +83,7 @@ fn print(out: &mut dyn Write, info: &StoreInfo, survey: &Survey, arguments: &Arg
             format!("{unreadable} with a time that can't be read: no time bound matches, and they count as the oldest"),
         )?;
     }
-    if let Some(tasks) = &arguments.store.tasks {
-        line("catalogue", format!("{} was read", tasks.display()))?;
-    }
-    line("open in", open_in(info))?;
-    line("re-runs", info.start.clone())?;
-    let writable = if info.writable { "yes" } else { "no: only dry runs will work" };
-    line("writable", writable.to_owned())
+    Ok(())
 }
 
 fn newest(survey: &Survey) -> String {

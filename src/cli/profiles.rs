@@ -37,6 +37,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let profiles: Vec<Profile> = Profile::built_in_names().filter_map(Profile::built_in).collect();
     let engine = |profile: &Profile| match profile.engine {
         Engine::Sqlite => "sqlite",
+        Engine::Postgres => "postgres",
     };
     if arguments.json {
         let list: Vec<_> = profiles

@@ -13,7 +13,7 @@ const BUSY_TIMEOUT_MS: u64 = 5_000;
 /// Which store, and how to work in it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
-    /// The store: a path, or `sqlite:PATH`.
+    /// The store: a path, `sqlite:PATH`, or `postgres://…`.
     pub store: String,
     /// A built-in profile's name or a profile's file; found from the store's schema if absent.
     pub profile: Option<String>,

@@ -46,6 +46,14 @@ pub enum HostError {
     /// The caller no longer waits for an answer.
     #[error("the search was stopped, because nobody waits for its answer any more; nothing was changed")]
     Cancelled,
+    /// The store can't do it now, and may in a moment. The text says what to do besides.
+    #[error("{0}")]
+    TryAgain(String),
+    /// The store gave the whole transaction up for another one's sake. It is tried again.
+    #[error(
+        "the store gave the transaction up for another one's sake, several times; nothing was changed, so try again"
+    )]
+    Conflict,
     /// The profile does not fit its own rules or the store.
     #[error("{file}: {part}: {message}")]
     Profile {
@@ -78,7 +86,11 @@ pub enum HostError {
 impl From<HostError> for ErrorModel {
     fn from(error: HostError) -> Self {
         let status = match &error {
-            HostError::Busy { .. } | HostError::Outdated | HostError::Cancelled => 503,
+            HostError::Busy { .. }
+            | HostError::Outdated
+            | HostError::Cancelled
+            | HostError::TryAgain(_)
+            | HostError::Conflict => 503,
             _ => 500,
         };
         if let Some(cause) = error.source() {

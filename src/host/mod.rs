@@ -2,13 +2,16 @@
 //!
 //! The core asks a host through [`Session`] and knows nothing of SQL. A host profile
 //! ([`profile::Profile`]) says in two SQL statements what a runner's runs are and how one is
-//! started again; [`sqlite`] carries them out.
+//! started again; [`sqlite`] and `postgres` carry them out, on the statements of one `view`.
 
 pub mod callbacks;
 pub mod error;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 pub mod profile;
 pub mod sqlite;
 mod time;
+mod view;
 
 use std::ops::ControlFlow;
 
@@ -187,8 +190,8 @@ pub enum Care {
 pub enum Spawning {
     /// Every source run was handed over.
     Done,
-    /// The host declined one, and may have kept a part of the work: end it all and start again
-    /// with [`Care::Savepoints`].
+    /// The host declined one, and may have kept a part of the work, or it gave the transaction up
+    /// for another one's sake: end it all and start again with [`Care::Savepoints`].
     Unfinished,
 }
 
@@ -216,10 +219,14 @@ pub struct StoreInfo {
     pub generation: String,
     /// The schema's own version number, where it has one.
     pub schema_version: Option<i64>,
-    /// How the store keeps its transactions (`wal`, `delete`, …).
-    pub journal_mode: String,
+    /// SQLite: how the store keeps its transactions (`wal`, `delete`, …).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub journal_mode: Option<String>,
     /// Whether we may write to it.
     pub writable: bool,
+    /// PostgreSQL: what our role still needs, as the GRANT statements that give it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub missing_rights: Vec<String>,
     /// The processes that have the store open, as far as can be seen.
     pub open_in: Vec<Process>,
     /// When a run that is spawned now will start, given whether the runner is up.

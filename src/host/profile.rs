@@ -49,6 +49,11 @@ impl SpawnParameter {
         SpawnParameter::Now,
     ];
 
+    /// How a statement names it, after a colon.
+    pub fn name(self) -> &'static str {
+        &self.as_str()[1..]
+    }
+
     /// How a statement spells it.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -79,6 +84,9 @@ pub struct Profile {
     pub runner: String,
     /// The engine of the runner's store.
     pub engine: Engine,
+    /// PostgreSQL: the schema that the runner's tables are in by default. They are looked for as the
+    /// connection's search path finds them first, and in this schema then.
+    pub schema: Option<String>,
     /// When a spawned run starts.
     #[serde(default)]
     pub start: Start,
@@ -96,6 +104,18 @@ pub struct Profile {
 pub enum Engine {
     /// SQLite.
     Sqlite,
+    /// PostgreSQL.
+    Postgres,
+}
+
+impl Engine {
+    /// Its own name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Engine::Sqlite => "SQLite",
+            Engine::Postgres => "PostgreSQL",
+        }
+    }
 }
 
 /// When a run that was spawned will start: for `check`.
@@ -126,13 +146,59 @@ pub struct Generation {
     pub name: String,
     /// The columns that the store must have, by table: how the generation is detected.
     pub requires: BTreeMap<String, Vec<String>>,
+    /// The versions of the schema that it is for, where the runner keeps a number.
+    pub version: Option<Version>,
+    /// PostgreSQL: the rights that a role needs on tables and sequences, for `check`.
+    #[serde(default)]
+    pub rights: BTreeMap<String, Vec<String>>,
     /// A SELECT of the host's runs in canonical columns.
     pub runs: String,
     /// A statement that starts one source run again. Its RETURNING gives the new run's id; without one, `:new_id` is it.
     pub spawn: String,
+    /// PostgreSQL: the same for many source runs in one statement, each parameter an array. It returns pairs: the
+    /// source run's id, and the new run's.
+    pub spawn_many: Option<String>,
+}
+
+/// The versions of a schema that a generation is for, both ends included.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Version {
+    /// A SELECT of the version's number.
+    pub query: String,
+    /// The first that it is for.
+    pub from: i64,
+    /// The last that it is known to be for.
+    pub to: i64,
+}
+
+impl Version {
+    pub(super) fn includes(&self, version: i64) -> bool {
+        (self.from..=self.to).contains(&version)
+    }
 }
 
 impl Profile {
+    /// The built-in profiles of an engine.
+    pub(super) fn built_in_of(engine: Engine) -> impl Iterator<Item = Profile> {
+        Profile::built_in_names().filter_map(Profile::built_in).filter(move |profile| profile.engine == engine)
+    }
+
+    /// # Errors
+    ///
+    /// The profile is for another engine than the store's.
+    pub(super) fn check_engine(&self, engine: Engine) -> Result<(), HostError> {
+        if self.engine == engine {
+            return Ok(());
+        }
+        Err(HostError::Unusable(format!(
+            "the profile {} is for runners on {}, and the store is in {}",
+            self.file,
+            self.engine.as_str(),
+            engine.as_str()
+        )))
+    }
+
     /// The names of the built-in profiles.
     pub fn built_in_names() -> impl Iterator<Item = &'static str> {
         BUILT_IN.iter().map(|(name, _)| *name)
@@ -192,6 +258,25 @@ impl Profile {
             [only] if only.name.is_empty() => only.name = "the only one".to_owned(),
             _ => {}
         }
+        if let Some(key) = profile.only_for_postgres().filter(|_| profile.engine != Engine::Postgres) {
+            return Err(HostError::Profile {
+                file: file.to_owned(),
+                part: key.to_owned(),
+                message: "this is for PostgreSQL only; leave it out".to_owned(),
+            });
+        }
         Ok(profile)
+    }
+
+    /// A key of it that only means something in PostgreSQL.
+    fn only_for_postgres(&self) -> Option<&'static str> {
+        let any = |has: fn(&Generation) -> bool| self.generations.iter().any(has);
+        [
+            ("schema", self.schema.is_some()),
+            ("rights", any(|generation| !generation.rights.is_empty())),
+            ("spawn_many", any(|generation| generation.spawn_many.is_some())),
+        ]
+        .into_iter()
+        .find_map(|(key, is_there)| is_there.then_some(key))
     }
 }

@@ -147,13 +147,14 @@ fn spawn(
     cancel: Option<&Cancel>,
 ) -> Result<BulkRerunBody, ErrorModel> {
     let Resolved { mut groups, unknown, .. } = resolved;
-    let written = match write(session, &mut groups, options, cancel, Care::Fast)? {
-        Some(written) => written,
-        None => {
-            session.end()?;
-            // With savepoints no spawn stays unfinished.
-            write(session, &mut groups, options, cancel, Care::Savepoints)?.unwrap_or_default()
+    let mut care = Care::Fast;
+    let written = loop {
+        match write(session, &mut groups, options, cancel, care)? {
+            Some(written) => break written,
+            // With savepoints a session says so a few times at most.
+            None => care = Care::Savepoints,
         }
+        session.end()?;
     };
     if let Err(error) = check_plan(options, &written.plan) {
         session.end()?;

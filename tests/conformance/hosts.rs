@@ -2,6 +2,7 @@
 
 mod apalis;
 mod django;
+mod ledgerly_postgres;
 
 use std::fs;
 use std::path::PathBuf;
@@ -37,6 +38,7 @@ pub fn all() -> Vec<Arc<dyn TestHost>> {
         Arc::new(apalis::Apalis),
         Arc::new(django::Django),
         Arc::new(Ledgerly),
+        Arc::new(ledgerly_postgres::Ledgerly),
     ]
 }
 

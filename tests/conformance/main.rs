@@ -7,6 +7,8 @@ mod cases;
 mod doors;
 mod hosts;
 mod ids;
+#[path = "../support/postgres.rs"]
+mod postgres;
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use serde_json::Value;

@@ -94,7 +94,10 @@ impl Host for CallbackHost {
             runner: "the host".to_owned(),
             generation: String::new(),
             schema_version: None,
-            journal_mode: if self.callbacks.has_transactions() { "transactions" } else { "no transactions" }.to_owned(),
+            journal_mode: Some(
+                if self.callbacks.has_transactions() { "transactions" } else { "no transactions" }.to_owned(),
+            ),
+            missing_rights: Vec::new(),
             writable: true,
             open_in: Vec::new(),
             start: "when the host starts it".to_owned(),

@@ -3,10 +3,11 @@
 use chrono::{DateTime, Utc};
 use rusqlite::Connection;
 
-use super::fit;
-use super::view::{Statement, View};
+use super::dialect::{Sqlite, span};
+use super::fit::{self, Fitted};
 use crate::contract::RunFilter;
 use crate::host::profile::Profile;
+use crate::host::view::{Statement, View};
 use crate::host::{Columns, Query};
 
 const RUNWISP: &str = include_str!("../../../tests/support/schemas/runwisp-3-is-failure.sql");
@@ -14,16 +15,17 @@ const APALIS: &str = include_str!("../../../tests/support/schemas/apalis-sqlite-
 const DJANGO: &str = include_str!("../../../tests/support/schemas/django-tasks-db-0.13.sql");
 
 fn runwisp() -> (Connection, View) {
-    store_of("runwisp", RUNWISP)
+    let (connection, fitted) = store_of("runwisp", RUNWISP);
+    (connection, fitted.view)
 }
 
-fn store_of(profile: &str, schema: &str) -> (Connection, View) {
+fn store_of(profile: &str, schema: &str) -> (Connection, Fitted) {
     let connection = Connection::open_in_memory().unwrap();
     connection.execute_batch(schema).unwrap();
     let store = super::Place { path: "in memory".into(), busy_timeout: std::time::Duration::ZERO };
     let profile = Profile::built_in(profile).unwrap();
-    let view = fit::given(&connection, &profile, &store).unwrap().view;
-    (connection, view)
+    let fitted = fit::given(&connection, &profile, &store).unwrap();
+    (connection, fitted)
 }
 
 /// The steps of a statement's plan.
@@ -34,14 +36,14 @@ fn explain(connection: &Connection, sql: &str) -> Vec<String> {
 }
 
 fn compile(view: &View, filter: &RunFilter, seek_created_at: bool) -> Statement {
-    view.compile(Query::Filter(filter), Columns::default(), seek_created_at).0
+    view.compile(Query::Filter(filter), Columns::default(), &Sqlite { seek_created_at }).0
 }
 
 #[test]
 fn an_id_is_sought_in_the_keys_own_index() {
     let (connection, view) = runwisp();
     for params in [false, true] {
-        let (sql, _) = view.by_id(Columns { params, ..Columns::default() });
+        let (sql, _) = view.by_id("id = ?1", Columns { params, ..Columns::default() }, &Sqlite::default());
         assert_eq!(explain(&connection, &sql), ["SEARCH runs USING INDEX sqlite_autoindex_runs_1 (id=?)"]);
     }
 }
@@ -51,8 +53,9 @@ fn an_id_is_sought_in_the_keys_own_index_whatever_the_runner() {
     for (profile, schema, table) in
         [("apalis", APALIS, "Jobs"), ("django-tasks-db", DJANGO, "django_tasks_database_dbtaskresult")]
     {
-        let (connection, view) = store_of(profile, schema);
-        let (sql, _) = view.by_id(Columns { params: true, unfit: true, end_reason: true, rest: true });
+        let (connection, Fitted { view, .. }) = store_of(profile, schema);
+        let columns = Columns { params: true, unfit: true, end_reason: true, rest: true };
+        let (sql, _) = view.by_id("id = ?1", columns, &Sqlite::default());
         let sought = format!("SEARCH {table} USING INDEX sqlite_autoindex_{table}_1 (id=?)");
         assert_eq!(explain(&connection, &sql), [sought]);
     }
@@ -60,10 +63,10 @@ fn an_id_is_sought_in_the_keys_own_index_whatever_the_runner() {
 
 #[test]
 fn a_view_that_computes_is_still_one_scan() {
-    let (connection, view) = store_of("apalis", APALIS);
+    let (connection, Fitted { view, created_at_indexed, .. }) = store_of("apalis", APALIS);
     let filter = RunFilter { status: vec!["failed".to_owned()], ..RunFilter::default() };
     assert_eq!(explain(&connection, &compile(&view, &filter, false).sql), ["SCAN Jobs"]);
-    assert!(!view.created_at_indexed);
+    assert!(!created_at_indexed);
 }
 
 #[test]
@@ -93,8 +96,8 @@ fn one_task_goes_by_its_index() {
 
 #[test]
 fn a_narrow_window_goes_by_the_index_on_created_at_and_a_wide_one_does_not() {
-    let (connection, view) = runwisp();
-    assert!(view.created_at_indexed);
+    let (connection, Fitted { view, created_at_indexed, .. }) = store_of("runwisp", RUNWISP);
+    assert!(created_at_indexed);
     let after: DateTime<Utc> = "2026-04-15T12:00:00Z".parse().unwrap();
     let filter = RunFilter { created_after: Some(after), ..RunFilter::default() };
     let narrow = explain(&connection, &compile(&view, &filter, true).sql);
@@ -106,7 +109,7 @@ fn a_narrow_window_goes_by_the_index_on_created_at_and_a_wide_one_does_not() {
 #[test]
 fn the_span_of_all_times_is_two_ends_of_an_index() {
     let (connection, view) = runwisp();
-    let steps = explain(&connection, &view.span());
+    let steps = explain(&connection, &span(&view));
     let scans: Vec<_> = steps.iter().filter(|step| step.contains("runs")).collect();
     assert_eq!(scans.len(), 2);
     assert!(scans.iter().all(|step| step.contains("idx_runs_created_at_desc")), "{steps:?}");

@@ -2,18 +2,20 @@
 
 use std::collections::HashSet;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension};
 
 use super::place::Place;
-use super::view::View;
 use crate::host::HostError;
-use crate::host::profile::{Generation, OPTIONAL_COLUMNS, Profile, REQUIRED_COLUMNS, SpawnParameter};
+use crate::host::profile::{Engine, Generation, OPTIONAL_COLUMNS, Profile, REQUIRED_COLUMNS, SpawnParameter};
+use crate::host::view::View;
 
 /// A profile that fits, and its statements.
 pub(super) struct Fitted {
     pub(super) profile: Profile,
     pub(super) generation: String,
     pub(super) view: View,
+    /// The store has an index that finds runs by their time of creation.
+    pub(super) created_at_indexed: bool,
     pub(super) spawn: String,
     /// What the spawn statement's parameters stand for, in their order.
     pub(super) spawn_parameters: Vec<SpawnParameter>,
@@ -70,7 +72,7 @@ pub(super) fn given(connection: &Connection, profile: &Profile, place: &Place) -
 /// The same for the first built-in profile that fits.
 pub(super) fn built_in(connection: &Connection, place: &Place) -> Result<Fitted, HostError> {
     let mut near = None;
-    for profile in Profile::built_in_names().filter_map(Profile::built_in) {
+    for profile in Profile::built_in_of(Engine::Sqlite) {
         match first_that_fits(connection, &profile, place)? {
             Ok(fitted) => return Ok(fitted),
             Err(misfit) if misfit.is_near() => near = Some((profile.name, misfit)),
@@ -79,7 +81,7 @@ pub(super) fn built_in(connection: &Connection, place: &Place) -> Result<Fitted,
     }
     let tables = tables(connection).map_err(|error| place.error("reading its schema", error))?;
     let tables = if tables.is_empty() { "none at all".to_owned() } else { tables.join(", ") };
-    let known: Vec<_> = Profile::built_in_names().collect();
+    let known: Vec<_> = Profile::built_in_of(Engine::Sqlite).map(|profile| profile.name).collect();
     let mut message = format!(
         "no built-in profile ({}) fits the schema of {}; its tables: {tables}. ",
         known.join(", "),
@@ -109,12 +111,13 @@ fn first_that_fits(
     for generation in &profile.generations {
         let misfit = misfit(connection, generation).map_err(|error| place.error("reading its schema", error))?;
         let Some(misfit) = misfit else {
-            let view = check_runs(connection, profile, generation)?;
+            let (view, created_at_indexed) = check_runs(connection, profile, generation)?;
             let (spawn, spawn_parameters) = check_spawn(connection, profile, generation)?;
             return Ok(Ok(Fitted {
                 profile: profile.clone(),
                 generation: generation.name.clone(),
                 view,
+                created_at_indexed,
                 spawn,
                 spawn_parameters,
             }));
@@ -142,6 +145,13 @@ fn misfit(connection: &Connection, generation: &Generation) -> rusqlite::Result<
             misfit.lacks.extend(absent.iter().map(|column| format!("the column {table}.{column}")));
         }
     }
+    if let Some(known) = generation.version.as_ref().filter(|_| misfit.lacks.is_empty()) {
+        let found = connection.query_row(&known.query, [], |row| row.get::<_, i64>(0)).optional()?;
+        if !found.is_some_and(|found| known.includes(found)) {
+            let found = found.map_or_else(|| "none".to_owned(), |found| found.to_string());
+            misfit.lacks.push(format!("a schema version from {} to {} (it is {found})", known.from, known.to));
+        }
+    }
     Ok(Some(misfit).filter(|misfit| !misfit.lacks.is_empty()))
 }
 
@@ -152,7 +162,7 @@ fn tables(connection: &Connection) -> rusqlite::Result<Vec<String>> {
 }
 
 /// The view compiles, only reads, and has the canonical columns.
-fn check_runs(connection: &Connection, profile: &Profile, generation: &Generation) -> Result<View, HostError> {
+fn check_runs(connection: &Connection, profile: &Profile, generation: &Generation) -> Result<(View, bool), HostError> {
     let fail = |message: String| HostError::Profile {
         file: profile.file.clone(),
         part: format!("runs (generation \"{}\")", generation.name),
@@ -182,15 +192,14 @@ fn check_runs(connection: &Connection, profile: &Profile, generation: &Generatio
             OPTIONAL_COLUMNS.join(", ")
         )));
     }
-    let mut view = View {
+    let view = View {
         runs,
         has_is_failure: columns.contains("is_failure"),
         has_unfit: columns.contains("unfit"),
         has_deleted: columns.contains("deleted"),
-        created_at_indexed: false,
     };
-    view.created_at_indexed = seeks_created_at(connection, &view).map_err(|error| fail(in_sqlites_words(&error)))?;
-    Ok(view)
+    let created_at_indexed = seeks_created_at(connection, &view).map_err(|error| fail(in_sqlites_words(&error)))?;
+    Ok((view, created_at_indexed))
 }
 
 /// Whether SQLite would find runs by their time of creation through an index.

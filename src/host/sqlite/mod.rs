@@ -8,6 +8,7 @@ mod binding;
 #[cfg(feature = "capi")]
 mod borrowed;
 mod connection;
+mod dialect;
 #[cfg(test)]
 mod explain_tests;
 mod fit;
@@ -16,7 +17,6 @@ mod place;
 mod pool;
 mod presence;
 mod session;
-mod view;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -32,7 +32,7 @@ use self::own::Own;
 use self::place::Place;
 use self::presence::{FileId, open_in};
 use self::session::{SqliteSession, Transactions};
-use super::profile::Profile;
+use super::profile::{Engine, Profile};
 use super::{Host, HostError, Session, StoreInfo};
 
 /// A runner's SQLite store, seen through a profile.
@@ -96,6 +96,7 @@ impl SqliteHost {
         shared: bool,
     ) -> Result<Self, HostError> {
         binding::bind()?;
+        profile.iter().try_for_each(|profile| profile.check_engine(Engine::Sqlite))?;
         let host = SqliteHost { store: Store::new(path.into(), busy_timeout, shared), fitting: Fitting::new(profile) };
         host.connect()?;
         Ok(host)
@@ -134,8 +135,9 @@ impl SqliteHost {
             runner: fitted.profile.runner.clone(),
             generation: fitted.generation.clone(),
             schema_version: version,
-            journal_mode,
+            journal_mode: Some(journal_mode),
             writable,
+            missing_rights: Vec::new(),
             start: start.clone(),
             open_in,
         })

@@ -8,12 +8,13 @@ use chrono::{SecondsFormat, Utc};
 use rusqlite::types::{ToSqlOutput, Value, ValueRef};
 use rusqlite::{Connection, Row, ffi};
 
+use super::dialect::{Sqlite, span};
 use super::fit::Fitted;
 use super::place::Place;
-use super::view::{Positions, Statement};
 use crate::contract::{Params, RunFilter};
 use crate::host::profile::SpawnParameter;
 use crate::host::time::read_instant;
+use crate::host::view::{Positions, Statement};
 use crate::host::{Care, Columns, Freshness, HostError, Interrupter, Query, RunRow, Session, Spawned, Spawning};
 
 /// An index on the time of creation pays while a query's window is at most this part of all time:
@@ -79,7 +80,7 @@ impl<'p, T: Transactions> SqliteSession<'p, T> {
         columns: Columns,
         each: &mut dyn FnMut(usize, Option<RunRow<'_>>) -> ControlFlow<()>,
     ) -> rusqlite::Result<()> {
-        let (sql, at) = self.fitted.view.by_id(columns);
+        let (sql, at) = self.fitted.view.by_id("id = ?1", columns, &Sqlite::default());
         let mut statement = self.connection().prepare_cached(&sql)?;
         for (index, id) in ids.iter().enumerate() {
             let mut rows = statement.query([id])?;
@@ -117,10 +118,10 @@ impl<'p, T: Transactions> SqliteSession<'p, T> {
 
     /// Whether a filter's window is narrow enough to go by the index on the time of creation.
     fn is_narrow(&self, filter: &RunFilter) -> rusqlite::Result<bool> {
-        if !self.fitted.view.created_at_indexed || (filter.created_after, filter.created_before) == (None, None) {
+        if !self.fitted.created_at_indexed || (filter.created_after, filter.created_before) == (None, None) {
             return Ok(false);
         }
-        let mut span = self.connection().prepare_cached(&self.fitted.view.span())?;
+        let mut span = self.connection().prepare_cached(&span(&self.fitted.view))?;
         let (first, last): (Value, Value) = span.query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?;
         let instant = |value: Value| match value {
             Value::Text(text) => read_instant(&text),
@@ -254,11 +255,12 @@ impl<T: Transactions> Session for SqliteSession<'_, T> {
                 self.each_by_id(ids, columns, &mut |_, run| run.map_or(ControlFlow::Continue(()), &mut *each))
             }
             Query::Filter(filter) => {
-                let (statement, at) = self.fitted.view.compile(query, columns, self.is_narrow(filter)?);
+                let dialect = Sqlite { seek_created_at: self.is_narrow(filter)? };
+                let (statement, at) = self.fitted.view.compile(query, columns, &dialect);
                 self.each_of(&statement, &at, each)
             }
             Query::Tasks { .. } => {
-                let (statement, at) = self.fitted.view.compile(query, columns, false);
+                let (statement, at) = self.fitted.view.compile(query, columns, &Sqlite::default());
                 self.each_of(&statement, &at, each)
             }
         };

@@ -1,0 +1,152 @@
+//! How PostgreSQL says what a query asks for, and how a value goes to the server.
+
+use chrono::{DateTime, TimeDelta};
+use tokio_postgres::types::{ToSql, Type};
+
+use crate::contract::Instant;
+use crate::host::view::{Conditions, Dialect, Value, Window};
+
+/// PostgreSQL's dialect.
+pub(super) struct Postgres;
+
+impl Dialect for Postgres {
+    fn placeholder(&self, number: usize) -> String {
+        format!("${number}")
+    }
+
+    /// Columns are read in types of our choice, whatever a view has.
+    fn column(&self, name: &'static str) -> String {
+        match name {
+            // Its type is checked when the store is opened.
+            "created_at" => name.to_owned(),
+            "exit_code" | "retry_attempt" => format!("{name}::bigint"),
+            "is_failure" => format!("{name}::boolean"),
+            _ => format!("{name}::text"),
+        }
+    }
+
+    fn one_of(&self, column: &str, texts: Vec<String>, conditions: &mut Conditions<'_>) -> String {
+        let list = conditions.bind(Value::Texts(texts));
+        format!("{column} = ANY({list})")
+    }
+
+    /// In the collation "C" lower() folds ASCII only, as the contract does.
+    fn contains(&self, columns: [&str; 2], text: &str, conditions: &mut Conditions<'_>) -> String {
+        let text = conditions.bind(Value::Text(text.to_ascii_lowercase()));
+        let [one, other] = columns.map(|column| format!("strpos(lower({column} COLLATE \"C\"), {text}) > 0"));
+        format!("({one} OR {other})")
+    }
+
+    /// The server counts in microseconds, and so may a bound without letting one run more or less through.
+    fn within(&self, window: Window, conditions: &mut Conditions<'_>) {
+        if let Some(after) = window.after {
+            let bound = conditions.bind(Value::Instant(up_to_microseconds(after)));
+            conditions.add(format!("created_at >= {bound}"));
+        }
+        if let Some(before) = window.before {
+            let bound = conditions.bind(Value::Instant(down_to_microseconds(before)));
+            conditions.add(format!("created_at <= {bound}"));
+        }
+    }
+}
+
+fn down_to_microseconds(instant: Instant) -> Instant {
+    DateTime::from_timestamp_micros(instant.timestamp_micros()).unwrap_or(instant)
+}
+
+fn up_to_microseconds(instant: Instant) -> Instant {
+    let down = down_to_microseconds(instant);
+    if down < instant { down + TimeDelta::microseconds(1) } else { down }
+}
+
+/// A value with the type that it is sent as.
+pub(super) fn bound(value: &Value) -> (Box<dyn ToSql + Sync + Send + '_>, Type) {
+    match value {
+        Value::Text(text) => (Box::new(storable(text)), Type::TEXT),
+        Value::Integer(number) => (Box::new(*number), Type::INT8),
+        Value::Texts(texts) => {
+            let texts: Vec<&str> = texts.iter().filter_map(|text| storable(text)).collect();
+            (Box::new(texts), Type::TEXT_ARRAY)
+        }
+        Value::Instant(instant) => (Box::new(*instant), Type::TIMESTAMPTZ),
+    }
+}
+
+/// No text in PostgreSQL has a NUL character, so one that has equals none, as NULL does.
+fn storable(text: &str) -> Option<&str> {
+    (!text.contains('\0')).then_some(text)
+}
+
+/// The type of the view's ids: the key is sought in its own type, so that its index can be used.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum IdType {
+    Text,
+    Integer,
+    Uuid,
+    /// Any other is compared as text, without an index.
+    Other,
+}
+
+impl IdType {
+    pub(super) fn of(kind: &Type) -> IdType {
+        match *kind {
+            Type::TEXT | Type::VARCHAR => IdType::Text,
+            Type::INT2 | Type::INT4 | Type::INT8 => IdType::Integer,
+            Type::UUID => IdType::Uuid,
+            _ => IdType::Other,
+        }
+    }
+
+    /// The condition on the view's ids; `$1` is an array of texts.
+    pub(super) fn condition(self) -> &'static str {
+        match self {
+            IdType::Text => "id = ANY($1::text[])",
+            IdType::Integer => "id = ANY($1::text[]::bigint[])",
+            IdType::Uuid => "id = ANY($1::text[]::uuid[])",
+            IdType::Other => "id::text = ANY($1::text[])",
+        }
+    }
+
+    /// Whether a text can be an id at all. Only the server's own spelling is: `007` is not the id `7`.
+    pub(super) fn has(self, id: &str) -> bool {
+        match self {
+            IdType::Text | IdType::Other => storable(id).is_some(),
+            IdType::Integer => id.parse::<i64>().is_ok_and(|number| number.to_string() == id),
+            IdType::Uuid => {
+                let hex = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+                let fits =
+                    |(at, byte): (usize, u8)| if [8, 13, 18, 23].contains(&at) { byte == b'-' } else { hex(byte) };
+                id.len() == 36 && id.bytes().enumerate().all(fits)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_servers_own_spelling_is_an_id() {
+        for id in ["7", "-7", "9223372036854775807"] {
+            assert!(IdType::Integer.has(id), "{id}");
+        }
+        for id in ["", "007", "+7", " 7", "7.0", "9223372036854775808", "seven", "7\0"] {
+            assert!(!IdType::Integer.has(id), "{id}");
+        }
+        assert!(IdType::Uuid.has("3f2c9a7e-0000-4000-8000-00000000000f"));
+        for id in ["", "3F2C9A7E-0000-4000-8000-000000000001", "3f2c9a7e00004000800000000000000f", "é"] {
+            assert!(!IdType::Uuid.has(id), "{id}");
+        }
+        assert!(IdType::Text.has("é") && !IdType::Text.has("a\0b"));
+    }
+
+    #[test]
+    fn a_bound_between_two_microseconds_lets_the_same_runs_through() {
+        let between: Instant = "2026-04-15T12:00:00.000000500Z".parse().unwrap();
+        assert_eq!(down_to_microseconds(between), "2026-04-15T12:00:00Z".parse::<Instant>().unwrap());
+        assert_eq!(up_to_microseconds(between), "2026-04-15T12:00:00.000001Z".parse::<Instant>().unwrap());
+        let whole: Instant = "1969-12-31T23:59:59.999999Z".parse().unwrap();
+        assert_eq!((down_to_microseconds(whole), up_to_microseconds(whole)), (whole, whole));
+    }
+}

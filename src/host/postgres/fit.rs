@@ -1,0 +1,418 @@
+//! Finds the profile and the generation that fit a store, and checks their statements against it.
+
+use std::collections::HashSet;
+
+use tokio_postgres::Statement;
+use tokio_postgres::types::Type;
+
+use super::connection::{Connection, Server};
+use super::dialect::IdType;
+use super::parameters::{Numbered, number};
+use crate::host::HostError;
+use crate::host::profile::{Engine, Generation, OPTIONAL_COLUMNS, Profile, REQUIRED_COLUMNS, SpawnParameter};
+use crate::host::view::View;
+
+/// Tables, partitioned tables, views, materialized views, foreign tables.
+const TABLE_KINDS: &str = "rpvmf";
+
+/// A profile that fits, and its statements.
+#[derive(Debug)]
+pub(super) struct Fitted {
+    pub(super) profile: Profile,
+    pub(super) generation: Generation,
+    /// The number of the schema's version, where the runner keeps one.
+    pub(super) version: Option<i64>,
+    /// What each transaction begins with, so that the runner's tables are found.
+    pub(super) search_path: Option<String>,
+    pub(super) view: View,
+    pub(super) id_type: IdType,
+    pub(super) spawn: Numbered,
+    /// The spawn statement returns the new run's id; else `:new_id` is it.
+    pub(super) returns_id: bool,
+    pub(super) spawn_many: Option<Numbered>,
+}
+
+impl Fitted {
+    /// A rule that the spawn statement broke while it ran.
+    pub(super) fn spawn_error(&self, message: &str) -> HostError {
+        let part = format!("spawn (generation \"{}\")", self.generation.name);
+        HostError::Profile { file: self.profile.file.clone(), part, message: format!("{message}; nothing was changed") }
+    }
+}
+
+/// Why a profile does not fit a store.
+enum Misfit {
+    /// The store lacks these.
+    Lacks(Vec<String>),
+    /// It has all of it, in a version that the profile is not for.
+    Version(String),
+    /// It has the schema, and this role may not look into it.
+    Hidden(String),
+}
+
+/// The profile that fits: the given one, or the only built-in one.
+pub(super) fn fit(server: &Server, connection: &Connection, given: Option<&Profile>) -> Result<Fitted, HostError> {
+    let fitting = Fitting { server, connection };
+    fitting.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")?;
+    let fitted = match given {
+        Some(profile) => fitting.given(profile),
+        None => fitting.built_in(),
+    };
+    fitting.execute("ROLLBACK")?;
+    fitted
+}
+
+struct Fitting<'s> {
+    server: &'s Server,
+    connection: &'s Connection,
+}
+
+impl Fitting<'_> {
+    fn given(&self, profile: &Profile) -> Result<Fitted, HostError> {
+        self.first_that_fits(profile)?.map_err(|misfit| {
+            HostError::Unusable(match misfit {
+                Misfit::Lacks(missing) => format!(
+                    "the profile {} does not fit the store {}, which lacks {}. Tables are looked for along the \
+                     connection's search path{}; ?options=-csearch_path%3Dmine names another schema",
+                    profile.file,
+                    self.server.address,
+                    missing.join(", "),
+                    profile.schema.as_ref().map(|schema| format!(", then in {schema}")).unwrap_or_default(),
+                ),
+                Misfit::Version(words) | Misfit::Hidden(words) => words,
+            })
+        })
+    }
+
+    fn built_in(&self) -> Result<Fitted, HostError> {
+        let mut fitting: Vec<Fitted> = Vec::new();
+        let mut nearly = None;
+        for profile in Profile::built_in_of(Engine::Postgres) {
+            match self.first_that_fits(&profile)? {
+                Ok(fitted) => fitting.push(fitted),
+                Err(Misfit::Version(words) | Misfit::Hidden(words)) => nearly = nearly.or(Some(words)),
+                Err(Misfit::Lacks(_)) => {}
+            }
+        }
+        let address = &self.server.address;
+        match (fitting.len(), nearly) {
+            (1, _) => Ok(fitting.remove(0)),
+            (0, Some(words)) => Err(HostError::Unusable(words)),
+            (0, None) => {
+                let known: Vec<_> = Profile::built_in_of(Engine::Postgres).map(|profile| profile.name).collect();
+                let tables = self.tables()?;
+                Err(HostError::Unusable(format!(
+                    "no built-in profile ({}) fits {address}; its tables along the search path: {}. A schema of another \
+                     name is found with ?options=-csearch_path%3Dmine, and another runner needs a profile file of its \
+                     own (`--profile FILE`; `bulk-rerun profiles {}` prints one to start from)",
+                    known.join(", "),
+                    if tables.is_empty() { "none at all".to_owned() } else { tables.join(", ") },
+                    known.first().map_or("runwisp", String::as_str),
+                )))
+            }
+            _ => {
+                let names: Vec<_> = fitting.iter().map(|fitted| fitted.profile.name.as_str()).collect();
+                Err(HostError::Unusable(format!(
+                    "several profiles fit {address}: {}; name the one that is meant (`--profile {}`)",
+                    names.join(", "),
+                    names[0]
+                )))
+            }
+        }
+    }
+
+    /// The first generation whose tables and columns are all there: where the search path finds
+    /// them, else in the profile's own schema.
+    fn first_that_fits(&self, profile: &Profile) -> Result<Result<Fitted, Misfit>, HostError> {
+        let mut misfit = None;
+        for schema in [None, profile.schema.as_deref()].into_iter().enumerate().filter_map(|(index, schema)| {
+            // The second only if there is one.
+            (index == 0 || schema.is_some()).then_some(schema)
+        }) {
+            let search_path = self.use_schema(schema)?;
+            match self.generation_that_fits(profile, search_path)? {
+                Ok(fitted) => return Ok(Ok(fitted)),
+                Err(new) => misfit = Some(nearer(misfit, new)),
+            }
+            if let Some(schema) = schema
+                && let Some(grant) = self.grant_to_use(schema)?
+            {
+                misfit = Some(Misfit::Hidden(format!(
+                    "the store {} has a schema {schema}, and this role may not use it: {grant}; then `bulk-rerun check` \
+                     lists what else is missing",
+                    self.server.address
+                )));
+            }
+        }
+        Ok(Err(misfit.unwrap_or(Misfit::Lacks(Vec::new()))))
+    }
+
+    fn generation_that_fits(
+        &self,
+        profile: &Profile,
+        search_path: Option<String>,
+    ) -> Result<Result<Fitted, Misfit>, HostError> {
+        let mut misfit = None;
+        for generation in &profile.generations {
+            let missing = self.missing(generation)?;
+            if !missing.is_empty() {
+                misfit = Some(nearer(misfit, Misfit::Lacks(missing)));
+                continue;
+            }
+            let version = self.version(profile, generation)?;
+            if let (Some(found), Some(known)) = (version, &generation.version)
+                && !known.includes(found)
+            {
+                misfit = Some(Misfit::Version(format!(
+                    "the schema of {} in {} has the version {found}, and the profile {} is for {} to {}. A newer \
+                     bulk-rerun may know it; or copy the profile (`bulk-rerun profiles {}`), check its statements \
+                     against the new schema, and use the copy with --profile",
+                    profile.runner, self.server.address, profile.file, known.from, known.to, profile.name
+                )));
+                continue;
+            }
+            self.refuse_hidden_rows(generation)?;
+            return self.check(profile, generation, version, search_path).map(Ok);
+        }
+        Ok(Err(misfit.unwrap_or(Misfit::Lacks(Vec::new()))))
+    }
+
+    /// Puts a schema in front of the search path for the rest of the transaction.
+    fn use_schema(&self, schema: Option<&str>) -> Result<Option<String>, HostError> {
+        self.execute("RESET search_path")?;
+        let Some(schema) = schema else { return Ok(None) };
+        let sql = "SELECT format('SET LOCAL search_path = %I, %s', $1::text, current_setting('search_path'))";
+        let path: String = self.one(sql, schema)?;
+        self.execute(&path)?;
+        Ok(Some(path))
+    }
+
+    /// What lets this role look into a schema that is there, if it may not.
+    fn grant_to_use(&self, schema: &str) -> Result<Option<String>, HostError> {
+        self.one(
+            "SELECT (SELECT format('GRANT USAGE ON SCHEMA %I TO %I', nspname, current_user) FROM pg_namespace
+             WHERE nspname = $1::text AND NOT has_schema_privilege(oid, 'USAGE'))",
+            schema,
+        )
+    }
+
+    /// What a generation requires and the store has not.
+    fn missing(&self, generation: &Generation) -> Result<Vec<String>, HostError> {
+        let mut missing = Vec::new();
+        for (table, columns) in &generation.requires {
+            let present: Vec<String> = self.one(
+                &format!(
+                    "SELECT coalesce(array_agg(attname::text), '{{}}') FROM pg_attribute
+                     WHERE attrelid = {} AND attnum > 0 AND NOT attisdropped",
+                    relation("$1::text")
+                ),
+                table,
+            )?;
+            let present: HashSet<String> = present.into_iter().collect();
+            if present.is_empty() {
+                missing.push(format!("the table {table}"));
+            } else {
+                let absent = columns.iter().filter(|column| !present.contains(*column));
+                missing.extend(absent.map(|column| format!("the column {table}.{column}")));
+            }
+        }
+        Ok(missing)
+    }
+
+    fn version(&self, profile: &Profile, generation: &Generation) -> Result<Option<i64>, HostError> {
+        let Some(version) = &generation.version else { return Ok(None) };
+        // Without the rights `check` comes first, and lists them.
+        for table in generation.requires.keys() {
+            if !self.one(&format!("SELECT has_table_privilege({}, 'SELECT')", relation("$1::text")), table)? {
+                return Ok(None);
+            }
+        }
+        let sql = format!("SELECT version::bigint FROM ({}) AS version(version)", bare(&version.query));
+        let found = self.connection.wait_for(self.connection.client().query_typed(&sql, &[]));
+        let rows = found.map_err(|error| match declared(&error) {
+            Some(message) => failure(profile, generation, "version", format!("the query fails: {message}")),
+            None => self.server.error("reading the schema's version", error),
+        })?;
+        Ok(rows.first().and_then(|row| row.get(0)))
+    }
+
+    /// Row level security without a policy shows this role no rows, which is not the same as there being none.
+    fn refuse_hidden_rows(&self, generation: &Generation) -> Result<(), HostError> {
+        for table in generation.requires.keys() {
+            let sql = format!(
+                "SELECT (SELECT format('row level security hides every row of %s from the role %I: connect as its owner \
+                    %I, or let the role see them (ALTER ROLE %2$I BYPASSRLS)',
+                    oid::regclass, current_user, pg_get_userbyid(relowner))
+                 FROM pg_class WHERE oid = {} AND row_security_active(oid)
+                    AND NOT EXISTS (SELECT FROM pg_policy WHERE polrelid = pg_class.oid))",
+                relation("$1::text")
+            );
+            if let Some(words) = self.one::<Option<String>>(&sql, table)? {
+                return Err(HostError::Unusable(words));
+            }
+        }
+        Ok(())
+    }
+
+    fn check(
+        &self,
+        profile: &Profile,
+        generation: &Generation,
+        version: Option<i64>,
+        search_path: Option<String>,
+    ) -> Result<Fitted, HostError> {
+        let (view, id_type) = self.check_runs(profile, generation)?;
+        let (spawn, returns_id) = self.check_spawn(profile, generation)?;
+        Ok(Fitted {
+            version,
+            search_path,
+            view,
+            id_type,
+            spawn,
+            returns_id,
+            spawn_many: self.check_spawn_many(profile, generation)?,
+            profile: profile.clone(),
+            generation: generation.clone(),
+        })
+    }
+
+    /// The view compiles, and has the canonical columns.
+    fn check_runs(&self, profile: &Profile, generation: &Generation) -> Result<(View, IdType), HostError> {
+        let fail = |message: String| failure(profile, generation, "runs", message);
+        let runs = bare(&generation.runs);
+        let statement = self.prepare(&format!("SELECT * FROM (\n{runs}\n) AS run"), &fail)?;
+        if !statement.params().is_empty() {
+            return Err(fail("the statement takes parameters; a view of the runs has none".to_owned()));
+        }
+        let columns: HashSet<&str> = statement.columns().iter().map(|column| column.name()).collect();
+        let missing: Vec<_> = REQUIRED_COLUMNS.into_iter().filter(|name| !columns.contains(name)).collect();
+        if !missing.is_empty() {
+            return Err(fail(format!(
+                "the columns {} are missing; where a host has no such thing, say NULL AS {}",
+                missing.join(", "),
+                missing[0]
+            )));
+        }
+        let known = |name: &&&str| REQUIRED_COLUMNS.contains(*name) || OPTIONAL_COLUMNS.contains(*name);
+        if let Some(unknown) = columns.iter().find(|name| !known(name)) {
+            return Err(fail(format!(
+                "the column {unknown} is not a canonical one ({}; optional: {})",
+                REQUIRED_COLUMNS.join(", "),
+                OPTIONAL_COLUMNS.join(", ")
+            )));
+        }
+        let type_of = |name: &str| statement.columns().iter().find(|column| column.name() == name).map(|c| c.type_());
+        if type_of("created_at") != Some(&Type::TIMESTAMPTZ) {
+            return Err(fail(
+                "the column created_at is no timestamp with time zone; say created_at AT TIME ZONE 'UTC' where a \
+                 timestamp without one is in UTC, to_timestamp(…) where it is in seconds"
+                    .to_owned(),
+            ));
+        }
+        let view = View {
+            runs,
+            has_is_failure: columns.contains("is_failure"),
+            has_unfit: columns.contains("unfit"),
+            has_deleted: columns.contains("deleted"),
+        };
+        Ok((view, type_of("id").map_or(IdType::Other, IdType::of)))
+    }
+
+    /// The spawn compiles, returns an id, and takes only the parameters that there are.
+    fn check_spawn(&self, profile: &Profile, generation: &Generation) -> Result<(Numbered, bool), HostError> {
+        let fail = |message: String| failure(profile, generation, "spawn", message);
+        let spawn = number(&bare(&generation.spawn), "text");
+        let statement = self.prepare(&spawn.sql, &fail)?;
+        let takes = |parameter| spawn.parameters.contains(&parameter);
+        if !takes(SpawnParameter::Id) && !takes(SpawnParameter::TaskName) {
+            return Err(fail(
+                "the statement uses neither :id nor :task_name, so it can't tell what to start".to_owned(),
+            ));
+        }
+        let returns_id = !statement.columns().is_empty();
+        if !returns_id && !takes(SpawnParameter::NewId) {
+            return Err(fail(
+                "the statement returns no id; end it with RETURNING id, or take :new_id for the new run's id"
+                    .to_owned(),
+            ));
+        }
+        Ok((spawn, returns_id))
+    }
+
+    fn check_spawn_many(&self, profile: &Profile, generation: &Generation) -> Result<Option<Numbered>, HostError> {
+        let Some(sql) = &generation.spawn_many else { return Ok(None) };
+        let fail = |message: String| failure(profile, generation, "spawn_many", message);
+        let many = number(&bare(sql), "text[]");
+        let statement = self.prepare(&many.sql, &fail)?;
+        if statement.columns().len() != 2 || !many.parameters.contains(&SpawnParameter::Id) {
+            return Err(fail(
+                "the statement takes the array :id, and returns two columns: the source run's id and the new run's"
+                    .to_owned(),
+            ));
+        }
+        Ok(Some(many))
+    }
+
+    fn prepare(&self, sql: &str, fail: &dyn Fn(String) -> HostError) -> Result<Statement, HostError> {
+        let prepared = self.connection.wait_for(self.connection.client().prepare(sql));
+        prepared.map_err(|error| match declared(&error) {
+            Some(message) => fail(format!("the statement does not compile: {message}")),
+            None => self.server.error("checking the profile", error),
+        })
+    }
+
+    fn tables(&self) -> Result<Vec<String>, HostError> {
+        self.execute("RESET search_path")?;
+        self.one(
+            "SELECT coalesce(array_agg(name), '{}') FROM (SELECT relname::text FROM pg_class JOIN pg_namespace n ON n.oid = relnamespace
+             WHERE nspname = ANY (current_schemas(false)) AND relkind = ANY (string_to_array($1::text, NULL))
+             ORDER BY 1 LIMIT 20) AS known(name)",
+            TABLE_KINDS,
+        )
+    }
+
+    /// One value of a query about the schema.
+    fn one<T: tokio_postgres::types::FromSqlOwned>(&self, sql: &str, parameter: &str) -> Result<T, HostError> {
+        let row = self.connection.wait_for(self.connection.client().query_typed_one(sql, &[(&parameter, Type::TEXT)]));
+        row.and_then(|row| row.try_get(0)).map_err(|error| self.server.error("reading its schema", error))
+    }
+
+    fn execute(&self, sql: &str) -> Result<(), HostError> {
+        let executed = self.connection.wait_for(self.connection.client().batch_execute(sql));
+        executed.map_err(|error| self.server.error("reading its schema", error))
+    }
+}
+
+/// The misfit that says most about what is wrong.
+fn nearer(old: Option<Misfit>, new: Misfit) -> Misfit {
+    match (old, new) {
+        (None, new) => new,
+        (Some(Misfit::Lacks(old)), Misfit::Lacks(new)) => Misfit::Lacks(if new.len() < old.len() { new } else { old }),
+        (Some(Misfit::Lacks(_)), new) => new,
+        (Some(old), _) => old,
+    }
+}
+
+/// SQL for the relation of this name: along the search path, or `schema.table`.
+pub(super) fn relation(name: &str) -> String {
+    format!(
+        "to_regclass((SELECT string_agg(quote_ident(part), '.') FROM unnest(string_to_array({name}, '.')) AS part))"
+    )
+}
+
+/// A statement without the semicolon at its end.
+fn bare(sql: &str) -> String {
+    sql.trim().trim_end_matches(';').trim_end().to_owned()
+}
+
+fn failure(profile: &Profile, generation: &Generation, part: &str, message: String) -> HostError {
+    let part = format!("{part} (generation \"{}\")", generation.name);
+    HostError::Profile { file: profile.file.clone(), part, message }
+}
+
+/// The server's message about a statement: the profile's author needs it.
+fn declared(error: &tokio_postgres::Error) -> Option<String> {
+    let said = error.as_db_error()?;
+    let hint = said.hint().map(|hint| format!(" ({hint})")).unwrap_or_default();
+    Some(format!("{}{hint}", said.message()))
+}

@@ -1,0 +1,117 @@
+//! Hosts that keep their runs in a PostgreSQL database.
+
+mod address;
+mod connection;
+mod dialect;
+mod error;
+mod fit;
+mod parameters;
+mod passfile;
+mod rights;
+mod session;
+mod spawn;
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use self::address::{APPLICATION_NAME, Address};
+use self::connection::{Connection, Server};
+use self::fit::Fitted;
+use self::session::PostgresSession;
+use super::profile::{Engine, Profile};
+use super::{Host, HostError, Process, Session, StoreInfo};
+
+/// A runner's PostgreSQL store, seen through a profile.
+pub struct PostgresHost {
+    server: Server,
+    /// The profile that was asked for; else any of the built-in ones.
+    given: Option<Profile>,
+    /// What fits the store as it was seen last.
+    fitted: Mutex<Option<Arc<Fitted>>>,
+}
+
+impl PostgresHost {
+    /// Opens the store at a `postgres://` URL: with the given profile, else with the built-in one that fits.
+    /// What the URL leaves open is libpq's environment variables' to say.
+    ///
+    /// # Errors
+    ///
+    /// The URL can't be read, the server can't be reached, or no profile fits.
+    pub fn open(url: &str, profile: Option<Profile>, busy_timeout: Duration) -> Result<Self, HostError> {
+        profile.iter().try_for_each(|profile| profile.check_engine(Engine::Postgres))?;
+        let server = Server::new(Address::parse(url)?, busy_timeout);
+        let host = PostgresHost { server, given: profile, fitted: Mutex::default() };
+        let connection = host.server.connect()?;
+        host.fit(&connection)?;
+        host.server.give_back(connection);
+        Ok(host)
+    }
+
+    /// The profile's generation that fits the store.
+    fn fit(&self, connection: &Connection) -> Result<Arc<Fitted>, HostError> {
+        let mut fitted = self.fitted.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = &*fitted {
+            return Ok(Arc::clone(known));
+        }
+        let new = Arc::new(fit::fit(&self.server, connection, self.given.as_ref())?);
+        *fitted = Some(Arc::clone(&new));
+        Ok(new)
+    }
+
+    /// The runner was upgraded while we ran: the next session looks again.
+    fn forget_fit(&self) {
+        *self.fitted.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    fn info(&self) -> Result<StoreInfo, HostError> {
+        let connection = self.server.connect()?;
+        let fitted = self.fit(&connection)?;
+        let client = connection.client();
+        let asked = connection.wait_for(async {
+            client.batch_execute("BEGIN READ ONLY").await?;
+            client.batch_execute(fitted.search_path.as_deref().unwrap_or_default()).await?;
+            let settings =
+                client.query_one("SELECT current_setting('server_version'), NOT pg_is_in_recovery()", &[]).await?;
+            let others = client
+                .query(
+                    "SELECT pid, coalesce(nullif(application_name, ''), usename::text, '') FROM pg_stat_activity
+                     WHERE datname = current_database() AND backend_type = 'client backend'
+                       AND pid <> pg_backend_pid() AND application_name <> $1 ORDER BY pid",
+                    &[&APPLICATION_NAME],
+                )
+                .await?;
+            let missing_rights = rights::missing(client, &fitted).await?;
+            client.batch_execute("ROLLBACK").await?;
+            Ok((settings, others, missing_rights))
+        });
+        let (settings, others, missing_rights) =
+            asked.map_err(|error| self.server.error("reading its settings", error))?;
+        self.server.give_back(connection);
+        let process = |row: tokio_postgres::Row| Process { pid: row.get::<_, i32>(0).unsigned_abs(), name: row.get(1) };
+        let open_in: Vec<Process> = others.into_iter().map(process).collect();
+        let start = if open_in.is_empty() { &fitted.profile.start.stopped } else { &fitted.profile.start.running };
+        Ok(StoreInfo {
+            store: self.server.address.to_string(),
+            engine: format!("PostgreSQL {}", settings.get::<_, String>(0)),
+            profile: fitted.profile.name.clone(),
+            runner: fitted.profile.runner.clone(),
+            generation: fitted.generation.name.clone(),
+            schema_version: fitted.version,
+            journal_mode: None,
+            writable: settings.get(1),
+            missing_rights,
+            start: start.clone(),
+            open_in,
+        })
+    }
+}
+
+impl Host for PostgresHost {
+    fn session(&self) -> Result<Box<dyn Session + '_>, HostError> {
+        Ok(Box::new(PostgresSession::new(self)?))
+    }
+
+    fn describe(&self) -> Result<StoreInfo, HostError> {
+        self.info()
+    }
+}

@@ -1,0 +1,88 @@
+//! How SQLite says what a query asks for.
+
+use chrono::{Days, NaiveDate};
+use rusqlite::ToSql;
+use rusqlite::types::ToSqlOutput;
+
+use crate::host::view::{Conditions, Dialect, Value, View, Window};
+
+/// More values than this in one list are bound as one JSON array.
+const PLACEHOLDERS_MAX: usize = 200;
+
+/// SQLite's dialect.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Sqlite {
+    /// Go by the index on the time of creation.
+    pub(super) seek_created_at: bool,
+}
+
+impl Dialect for Sqlite {
+    fn placeholder(&self, number: usize) -> String {
+        format!("?{number}")
+    }
+
+    fn column(&self, name: &'static str) -> String {
+        name.to_owned()
+    }
+
+    /// A long list is one value, since placeholders are limited.
+    fn one_of(&self, column: &str, texts: Vec<String>, conditions: &mut Conditions<'_>) -> String {
+        let list = if texts.len() > PLACEHOLDERS_MAX {
+            let array = conditions.bind(Value::Text(serde_json::Value::from(texts).to_string()));
+            format!("SELECT value FROM json_each({array})")
+        } else {
+            texts.into_iter().map(|text| conditions.bind(Value::Text(text))).collect::<Vec<_>>().join(", ")
+        };
+        format!("{column} IN ({list})")
+    }
+
+    /// SQLite's own lower() folds ASCII only, as the contract does.
+    fn contains(&self, columns: [&str; 2], text: &str, conditions: &mut Conditions<'_>) -> String {
+        let text = conditions.bind(Value::Text(text.to_ascii_lowercase()));
+        let [one, other] = columns.map(|column| format!("instr(lower({column}), {text}) > 0"));
+        format!("({one} OR {other})")
+    }
+
+    /// Bounds on the text, a superset of what the instants will let through: every layout begins with
+    /// the local date, which is at most a day off from the date in UTC.
+    fn within(&self, window: Window, conditions: &mut Conditions<'_>) {
+        let column = if self.seek_created_at { "created_at" } else { "+created_at" };
+        let text = |date: NaiveDate| Value::Text(date.format("%Y-%m-%d").to_string());
+        // Beyond these years a date has no four digits; then the instants alone decide.
+        let ordinary = |date: &NaiveDate| {
+            NaiveDate::from_ymd_opt(1, 1, 1).is_some_and(|first| *date >= first)
+                && NaiveDate::from_ymd_opt(9999, 12, 31).is_some_and(|last| *date <= last)
+        };
+        if let Some(after) = window.after
+            && let Some(day) = after.date_naive().checked_sub_days(Days::new(1)).filter(ordinary)
+        {
+            let bound = conditions.bind(text(day));
+            conditions.add(format!("{column} >= {bound}"));
+        }
+        if let Some(before) = window.before
+            && let Some(day) = before.date_naive().checked_add_days(Days::new(2)).filter(ordinary)
+        {
+            let bound = conditions.bind(text(day));
+            conditions.add(format!("{column} < {bound}"));
+        }
+    }
+}
+
+impl ToSql for Value {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        match self {
+            Value::Text(text) => text.to_sql(),
+            Value::Integer(number) => number.to_sql(),
+            #[cfg(feature = "postgres")]
+            Value::Texts(_) | Value::Instant(_) => {
+                Err(rusqlite::Error::ToSqlConversionFailure("SQLite has no such values".into()))
+            }
+        }
+    }
+}
+
+/// The earliest and the latest time of creation, as texts: where there is an index on it, two seeks.
+pub(super) fn span(view: &View) -> String {
+    let first = |order| format!("({} ORDER BY created_at {order} LIMIT 1)", view.select("created_at"));
+    format!("SELECT {}, {}", first("ASC"), first("DESC"))
+}

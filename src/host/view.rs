@@ -1,0 +1,246 @@
+//! The statements over a profile's view: which columns, which conditions, every value bound.
+//!
+//! The same for every engine that speaks SQL; what differs is its [`Dialect`].
+
+use super::{Columns, Query};
+use crate::contract::{FAILURE_END_REASONS, Instant, Phase, RunFilter, is_success};
+
+/// How an engine says the same thing in its own words.
+pub(super) trait Dialect {
+    /// The place where the value with this number, from 1, is bound.
+    fn placeholder(&self, number: usize) -> String;
+
+    /// A canonical column as the session reads it and conditions compare it.
+    fn column(&self, name: &'static str) -> String;
+
+    /// The column is one of these texts.
+    fn one_of(&self, column: &str, texts: Vec<String>, conditions: &mut Conditions<'_>) -> String;
+
+    /// One of the columns contains this text, ASCII case ignored.
+    fn contains(&self, columns: [&str; 2], text: &str, conditions: &mut Conditions<'_>) -> String;
+
+    /// Adds bounds on the time of creation: exact ones, or a superset that the instants narrow down.
+    fn within(&self, window: Window, conditions: &mut Conditions<'_>);
+}
+
+/// A profile's view as it is used in statements.
+#[derive(Debug, Clone)]
+pub(super) struct View {
+    pub(super) runs: String,
+    pub(super) has_is_failure: bool,
+    pub(super) has_unfit: bool,
+    pub(super) has_deleted: bool,
+}
+
+/// A statement, and what of the query SQL does not decide.
+#[derive(Debug, PartialEq)]
+pub(super) struct Statement {
+    pub(super) sql: String,
+    pub(super) values: Vec<Value>,
+    /// Bounds on the time of creation, to be checked on instants: the SQL's own may be coarse.
+    pub(super) window: Window,
+}
+
+/// A value that is bound.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Value {
+    Text(String),
+    Integer(i64),
+    #[cfg(feature = "postgres")]
+    Texts(Vec<String>),
+    #[cfg(feature = "postgres")]
+    Instant(Instant),
+}
+
+/// Bounds on the time of creation, both ends included.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(super) struct Window {
+    pub(super) after: Option<Instant>,
+    pub(super) before: Option<Instant>,
+}
+
+impl Window {
+    /// A run whose time can't be read is within no bound.
+    pub(super) fn contains(&self, created_at: Option<Instant>) -> bool {
+        match (self, created_at) {
+            (Window { after: None, before: None }, _) => true,
+            (_, None) => false,
+            (Window { after, before }, Some(at)) => {
+                after.is_none_or(|after| at >= after) && before.is_none_or(|before| at <= before)
+            }
+        }
+    }
+}
+
+/// Where the wanted columns stand in a row; the first three are always there.
+pub(super) struct Positions {
+    pub(super) params: Option<usize>,
+    pub(super) unfit: Option<usize>,
+    pub(super) end_reason: Option<usize>,
+    pub(super) rest: Option<usize>,
+    pub(super) is_failure: Option<usize>,
+}
+
+impl View {
+    /// The wanted columns as a SELECT list, and where each stands.
+    fn columns(&self, columns: Columns, dialect: &dyn Dialect) -> (String, Positions) {
+        let mut list = vec!["id", "task_name", "created_at"];
+        let mut add = |wanted: bool, names: &[&'static str]| {
+            let at = list.len();
+            wanted.then(|| {
+                list.extend(names);
+                at
+            })
+        };
+        let positions = Positions {
+            params: add(columns.params, &["params"]),
+            unfit: add(columns.unfit && self.has_unfit, &["unfit"]),
+            end_reason: add(columns.end_reason, &["end_reason"]),
+            rest: add(columns.rest, &["phase", "exit_code", "triggered_by", "retry_attempt"]),
+            is_failure: add(columns.rest && self.has_is_failure, &["is_failure"]),
+        };
+        let list: Vec<String> = list.into_iter().map(|name| dialect.column(name)).collect();
+        (list.join(", "), positions)
+    }
+
+    /// `SELECT … FROM (the view)`, ready for a WHERE. Engines flatten it into the view's own tables.
+    pub(super) fn select(&self, list: &str) -> String {
+        format!("SELECT {list} FROM (\n{}\n) AS run", self.runs)
+    }
+
+    /// Finds runs by a condition on their ids, with its values bound by the caller.
+    pub(super) fn by_id(&self, condition: &str, columns: Columns, dialect: &dyn Dialect) -> (String, Positions) {
+        let (list, positions) = self.columns(columns, dialect);
+        let mut terms = vec![condition.to_owned()];
+        self.only_visible(&mut terms);
+        (self.select(&list) + &where_all(&terms), positions)
+    }
+
+    /// Compiles a query that is not one of ids.
+    pub(super) fn compile(&self, query: Query<'_>, columns: Columns, dialect: &dyn Dialect) -> (Statement, Positions) {
+        let (list, positions) = self.columns(columns, dialect);
+        let mut conditions = Conditions { dialect, terms: Vec::new(), values: Vec::new() };
+        let mut window = Window::default();
+        match query {
+            Query::Filter(filter) => {
+                window = Window { after: filter.created_after, before: filter.created_before };
+                self.filter(filter, window, &mut conditions);
+            }
+            Query::Tasks { names, active } => tasks(names, active, &mut conditions),
+            Query::Ids(_) => {}
+        }
+        self.only_visible(&mut conditions.terms);
+        let sql = self.select(&list) + &where_all(&conditions.terms);
+        (Statement { sql, values: conditions.values, window }, positions)
+    }
+
+    /// Deleted runs are never seen. Asked last: in a long row the mark stands far behind what filters
+    /// ask for, and SQLite reads a row only as far as it must.
+    fn only_visible(&self, terms: &mut Vec<String>) {
+        if self.has_deleted {
+            terms.push("NOT deleted".to_owned());
+        }
+    }
+
+    /// Only the conditions that are set, each over canonical columns.
+    fn filter(&self, filter: &RunFilter, window: Window, conditions: &mut Conditions<'_>) {
+        self.status(filter, conditions);
+        if let Some(name) = &filter.task_name {
+            conditions.compare("task_name", "=", Value::Text(name.clone()));
+        }
+        if let Some(trigger) = &filter.triggered_by {
+            conditions.compare("triggered_by", "=", Value::Text(trigger.clone()));
+        }
+        if let Some(text) = &filter.search {
+            let dialect = conditions.dialect;
+            let [task_name, id] = ["task_name", "id"].map(|name| dialect.column(name));
+            let term = dialect.contains([&task_name, &id], text, conditions);
+            conditions.add(term);
+        }
+        if let Some(min) = filter.exit_code_min {
+            conditions.compare("exit_code", ">=", Value::Integer(min));
+        }
+        if let Some(max) = filter.exit_code_max {
+            conditions.compare("exit_code", "<=", Value::Integer(max));
+        }
+        if filter.retries_only {
+            conditions.add(format!("{} > 0", conditions.dialect.column("retry_attempt")));
+        }
+        conditions.dialect.within(window, conditions);
+    }
+
+    /// The phase or the end reason is one of the words, or the run counts as a failure.
+    fn status(&self, filter: &RunFilter, conditions: &mut Conditions<'_>) {
+        let mut alternatives = Vec::new();
+        // A phase is one of three words, so others need no look at that column.
+        let phases: Vec<_> = filter.status.iter().filter_map(|word| Phase::from_word(word)).collect();
+        if !phases.is_empty() {
+            let words = phases.iter().map(|phase| phase.as_str().to_owned());
+            alternatives.push(conditions.one_of("phase", words.collect()));
+        }
+        if !filter.status.is_empty() {
+            let mut words = filter.status.clone();
+            if words.iter().any(|word| is_success(word)) {
+                words.extend(["success", "succeeded"].map(str::to_owned));
+            }
+            words.sort_unstable();
+            words.dedup();
+            alternatives.push(conditions.one_of("end_reason", words));
+        }
+        if filter.is_failure || filter.status.iter().any(|word| word == "failure") {
+            let by_reason = conditions.one_of("end_reason", FAILURE_END_REASONS.map(str::to_owned).to_vec());
+            alternatives.push(match self.has_is_failure {
+                true => format!("coalesce({}, {by_reason})", conditions.dialect.column("is_failure")),
+                false => by_reason,
+            });
+        }
+        if !alternatives.is_empty() {
+            conditions.add(format!("({})", alternatives.join(" OR ")));
+        }
+    }
+}
+
+fn where_all(terms: &[String]) -> String {
+    if terms.is_empty() { String::new() } else { format!("\nWHERE {}", terms.join("\n  AND ")) }
+}
+
+fn tasks(names: Option<&[&str]>, active: bool, conditions: &mut Conditions<'_>) {
+    if let Some(names) = names {
+        let term = conditions.one_of("task_name", names.iter().map(|name| (*name).to_owned()).collect());
+        conditions.add(term);
+    }
+    if active {
+        let phases = [Phase::Pending, Phase::Running].map(|phase| phase.as_str().to_owned());
+        let term = conditions.one_of("phase", phases.to_vec());
+        conditions.add(term);
+    }
+}
+
+/// Conditions on their way into a WHERE, and the values bound in them.
+pub(super) struct Conditions<'d> {
+    dialect: &'d dyn Dialect,
+    terms: Vec<String>,
+    values: Vec<Value>,
+}
+
+impl Conditions<'_> {
+    pub(super) fn add(&mut self, term: String) {
+        self.terms.push(term);
+    }
+
+    /// Binds a value and answers its placeholder.
+    pub(super) fn bind(&mut self, value: Value) -> String {
+        self.values.push(value);
+        self.dialect.placeholder(self.values.len())
+    }
+
+    fn compare(&mut self, column: &'static str, operator: &str, value: Value) {
+        let value = self.bind(value);
+        self.add(format!("{} {operator} {value}", self.dialect.column(column)));
+    }
+
+    fn one_of(&mut self, column: &'static str, texts: Vec<String>) -> String {
+        let dialect = self.dialect;
+        dialect.one_of(&dialect.column(column), texts, self)
+    }
+}

@@ -1,0 +1,14 @@
+//! Stores in PostgreSQL: a real server, and what can go wrong with it.
+
+#[path = "../support/postgres.rs"]
+mod postgres;
+
+mod addresses;
+mod at_once;
+mod check;
+mod ids;
+mod proxy;
+mod spawning;
+mod standby;
+mod store;
+mod trouble;
