@@ -17,7 +17,7 @@ use crate::{Config, Plugin};
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Store")]
 pub(super) struct StoreArguments {
-    /// The runner's store: a path, or sqlite:PATH
+    /// The runner's store: a path, sqlite:PATH, or postgres://…
     #[arg(long, env = "BULK_RERUN_STORE", value_name = "STORE")]
     pub(super) store: String,
     /// A built-in host profile or a profile's file [default: found from the schema]
