@@ -87,12 +87,11 @@ fn an_unknown_schema_lists_its_tables() {
 }
 
 #[test]
-fn other_engines_are_named() {
-    for store in ["postgres://user:secret@db/jobs", "postgresql://db/jobs"] {
-        let error = open_error(&Config::new(store));
-        assert_error(&error, 500, &["PostgreSQL", "not supported"]);
-        assert!(!error.detail.contains("secret"), "{error}");
-    }
+fn a_profile_for_another_engine_is_named() {
+    let profile = Some("runwisp".to_owned());
+    let error = open_error(&Config { profile, ..Config::new("postgres://user:secret@localhost/jobs") });
+    assert_error(&error, 500, &["runwisp", "SQLite", "PostgreSQL"]);
+    assert!(!error.detail.contains("secret"), "{error}");
     for store in ["", "sqlite:"] {
         assert_error(&open_error(&Config::new(store)), 500, &["no store is named", "path"]);
     }
