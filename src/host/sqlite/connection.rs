@@ -40,12 +40,12 @@ impl Store {
             if *known != Some(file) {
                 if let Some(old) = *known {
                     // They still read the old file. Closed first: SQLite then sees that the file has moved on.
-                    pool::close_idle(old, care);
+                    pool::close_idle(old);
                     self.refuse_a_foreign_log()?;
-                    pool::release(old, care);
+                    pool::release(old);
                 }
                 *known = Some(file);
-                pool::hold(file);
+                pool::hold(file, care);
             }
         }
         let connection = pool::take(file, care, || self.open()).map_err(|failed| self.failed(failed))?;
@@ -125,8 +125,8 @@ impl Store {
         match conflict {
             Conflict::OpenHere => HostError::OpenInProcess { store, sqlite: binding::library() },
             Conflict::Forked => HostError::Unusable(format!(
-                "this process was forked in the middle of a call, and {store} can't be used across that; make the call \
-                 again"
+                "this process was forked while a call on {store} was under way, so SQLite believes here in locks that \
+                 only the parent has; fork between two calls, or start a new program in the child"
             )),
             Conflict::Unknown(cause) => HostError::Unusable(format!(
                 "nobody can tell whether another SQLite in this process has {store} open, since the process's own \
@@ -140,7 +140,7 @@ impl Drop for Store {
     fn drop(&mut self) {
         let known = self.file.get_mut().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(file) = known {
-            pool::release(file, self.care());
+            pool::release(file);
         }
     }
 }

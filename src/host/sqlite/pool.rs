@@ -6,50 +6,66 @@
 //! with ours is unsafe, since the other drops them. So the connections are counted, they are closed
 //! all together and not one by one, and once another has come in between they are left alone for good.
 //!
-//! A connection never crosses a `fork`: in the child all of the parent's are left alone, too.
+//! No connection crosses a `fork`. A child that has a copy of one would have SQLite believe in locks
+//! that only the parent holds, even in a connection of its own; what it commits is lost once the
+//! parent is gone. So idle connections are closed before each fork, and a child that was forked in
+//! the middle of a call refuses the file.
 
-use std::collections::HashMap;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::ops::Deref;
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use std::{io, mem, process};
 
 use rusqlite::Connection;
+use rusqlite::config::DbConfig;
 
 use super::presence::{self, FileId};
 
 /// How many idle connections to a file are kept: as many as callers usually come at once.
 const IDLE_MAX: usize = 8;
 
-static POOL: LazyLock<Mutex<Pool>> = LazyLock::new(|| Mutex::new(Pool { pid: process::id(), files: HashMap::new() }));
+static POOL: LazyLock<Mutex<Pool>> = LazyLock::new(|| {
+    #[cfg(unix)]
+    watch_forks();
+    Mutex::new(Pool { pid: process::id(), files: BTreeMap::new() })
+});
 
 struct Pool {
     /// The process that the connections belong to.
     pid: u32,
-    files: HashMap<FileId, File>,
+    files: BTreeMap<FileId, File>,
 }
 
 /// What this process has of ours on one file.
-#[derive(Default)]
 struct File {
+    care: Care,
     /// The stores that use it.
     users: usize,
     /// The connections that are open.
     open: usize,
     /// Those of them that nobody is using.
     idle: Vec<Connection>,
-    /// Descriptors that are ours, and that no connection uses: a parent's, or those that SQLite closes later.
+    /// Descriptors that are ours and no connection's: SQLite closes them later.
     left: usize,
-    /// Another copy of SQLite has come in between.
-    lost: bool,
+    /// Why it can't be used any more.
+    lost: Option<Lost>,
 }
 
-/// How much is known about who else in this process has the file open.
+/// How much is known about who else in this process has a file open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Care {
-    /// It has one copy of SQLite, or says so.
+    /// Nobody, or somebody with the same copy of SQLite.
     Trust,
     /// There may be another copy.
     Watch,
+}
+
+/// What makes connections useless.
+#[derive(Debug, Clone, Copy)]
+enum Lost {
+    OpenHere,
+    Forked,
 }
 
 /// Why a file can't be used from this process.
@@ -57,7 +73,7 @@ pub(super) enum Care {
 pub(super) enum Conflict {
     /// Somebody else in this process has it open.
     OpenHere,
-    /// The process was forked while the connection was in use.
+    /// The process was forked while a connection was in use.
     Forked,
     /// Nobody can tell, for want of `/proc`.
     Unknown(io::Error),
@@ -66,7 +82,6 @@ pub(super) enum Conflict {
 /// A connection in use; it goes back to the pool when it is dropped.
 pub(super) struct Pooled {
     file: FileId,
-    care: Care,
     pid: u32,
     discarded: bool,
     /// Taken out only when it is dropped.
@@ -74,17 +89,17 @@ pub(super) struct Pooled {
 }
 
 /// A store begins to use a file.
-pub(super) fn hold(file: FileId) {
-    lock().files.entry(file).or_default().users += 1;
+pub(super) fn hold(file: FileId, care: Care) {
+    lock().of(file, care).users += 1;
 }
 
 /// A store no longer uses a file.
-pub(super) fn release(file: FileId, care: Care) {
+pub(super) fn release(file: FileId) {
     let mut pool = lock();
     let Some(of_file) = pool.files.get_mut(&file) else { return };
     of_file.users -= 1;
     if of_file.users == 0 {
-        of_file.close_idle(file, care);
+        of_file.close_idle(file);
         if of_file.open + of_file.left == 0 {
             pool.files.remove(&file);
         }
@@ -92,9 +107,9 @@ pub(super) fn release(file: FileId, care: Care) {
 }
 
 /// Closes the connections to a file that nobody is using.
-pub(super) fn close_idle(file: FileId, care: Care) {
+pub(super) fn close_idle(file: FileId) {
     if let Some(of_file) = lock().files.get_mut(&file) {
-        of_file.close_idle(file, care);
+        of_file.close_idle(file);
     }
 }
 
@@ -107,8 +122,8 @@ pub(super) fn take<E: From<Conflict>>(
     let (pid, idle) = {
         let mut pool = lock();
         let pid = pool.pid;
-        let of_file = pool.files.entry(file).or_default();
-        of_file.check(file, care)?;
+        let of_file = pool.of(file, care);
+        of_file.check(file)?;
         let idle = of_file.idle.pop();
         // Counted before there is one: a descriptor that is not counted would seem to be another's.
         of_file.open += usize::from(idle.is_none());
@@ -116,9 +131,9 @@ pub(super) fn take<E: From<Conflict>>(
     };
     let connection = match idle {
         Some(idle) => idle,
-        None => open().inspect_err(|_| lock().of(file).open -= 1)?,
+        None => open().inspect_err(|_| lock().of(file, care).open -= 1)?,
     };
-    Ok(Pooled { file, care, pid, discarded: false, connection: Some(connection) })
+    Ok(Pooled { file, pid, discarded: false, connection: Some(connection) })
 }
 
 /// Does `work` while there is no connection, and none can be opened; `None` if there is one.
@@ -139,66 +154,80 @@ fn lock() -> MutexGuard<'static, Pool> {
 }
 
 impl Pool {
-    fn of(&mut self, file: FileId) -> &mut File {
-        self.files.entry(file).or_default()
+    fn of(&mut self, file: FileId, care: Care) -> &mut File {
+        let of_file = self.files.entry(file).or_insert_with(|| File::new(care));
+        of_file.care = care;
+        of_file
     }
 }
 
 impl File {
-    /// Whether every descriptor on the file is ours. Once one was not, ours are never used again.
-    fn check(&mut self, file: FileId, care: Care) -> Result<(), Conflict> {
-        if care == Care::Watch && !self.lost {
-            self.lost = presence::here(file).map_err(Conflict::Unknown)? > self.open + self.left;
-        }
-        if care == Care::Watch && self.lost {
-            mem::take(&mut self.idle).into_iter().for_each(mem::forget);
-            return Err(Conflict::OpenHere);
-        }
-        Ok(())
+    fn new(care: Care) -> Self {
+        File { care, users: 0, open: 0, idle: Vec::new(), left: 0, lost: None }
     }
 
-    fn close_idle(&mut self, file: FileId, care: Care) {
-        let some_are_in_use = self.idle.len() < self.open;
-        match care {
-            Care::Watch if some_are_in_use || self.check(file, care).is_err() => {}
-            _ => {
-                self.open -= self.idle.len();
-                self.idle.clear();
-                self.count_what_is_left(file, care);
+    /// What was lost to another copy is so only until the host says that there is none.
+    fn is_lost(&self) -> bool {
+        matches!((self.lost, self.care), (Some(Lost::Forked), _) | (Some(Lost::OpenHere), Care::Watch))
+    }
+
+    /// Whether it may be used. Where connections of ours are open when it may not, it never may again.
+    fn check(&mut self, file: FileId) -> Result<(), Conflict> {
+        let conflict = match (self.lost, self.care) {
+            (Some(Lost::Forked), _) => Conflict::Forked,
+            (Some(Lost::OpenHere), Care::Watch) => Conflict::OpenHere,
+            (None, Care::Watch) if presence::here(file).map_err(Conflict::Unknown)? > self.open + self.left => {
+                self.lost = (self.open > 0).then_some(Lost::OpenHere);
+                Conflict::OpenHere
             }
-        }
+            _ => return Ok(()),
+        };
+        mem::take(&mut self.idle).into_iter().for_each(mem::forget);
+        Err(conflict)
     }
 
-    fn close(&mut self, file: FileId, care: Care, connection: Connection) {
-        if self.check(file, care).is_err() {
+    fn close_idle(&mut self, file: FileId) {
+        let some_are_in_use = self.idle.len() < self.open;
+        if (self.care == Care::Watch && some_are_in_use) || self.check(file).is_err() {
+            return;
+        }
+        self.open -= self.idle.len();
+        self.idle.clear();
+        self.count_what_is_left(file);
+    }
+
+    fn close(&mut self, file: FileId, connection: Connection) {
+        if self.check(file).is_err() {
             return mem::forget(connection);
         }
         self.open -= 1;
         drop(connection);
-        self.count_what_is_left(file, care);
+        self.count_what_is_left(file);
     }
 
     /// SQLite keeps a closed connection's descriptor while another connection has a lock.
-    fn count_what_is_left(&mut self, file: FileId, care: Care) {
-        if care == Care::Watch {
+    fn count_what_is_left(&mut self, file: FileId) {
+        if self.care == Care::Watch {
             self.left = presence::here(file).map_or(0, |here| here.saturating_sub(self.open));
         }
     }
 
-    /// In a child: its parent's connections stay as they are, descriptors and all.
+    /// In a child: what its parent had open stays as it is.
     fn leave_to_the_parent(&mut self) {
-        mem::take(&mut self.idle).into_iter().for_each(mem::forget);
-        self.left += mem::take(&mut self.open);
+        if self.open > 0 {
+            self.lost = Some(Lost::Forked);
+            mem::take(&mut self.idle).into_iter().for_each(mem::forget);
+        }
     }
 }
 
 impl Pooled {
-    /// Whether it may still be used: nobody else in this process has opened the file since.
+    /// Whether it may still be used.
     pub(super) fn check(&self) -> Result<(), Conflict> {
-        if self.pid != process::id() {
-            return Err(Conflict::Forked);
+        match lock().files.get_mut(&self.file) {
+            Some(of_file) => of_file.check(self.file),
+            None => Ok(()),
         }
-        if self.care == Care::Watch { lock().of(self.file).check(self.file, self.care) } else { Ok(()) }
     }
 
     /// It is of no more use: it is not kept for another session.
@@ -218,16 +247,46 @@ impl Deref for Pooled {
 impl Drop for Pooled {
     fn drop(&mut self) {
         let Some(connection) = self.connection.take() else { return };
-        if self.pid != process::id() {
-            return mem::forget(connection);
-        }
         let mut pool = lock();
-        let of_file = pool.of(self.file);
-        let enough = self.care == Care::Trust && of_file.idle.len() >= IDLE_MAX;
-        match of_file.lost && self.care == Care::Watch {
-            true => mem::forget(connection),
-            false if self.discarded || enough => of_file.close(self.file, self.care, connection),
-            false => of_file.idle.push(connection),
+        match pool.files.get_mut(&self.file) {
+            Some(of_file) if self.pid == process::id() && !of_file.is_lost() => {
+                let enough = of_file.care == Care::Trust && of_file.idle.len() >= IDLE_MAX;
+                if self.discarded || enough {
+                    of_file.close(self.file, connection);
+                } else {
+                    of_file.idle.push(connection);
+                }
+            }
+            _ => mem::forget(connection),
         }
     }
+}
+
+/// From now on idle connections are closed before each fork. The pool is locked until it is over, so
+/// that the child finds it whole.
+#[cfg(unix)]
+fn watch_forks() {
+    thread_local! {
+        static DURING_A_FORK: RefCell<Option<MutexGuard<'static, Pool>>> = const { RefCell::new(None) };
+    }
+
+    extern "C" fn before() {
+        let mut pool = lock();
+        for (&file, of_file) in &mut pool.files {
+            for connection in &of_file.idle {
+                // A fork is no time to copy a log into its database.
+                let _ = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
+            }
+            of_file.close_idle(file);
+        }
+        let _ = DURING_A_FORK.try_with(|held| held.replace(Some(pool)));
+    }
+
+    extern "C" fn after() {
+        let _ = DURING_A_FORK.try_with(RefCell::take);
+    }
+
+    // SAFETY: the functions stay where they are, since libraries that have this in them are never
+    // unloaded (build.rs). They lock what no thread holds while it forks, and close connections.
+    unsafe { libc::pthread_atfork(Some(before), Some(after), Some(after)) };
 }
