@@ -10,10 +10,14 @@ use serde::Deserialize;
 use super::HostError;
 
 /// The built-in profiles: their names and their files.
-const BUILT_IN: [(&str, &str); 3] = [
+const BUILT_IN: [(&str, &str); 7] = [
     ("runwisp", include_str!("../profiles/runwisp.toml")),
     ("apalis", include_str!("../profiles/apalis.toml")),
     ("django-tasks-db", include_str!("../profiles/django-tasks-db.toml")),
+    ("procrastinate", include_str!("../profiles/procrastinate.toml")),
+    ("pg-boss", include_str!("../profiles/pg-boss.toml")),
+    ("graphile-worker", include_str!("../profiles/graphile-worker.toml")),
+    ("oban", include_str!("../profiles/oban.toml")),
 ];
 
 /// The columns that every view must have.

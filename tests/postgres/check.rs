@@ -43,7 +43,7 @@ fn it_lists_the_rights_that_are_missing_as_statements_that_give_them() {
         }
         assert_eq!(status, 1, "{text}");
         assert!(text.contains("can't be read without the rights"), "{text}");
-        assert_eq!(grants, [format!("GRANT SELECT, INSERT ON job TO {role};")]);
+        assert_eq!(grants, [format!("GRANT SELECT, INSERT ON public.job TO {role};")]);
         grants.iter().for_each(|grant| store.client.execute(grant));
         rounds += 1;
         assert!(rounds < 2, "what it says does not help: {text}");

@@ -105,8 +105,10 @@ fn a_search_that_is_broken_off_leaves_the_plugin_usable() {
     let store = Store::with_failed(20_000);
     let plugin = store.open();
     let mut each = |_: &Run| Err(bulk_rerun::ErrorModel::new(500, "the script failed"));
-    let error = plugin.call_where(all_failed(json!({})).to_string().as_bytes(), &mut each).unwrap_err();
-    assert_eq!(error.detail, "the script failed");
+    for request in [all_failed(json!({})), json!({"ids": (1..5_000).map(|id| id.to_string()).collect::<Vec<_>>()})] {
+        let error = plugin.call_where(request.to_string().as_bytes(), &mut each).unwrap_err();
+        assert_eq!(error.detail, "the script failed");
+    }
     assert_eq!(triggered(&call(&plugin, &json!({"ids": ["1"]})).unwrap()), 1);
 }
 

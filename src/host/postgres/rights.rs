@@ -16,7 +16,8 @@ pub(super) async fn missing(client: &Client, fitted: &Fitted) -> Result<Vec<Stri
         let sql = format!(
             "SELECT CASE WHEN has_schema_privilege(relnamespace, 'USAGE') THEN NULL
                     ELSE format('GRANT USAGE ON SCHEMA %s TO %I;', relnamespace::regnamespace, current_user) END,
-                (SELECT format('GRANT %s ON %s%s TO %I;', string_agg(wanted, ', '), {kind}, class.oid::regclass, current_user)
+                (SELECT format('GRANT %s ON %s%s.%I TO %I;', string_agg(wanted, ', '), {kind}, relnamespace::regnamespace,
+                    relname, current_user)
                  FROM unnest($2::text[]) AS wanted
                  WHERE NOT CASE relkind WHEN 'S' THEN has_sequence_privilege(class.oid, wanted)
                            ELSE has_table_privilege(class.oid, wanted) END

@@ -133,26 +133,32 @@ impl<'h> PostgresSession<'h> {
         Ok(ControlFlow::Continue(()))
     }
 
-    /// The runs with these ids, in no order; those that are none are left out.
+    /// For statements that seek runs by their ids: the key's index, though the planner may think a scan as cheap.
+    pub(super) fn prefer_indexes(&self, prefer: bool) -> Result<(), HostError> {
+        let scan = if prefer { "off" } else { "DEFAULT" };
+        self.execute("preparing to seek ids", &format!("SET LOCAL enable_seqscan = {scan}"))
+    }
+
+    /// The runs with these ids, in no order; those that are none are left out. Broken off as [`Self::each_row`].
     pub(super) fn each_by_id(
         &self,
         ids: &[&str],
         columns: Columns,
         each: &mut dyn FnMut(RunRow<'_>) -> ControlFlow<()>,
-    ) -> Result<(), HostError> {
+    ) -> Result<ControlFlow<()>, HostError> {
         let kind = self.fitted.id_type;
         let (sql, at) = self.fitted.view.by_id(kind.condition(), columns, &Postgres);
         for ids in ids.chunks(IDS_AT_ONCE) {
             let ids: Vec<&str> = ids.iter().copied().filter(|id| kind.has(id)).collect();
-            let ids: Vec<(Box<dyn ToSql + Sync + Send>, Type)> = match ids.is_empty() {
-                true => continue,
-                false => vec![(Box::new(ids), Type::TEXT_ARRAY)],
-            };
-            if self.each_row(&sql, ids, &mut |row| each(read(row, &at)))?.is_break() {
-                break;
+            if ids.is_empty() {
+                continue;
+            }
+            let ids: (Box<dyn ToSql + Sync + Send>, Type) = (Box::new(ids), Type::TEXT_ARRAY);
+            if self.each_row(&sql, vec![ids], &mut |row| each(read(row, &at)))?.is_break() {
+                return Ok(ControlFlow::Break(()));
             }
         }
-        Ok(())
+        Ok(ControlFlow::Continue(()))
     }
 
     /// Whether a transaction whose COMMIT got no answer was committed: `None` if nobody can tell.
@@ -249,7 +255,11 @@ impl Session for PostgresSession<'_> {
         each: &mut dyn FnMut(RunRow<'_>) -> ControlFlow<()>,
     ) -> Result<(), HostError> {
         if let Query::Ids(ids) = query {
-            return self.each_by_id(ids, columns, each);
+            self.prefer_indexes(true)?;
+            return match self.each_by_id(ids, columns, each)? {
+                ControlFlow::Continue(()) => self.prefer_indexes(false),
+                ControlFlow::Break(()) => Ok(()),
+            };
         }
         let (statement, at) = self.fitted.view.compile(query, columns, &Postgres);
         let _ = self.each_row(&statement.sql, statement.values.iter().map(bound).collect(), &mut |row| {
@@ -261,15 +271,16 @@ impl Session for PostgresSession<'_> {
 
     fn params(&mut self, ids: &[&str], each: &mut dyn FnMut(usize, Option<Params<'_>>)) -> Result<(), HostError> {
         let columns = Columns { params: true, ..Columns::default() };
+        self.prefer_indexes(true)?;
         for (start, ids) in (0..).step_by(IDS_AT_ONCE).zip(ids.chunks(IDS_AT_ONCE)) {
             let mut found: HashMap<String, Params<'static>> = HashMap::with_capacity(ids.len());
-            self.each_by_id(ids, columns, &mut |run| {
+            let _ = self.each_by_id(ids, columns, &mut |run| {
                 found.insert(run.id.to_owned(), run.params.into_owned());
                 ControlFlow::Continue(())
             })?;
             ids.iter().enumerate().for_each(|(index, id)| each(start + index, found.remove(*id)));
         }
-        Ok(())
+        self.prefer_indexes(false)
     }
 
     fn spawn(

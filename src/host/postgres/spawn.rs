@@ -48,6 +48,8 @@ type Batch = Result<Vec<String>, String>;
 
 impl PostgresSession<'_> {
     pub(super) fn spawn_all(&self, ids: &[&str], each: &mut dyn FnMut(usize, Spawned<'_>)) -> Result<(), HostError> {
+        // Until the transaction ends.
+        self.prefer_indexes(true)?;
         let prepare = |sql: &str| {
             let prepared = self.connection().wait_for(self.connection().client().prepare(sql));
             prepared.map_err(|error| self.error(DOING, error))
@@ -99,7 +101,7 @@ impl PostgresSession<'_> {
     fn sources(&self, start: usize, ids: &[&str], ulids: &mut ulid::Generator) -> Result<Vec<Source>, HostError> {
         let columns = Columns { params: true, ..Columns::default() };
         let mut found = HashMap::with_capacity(ids.len());
-        self.each_by_id(ids, columns, &mut |run| {
+        let _ = self.each_by_id(ids, columns, &mut |run| {
             found.insert(run.id.to_owned(), (run.task_name.to_owned(), run.params.into_owned()));
             ControlFlow::Continue(())
         })?;
@@ -194,7 +196,7 @@ impl PostgresSession<'_> {
     /// Whether the source run is in the view still: somebody may have deleted it a moment ago.
     fn is_there(&self, id: &str) -> Result<bool, HostError> {
         let mut there = false;
-        self.each_by_id(&[id], Columns::default(), &mut |_| {
+        let _ = self.each_by_id(&[id], Columns::default(), &mut |_| {
             there = true;
             ControlFlow::Continue(())
         })?;

@@ -1,0 +1,157 @@
+//! Graphile Worker: an application (tests/runners/graphile-worker) whose own worker runs what is spawned.
+
+#[path = "support/postgres.rs"]
+mod postgres;
+#[path = "support/queues.rs"]
+mod queues;
+mod support;
+
+use std::process::Command;
+
+use bulk_rerun::{Config, Plugin};
+use serde_json::{Value, json};
+
+use queues::{Application, Scenario, ids_go_by_the_key, nothing_has_failed};
+use support::calls::{all_failed, assert_error, call, open_error, triggered};
+use support::runners::{Process, output};
+
+const STATES: &str = "SELECT id, task_id, CASE WHEN attempts >= max_attempts THEN 'failed' ELSE 'waiting' END AS state
+                      FROM graphile_worker._private_jobs ORDER BY id";
+const ROWS: &str = "SELECT job::text FROM graphile_worker._private_jobs AS job ORDER BY id";
+
+fn node(application: &Application, arguments: &[&str]) -> Command {
+    let mut node = Command::new("node");
+    node.arg(application.runner.installed.join("app.js")).args(arguments);
+    application.with_store(node)
+}
+
+/// Calls its own utilities.
+fn utils(application: &Application, calls: &Value) {
+    output(node(application, &["do", &calls.to_string()]));
+}
+
+fn application(jobs: &Value) -> Application {
+    let application = Application::new("graphile-worker");
+    utils(&application, jobs);
+    application
+}
+
+fn work(application: &Application) -> Process {
+    application.start(node(application, &["work"]))
+}
+
+/// The state that its own worker leaves when it gives a run up.
+fn all_have_failed(application: &Application) {
+    application.client.execute("UPDATE graphile_worker._private_jobs SET attempts = max_attempts, last_error = 'no'");
+}
+
+#[test]
+fn its_own_worker_runs_what_is_spawned() {
+    let application = application(&json!([]));
+    let enqueue = |task: &str| {
+        let options = json!({"maxAttempts": 1, "queueName": "mail", "priority": 7, "flags": ["a", "b"]});
+        utils(&application, &json!([["addJob", task, {"note": "Zoë \"1\""}, options]]));
+    };
+    let worker = || work(&application);
+    // What has succeeded is deleted.
+    let words = ("failed", None);
+    let scenario = Scenario { enqueue: &enqueue, worker: &worker, states: STATES, rows: ROWS, words, flaky: "flaky" };
+    scenario.play(&application);
+    let copied = "SELECT DISTINCT payload::text || job_queue_id || priority || max_attempts || flags::text
+                  FROM graphile_worker._private_jobs";
+    assert_eq!(application.column(copied).len(), 1, "{:?}", application.column(copied));
+    assert_eq!(application.value("SELECT count(*) FROM graphile_worker._private_jobs"), "2");
+}
+
+#[test]
+fn a_run_that_it_will_try_again_by_itself_is_pending() {
+    let application = application(&json!([["addJob", "flaky", {}, {"maxAttempts": 20}]]));
+    let mut worker = work(&application);
+    let tried = "SELECT count(*) FROM graphile_worker._private_jobs WHERE attempts > 0 AND locked_at IS NULL";
+    worker.until("the first attempt has failed", || (application.value(tried) == "1").then_some(()));
+    worker.stop();
+    nothing_has_failed(&application);
+}
+
+#[test]
+fn the_key_stays_with_the_old_run() {
+    let application = application(&json!([["addJob", "flaky", {"a": 1}, {"jobKey": "nightly"}]]));
+    all_have_failed(&application);
+    let before = application.column(ROWS);
+    assert_eq!(triggered(&application.rerun_the_failed(&[])), ["flaky"]);
+    assert_eq!(triggered(&application.rerun_the_failed(&[])), ["flaky"]);
+    assert_eq!(application.column(ROWS)[..1], before);
+    assert_eq!(application.column("SELECT key FROM graphile_worker._private_jobs ORDER BY id"), ["nightly", "", ""]);
+}
+
+/// Text that no `jsonb` can hold is its parameters all the same, byte for byte.
+#[test]
+fn a_payload_goes_over_byte_for_byte() {
+    let application = application(&json!([["addJob", "flaky", {}]]));
+    application.client.execute(
+        r#"UPDATE graphile_worker._private_jobs SET payload = '{"b" : "\u0000é",  "a":1, "a":2}', attempts = max_attempts"#,
+    );
+    assert_eq!(triggered(&application.rerun_the_failed(&["--unique-by", "params"])), ["flaky"]);
+    let payloads = application.column("SELECT DISTINCT payload::text FROM graphile_worker._private_jobs");
+    assert_eq!(payloads, [r#"{"b" : "\u0000é",  "a":1, "a":2}"#]);
+}
+
+#[test]
+fn a_schema_of_another_name_is_found() {
+    let application = Application::new("graphile-worker");
+    let mut add = node(&application, &["do", r#"[["addJob","flaky",{}]]"#]);
+    add.env("SCHEMA", "jobs");
+    output(add);
+    application.client.execute("UPDATE jobs._private_jobs SET attempts = max_attempts");
+    let url = format!("{}?options=-csearch_path%3Djobs", application.database.url);
+    let plugin = Plugin::open(&Config::new(&url)).unwrap();
+    assert_eq!(triggered(&call(&plugin, &all_failed(json!({}))).unwrap()), ["flaky"]);
+}
+
+#[test]
+fn a_version_that_the_profile_does_not_know_is_told_so() {
+    let application = application(&json!([]));
+    application.client.execute("INSERT INTO graphile_worker.migrations (id) VALUES (99)");
+    let error = open_error(&Config::new(&application.database.url));
+    assert_error(&error, 500, &["Graphile Worker", "version 99", "18 to 20", "--profile"]);
+}
+
+#[test]
+fn a_role_that_sees_no_rows_is_told_why() {
+    let application = application(&json!([["addJob", "flaky", {}]]));
+    all_have_failed(&application);
+    let role = application.role();
+    let text = application.check_as(&role);
+    assert!(text.contains(&format!("GRANT USAGE ON SCHEMA graphile_worker TO {role}")), "{text}");
+    application.client.execute(&format!(
+        "GRANT USAGE ON SCHEMA graphile_worker TO {role};
+         GRANT ALL ON ALL TABLES IN SCHEMA graphile_worker TO {role};"
+    ));
+    let error = open_error(&Config::new(application.database.url_as(&role)));
+    assert_error(&error, 500, &["row level security", &role, "postgres", "BYPASSRLS"]);
+    application.client.execute(&format!(
+        "ALTER ROLE {role} BYPASSRLS; REVOKE ALL ON ALL TABLES IN SCHEMA graphile_worker FROM {role}"
+    ));
+    assert_eq!(
+        application.grant_what_check_says(&role),
+        [
+            format!("GRANT SELECT ON graphile_worker.migrations TO {role}"),
+            format!("GRANT SELECT, INSERT ON graphile_worker._private_job_queues TO {role}"),
+            format!("GRANT SELECT, INSERT ON graphile_worker._private_tasks TO {role}"),
+            format!("GRANT SELECT, INSERT, UPDATE ON graphile_worker._private_jobs TO {role}"),
+        ]
+    );
+    let answer = support::runners::rerun_the_failed(&application.database.url_as(&role), &[]);
+    assert_eq!(triggered(&answer), ["flaky"]);
+}
+
+#[test]
+fn ids_are_sought_in_its_own_key() {
+    let application = application(&json!([["addJob", "flaky", {}]]));
+    application.client.execute(
+        "INSERT INTO graphile_worker._private_jobs (task_id, attempts, max_attempts)
+         SELECT (SELECT id FROM graphile_worker._private_tasks), 25, 25 FROM generate_series(1, 120000)",
+    );
+    let ids: Vec<String> = (1..=100_000).map(|id| id.to_string()).collect();
+    ids_go_by_the_key(&application, &ids, "_private_jobs", "using jobs_pkey1 on _private_jobs", "0x1");
+}

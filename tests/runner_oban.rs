@@ -1,0 +1,127 @@
+//! Oban for Python: an application (tests/runners/oban) whose own worker runs what is spawned.
+
+#[path = "support/postgres.rs"]
+mod postgres;
+#[path = "support/queues.rs"]
+mod queues;
+mod support;
+
+use std::process::Command;
+
+use bulk_rerun::{Config, Plugin};
+use serde_json::json;
+
+use queues::{Application, Scenario, ids_go_by_the_key, nothing_has_failed};
+use support::calls::{all_failed, call, triggered};
+use support::runners::{Process, output};
+
+const STATES: &str = "SELECT id, worker, state FROM oban_jobs ORDER BY id";
+const ROWS: &str = "SELECT job::text FROM oban_jobs AS job ORDER BY id";
+
+fn python(application: &Application, prefix: &str, arguments: &[&str]) -> Command {
+    let mut command = application.with_store(application.runner.python());
+    command.env("PREFIX", prefix).arg(application.runner.files.join("app.py")).args(arguments);
+    command
+}
+
+fn application(prefix: &str) -> Application {
+    let application = Application::new("oban");
+    application.client.execute(&format!("CREATE SCHEMA IF NOT EXISTS {prefix}"));
+    output(python(&application, prefix, &["install"]));
+    application
+}
+
+fn enqueue(application: &Application, prefix: &str, worker: &str) {
+    let options = r#"{"priority": 3, "tags": ["a", "b"], "meta": {"by": "Zoë"}}"#;
+    output(python(application, prefix, &[worker, r#"{"note": "Zoë \"1\""}"#, options]));
+}
+
+fn work(application: &Application, prefix: &str) -> Process {
+    application.start(python(application, prefix, &["work"]))
+}
+
+/// As Oban's own worker leaves it when it gives a run up.
+fn all_have_failed(application: &Application) {
+    application.client.execute(
+        "UPDATE oban_jobs SET state = 'discarded', attempt = max_attempts, discarded_at = timezone('UTC', now())",
+    );
+}
+
+#[test]
+fn its_own_worker_runs_what_is_spawned() {
+    let application = application("public");
+    let enqueue = |task: &str| enqueue(&application, "public", if task == "flaky" { "Flaky" } else { "Steady" });
+    let worker = || work(&application, "public");
+    let words = ("discarded", Some("completed"));
+    let flaky = "__main__.Flaky";
+    let scenario = Scenario { enqueue: &enqueue, worker: &worker, states: STATES, rows: ROWS, words, flaky };
+    scenario.play(&application);
+    let copied = "SELECT DISTINCT args::text || (meta ->> 'by') || tags::text || priority || max_attempts || queue
+                  FROM oban_jobs WHERE worker LIKE '%Flaky'";
+    assert_eq!(application.column(copied).len(), 1, "{:?}", application.column(copied));
+}
+
+#[test]
+fn a_run_that_it_will_try_again_by_itself_is_pending() {
+    let application = application("public");
+    enqueue(&application, "public", "Persistent");
+    let mut worker = work(&application, "public");
+    worker.until("the first attempt has failed", || {
+        (application.column("SELECT state FROM oban_jobs") == ["retryable"]).then_some(())
+    });
+    worker.stop();
+    nothing_has_failed(&application);
+}
+
+#[test]
+fn a_prefix_of_its_own_is_found_and_its_workers_are_woken() {
+    let application = application("jobs");
+    enqueue(&application, "jobs", "Flaky");
+    let mut worker = work(&application, "jobs");
+    let states = || application.column("SELECT state FROM jobs.oban_jobs ORDER BY id");
+    worker.until("the run has failed", || (states() == ["discarded"]).then_some(()));
+    application.mend();
+    let url = format!("{}?options=-csearch_path%3Djobs", application.database.url);
+    let plugin = Plugin::open(&Config::new(&url)).unwrap();
+    assert_eq!(triggered(&call(&plugin, &all_failed(json!({}))).unwrap()), ["__main__.Flaky"]);
+    worker.until("the new run has succeeded", || (states() == ["discarded", "completed"]).then_some(()));
+    worker.stop();
+}
+
+#[test]
+fn what_makes_a_run_unique_is_not_copied() {
+    let application = application("public");
+    enqueue(&application, "public", "Flaky");
+    all_have_failed(&application);
+    application.client.execute("UPDATE oban_jobs SET meta = meta || '{\"uniq_key\": \"k\", \"uniq_bmp\": 7}'");
+    application.rerun_the_failed(&[]);
+    let meta = "SELECT meta - 'trace' FROM oban_jobs ORDER BY id DESC LIMIT 1";
+    assert_eq!(application.value(meta), r#"{"by": "Zoë"}"#);
+}
+
+#[test]
+fn ids_are_sought_in_its_own_key() {
+    let application = application("public");
+    application.client.execute(
+        "INSERT INTO oban_jobs (worker, state, attempt) SELECT 'W' || n, 'discarded', 20 FROM generate_series(1, 120000) AS n",
+    );
+    let ids: Vec<String> = (1..=100_000).map(|id| id.to_string()).collect();
+    ids_go_by_the_key(&application, &ids, "oban_jobs", "oban_jobs_pkey", "١");
+}
+
+#[test]
+fn check_lists_the_rights_that_a_role_needs() {
+    let application = application("public");
+    enqueue(&application, "public", "Flaky");
+    all_have_failed(&application);
+    let role = application.role();
+    assert_eq!(
+        application.grant_what_check_says(&role),
+        [
+            format!("GRANT SELECT, INSERT ON public.oban_jobs TO {role}"),
+            format!("GRANT USAGE ON SEQUENCE public.oban_jobs_id_seq TO {role}"),
+        ]
+    );
+    let answer = support::runners::rerun_the_failed(&application.database.url_as(&role), &[]);
+    assert_eq!(triggered(&answer), ["__main__.Flaky"]);
+}

@@ -1,0 +1,190 @@
+//! pg-boss: an application (tests/runners/pg-boss) whose own worker runs what is spawned.
+
+#[path = "support/postgres.rs"]
+mod postgres;
+#[path = "support/queues.rs"]
+mod queues;
+mod support;
+
+use std::process::Command;
+
+use bulk_rerun::{Config, Plugin};
+use serde_json::{Value, json};
+
+use queues::{Application, Scenario, ids_go_by_the_key, nothing_has_failed};
+use support::calls::{all_failed, assert_error, call, first_detail, open_error, skipped, triggered};
+use support::runners::{Process, output};
+
+const STATES: &str = "SELECT id, name, state FROM pgboss.job ORDER BY created_on, id";
+const ROWS: &str = "SELECT job::text FROM pgboss.job AS job ORDER BY created_on, id";
+
+fn node(application: &Application, arguments: &[&str]) -> Command {
+    let mut node = Command::new("node");
+    node.arg(application.runner.installed.join("app.js")).args(arguments);
+    application.with_store(node)
+}
+
+/// Calls pg-boss's own methods.
+fn boss(application: &Application, calls: &Value) -> Value {
+    serde_json::from_str(output(node(application, &["do", &calls.to_string()])).lines().last().unwrap()).unwrap()
+}
+
+fn work(application: &Application, queues: &Value) -> Process {
+    application.start(node(application, &["work", &queues.to_string()]))
+}
+
+fn application(queues: &[(&str, Value)]) -> Application {
+    let application = Application::new("pg-boss");
+    let calls: Vec<Value> = queues.iter().map(|(name, options)| json!(["createQueue", name, options])).collect();
+    boss(&application, &json!(calls));
+    application
+}
+
+/// The state that pg-boss's own worker leaves, without waiting for one.
+fn all_have_failed(application: &Application) {
+    application.client.execute("UPDATE pgboss.job SET state = 'failed', started_on = now(), completed_on = now()");
+}
+
+#[test]
+fn its_own_worker_runs_what_is_spawned() {
+    let application = application(&[("flaky", json!({"retryLimit": 0})), ("steady", json!({}))]);
+    let enqueue = |task: &str| {
+        let data = json!({"needs": task == "flaky", "note": "Zoë \"1\""});
+        boss(&application, &json!([["send", task, data, {"priority": 7, "group": {"id": "g", "tier": "t"}}]]));
+    };
+    let often = json!({"pollingIntervalSeconds": 0.5});
+    let worker = || work(&application, &json!({"flaky": often, "steady": often}));
+    let words = ("failed", Some("completed"));
+    let scenario = Scenario { enqueue: &enqueue, worker: &worker, states: STATES, rows: ROWS, words, flaky: "flaky" };
+    scenario.play(&application);
+    let copied = "SELECT DISTINCT data::text || priority || retry_limit || expire_seconds || deletion_seconds || group_id || group_tier || policy
+                  FROM pgboss.job WHERE name = 'flaky'";
+    assert_eq!(application.column(copied).len(), 1, "{:?}", application.column(copied));
+    assert_eq!(
+        application.column("SELECT DISTINCT retry_count::text || (source_id IS NULL) FROM pgboss.job"),
+        ["0true"]
+    );
+}
+
+#[test]
+fn a_worker_that_only_listens_is_woken() {
+    let application = application(&[("flaky", json!({"retryLimit": 0, "notify": true}))]);
+    boss(&application, &json!([["send", "flaky", {"needs": true}]]));
+    let mut worker = work(&application, &json!({"flaky": {"pollingIntervalSeconds": 3600, "useListenNotify": true}}));
+    let states = || application.column("SELECT state FROM pgboss.job ORDER BY created_on");
+    worker.until("the run has failed", || (states() == ["failed"]).then_some(()));
+    application.mend();
+    assert_eq!(triggered(&application.rerun_the_failed(&[])), ["flaky"]);
+    worker.until("the new run has succeeded", || (states() == ["failed", "completed"]).then_some(()));
+    worker.stop();
+}
+
+#[test]
+fn a_run_that_it_will_try_again_by_itself_is_pending() {
+    let application = application(&[("flaky", json!({"retryLimit": 3, "retryDelay": 3600}))]);
+    boss(&application, &json!([["send", "flaky", {"needs": true}]]));
+    let mut worker = work(&application, &json!({"flaky": {"pollingIntervalSeconds": 0.5}}));
+    worker.until("the first attempt has failed", || {
+        (application.column("SELECT state FROM pgboss.job") == ["retry"]).then_some(())
+    });
+    nothing_has_failed(&application);
+    worker.stop();
+}
+
+#[test]
+fn a_queues_policy_declines_a_run_beside_one_that_waits() {
+    let application = application(&[("short", json!({"policy": "short"})), ("plain", json!({}))]);
+    boss(&application, &json!([["send", "short", {"a": 1}], ["send", "plain", {"b": 2}]]));
+    all_have_failed(&application);
+    assert_eq!(triggered(&application.rerun_the_failed(&[])), ["plain", "short"]);
+    let answer = call(&application.plugin(), &all_failed(json!({}))).unwrap();
+    assert_eq!(triggered(&answer), ["plain"]);
+    assert!(skipped(&answer)[0].ends_with(": refused"), "{answer}");
+    assert!(first_detail(&answer).contains("job_common_i1"), "it does not say which rule: {answer}");
+}
+
+#[test]
+fn a_throttle_that_is_over_declines_nothing() {
+    let application = application(&[("throttled", json!({}))]);
+    boss(&application, &json!([["send", "throttled", {"a": 1}, {"singletonSeconds": 3600, "singletonKey": "k"}]]));
+    all_have_failed(&application);
+    assert_eq!(triggered(&application.rerun_the_failed(&[])), ["throttled"]);
+    let kept = "SELECT DISTINCT singleton_key FROM pgboss.job";
+    assert_eq!(application.column(kept), ["k"]);
+}
+
+#[test]
+fn a_strict_queue_is_left_to_pg_boss_itself() {
+    let application = application(&[("strict", json!({"policy": "key_strict_fifo"})), ("plain", json!({}))]);
+    boss(&application, &json!([["send", "strict", {}, {"singletonKey": "k"}], ["send", "plain", {}]]));
+    all_have_failed(&application);
+    let answer = call(&application.plugin(), &all_failed(json!({}))).unwrap();
+    assert_eq!(triggered(&answer), ["plain"]);
+    assert!(
+        first_detail(&answer).contains("key_strict_fifo") && first_detail(&answer).contains("boss.retry"),
+        "{answer}"
+    );
+}
+
+#[test]
+fn a_queue_with_a_partition_of_its_own_gets_its_runs_there() {
+    let application = application(&[("own", json!({"partition": true}))]);
+    boss(&application, &json!([["send", "own", {"a": 1}], ["send", "own", {"a": 2}]]));
+    all_have_failed(&application);
+    let answer = application.rerun_the_failed(&["--unique-by", "run"]);
+    assert_eq!(triggered(&answer), ["own", "own"]);
+    assert_eq!(application.value("SELECT count(DISTINCT tableoid) || ' ' || count(*) FROM pgboss.job"), "1 4");
+    assert_ne!(application.value("SELECT DISTINCT tableoid::regclass FROM pgboss.job"), "pgboss.job_common");
+}
+
+#[test]
+fn a_schema_of_another_name_is_found() {
+    let application = Application::new("pg-boss");
+    let mut queue = node(&application, &["do", r#"[["createQueue","q"],["send","q",{"a":1}]]"#]);
+    queue.env("SCHEMA", "jobs");
+    output(queue);
+    application.client.execute("UPDATE jobs.job SET state = 'failed'");
+    let url = format!("{}?options=-csearch_path%3Djobs", application.database.url);
+    let plugin = Plugin::open(&Config::new(&url)).unwrap();
+    assert_eq!(triggered(&call(&plugin, &all_failed(json!({}))).unwrap()), ["q"]);
+    assert_eq!(application.value("SELECT count(*) FROM jobs.job"), "2");
+}
+
+#[test]
+fn a_version_that_the_profile_does_not_know_is_told_so() {
+    let application = application(&[]);
+    application.client.execute("UPDATE pgboss.version SET version = 1000");
+    let error = open_error(&Config::new(&application.database.url));
+    assert_error(&error, 500, &["pg-boss", "version 1000", "46", "--profile"]);
+}
+
+#[test]
+fn ids_are_sought_in_its_own_key() {
+    let application = application(&[("one", json!({})), ("two", json!({})), ("three", json!({}))]);
+    application.client.execute(
+        "INSERT INTO pgboss.job (name, state, policy) SELECT (ARRAY['one', 'two', 'three'])[1 + n % 3], 'failed', 'standard'
+         FROM generate_series(1, 150000) AS n",
+    );
+    let ids = application.column("SELECT id FROM pgboss.job LIMIT 100000");
+    ids_go_by_the_key(&application, &ids, "job_common", "job_common_pkey", "not-a-uuid");
+}
+
+#[test]
+fn check_lists_the_rights_that_a_role_needs() {
+    let application = application(&[("q", json!({}))]);
+    boss(&application, &json!([["send", "q", {}]]));
+    all_have_failed(&application);
+    let role = application.role();
+    assert_eq!(
+        application.grant_what_check_says(&role),
+        [
+            format!("GRANT USAGE ON SCHEMA pgboss TO {role}"),
+            format!("GRANT SELECT ON pgboss.queue TO {role}"),
+            format!("GRANT SELECT ON pgboss.schedule TO {role}"),
+            format!("GRANT SELECT ON pgboss.version TO {role}"),
+            format!("GRANT SELECT, INSERT ON pgboss.job TO {role}"),
+        ]
+    );
+    let answer = support::runners::rerun_the_failed(&application.database.url_as(&role), &[]);
+    assert_eq!(triggered(&answer), ["q"]);
+}

@@ -1,0 +1,131 @@
+//! procrastinate: an application (tests/runners/procrastinate) whose own worker runs what is spawned.
+
+#[path = "support/postgres.rs"]
+mod postgres;
+#[path = "support/queues.rs"]
+mod queues;
+mod support;
+
+use serde_json::json;
+
+use queues::{Application, Scenario, ids_go_by_the_key, nothing_has_failed};
+use support::calls::{call, first_detail, skipped, triggered};
+use support::runners::{Process, output};
+
+const STATES: &str = "SELECT id, task_name, status AS state FROM procrastinate_jobs ORDER BY id";
+const ROWS: &str = "SELECT job::text FROM procrastinate_jobs AS job ORDER BY id";
+
+fn application() -> Application {
+    let application = Application::new("procrastinate");
+    output(procrastinate(&application, &["schema", "--apply"]));
+    application
+}
+
+/// procrastinate's own command line.
+fn procrastinate(application: &Application, arguments: &[&str]) -> std::process::Command {
+    let mut command = application.with_store(application.runner.python());
+    command.args(["-m", "procrastinate", "--app", "app.app"]).args(arguments);
+    command
+}
+
+fn defer(application: &Application, task: &str, options: &[&str]) {
+    let mut command = procrastinate(application, &["defer", task, r#"{"note": "Zoë \"1\""}"#]);
+    output({
+        command.args(options);
+        command
+    });
+}
+
+fn work(application: &Application) -> Process {
+    application.start(procrastinate(application, &["worker", "--queues", "mail"]))
+}
+
+/// With a run that has failed, since what it needs was missing. It is there now.
+fn with_a_failed_run(options: &[&str]) -> Application {
+    let application = application();
+    defer(&application, "flaky", options);
+    output(procrastinate(&application, &["worker", "--queues", "mail", "--one-shot"]));
+    assert_eq!(application.value("SELECT status FROM procrastinate_jobs"), "failed");
+    application.mend();
+    application
+}
+
+#[test]
+fn its_own_worker_runs_what_is_spawned() {
+    let application = application();
+    let enqueue = |task: &str| defer(&application, task, &["--priority", "7"]);
+    let worker = || work(&application);
+    let words = ("failed", Some("succeeded"));
+    let scenario = Scenario { enqueue: &enqueue, worker: &worker, states: STATES, rows: ROWS, words, flaky: "flaky" };
+    scenario.play(&application);
+    let copied =
+        "SELECT DISTINCT queue_name || priority || args::text FROM procrastinate_jobs WHERE task_name = 'flaky'";
+    assert_eq!(application.column(copied).len(), 1, "the queue, the priority and the arguments are the source run's");
+    // Its own trigger has noted when each run was deferred.
+    let runs = call(&application.plugin(), &json!({"match_all": true, "options": {"dry_run": true}})).unwrap();
+    assert_eq!(runs["matched"], application.value("SELECT count(*) FROM procrastinate_jobs").parse::<u64>().unwrap());
+    assert_eq!(application.plugin().survey().unwrap().unreadable_times, 0);
+}
+
+#[test]
+fn a_run_that_it_will_try_again_by_itself_is_pending() {
+    let application = application();
+    defer(&application, "persistent", &[]);
+    let attempts = || application.value("SELECT status::text || attempts FROM procrastinate_jobs");
+    let mut worker = work(&application);
+    worker.until("the first attempt has failed", || (attempts() == "todo1").then_some(()));
+    nothing_has_failed(&application);
+    worker.stop();
+}
+
+#[test]
+fn a_queueing_lock_lets_one_run_wait_and_declines_the_next() {
+    let application = with_a_failed_run(&["--queueing-lock", "once"]);
+    assert_eq!(triggered(&application.rerun_the_failed(&[])), ["flaky"]);
+    // Exit status 3 says that some were refused.
+    let answer = call(&application.plugin(), &json!({"ids": ["1"]})).unwrap();
+    assert_eq!(skipped(&answer), ["1: refused"]);
+    assert!(first_detail(&answer).contains("procrastinate_jobs_queueing_lock_idx_v1"), "{answer}");
+    let mut worker = work(&application);
+    let states = || application.column("SELECT status FROM procrastinate_jobs ORDER BY id");
+    worker.until("the new run has succeeded", || (states() == ["failed", "succeeded"]).then_some(()));
+    worker.stop();
+    assert_eq!(triggered(&application.rerun_the_failed(&[])), ["flaky"]);
+}
+
+#[test]
+fn a_lock_is_kept_so_that_runs_go_one_after_the_other() {
+    let application = with_a_failed_run(&["--lock", "mailbox"]);
+    application.rerun_the_failed(&[]);
+    assert_eq!(application.column("SELECT lock FROM procrastinate_jobs"), ["mailbox", "mailbox"]);
+}
+
+#[test]
+fn ids_are_sought_in_its_own_key() {
+    let application = application();
+    application.client.execute(
+        "INSERT INTO procrastinate_jobs (queue_name, task_name, status, attempts)
+         SELECT 'mail', 'task' || n, 'failed', 1 FROM generate_series(1, 120000) AS n",
+    );
+    let ids: Vec<String> = (1..=100_000).map(|id| id.to_string()).collect();
+    ids_go_by_the_key(&application, &ids, "procrastinate_jobs", "procrastinate_jobs_pkey", "one");
+}
+
+#[test]
+fn check_lists_the_rights_that_a_role_needs() {
+    let application = with_a_failed_run(&[]);
+    let role = application.role();
+    let granted = application.grant_what_check_says(&role);
+    assert_eq!(
+        granted,
+        [
+            format!("GRANT SELECT ON public.procrastinate_periodic_defers TO {role}"),
+            format!("GRANT SELECT, INSERT ON public.procrastinate_events TO {role}"),
+            format!("GRANT SELECT, INSERT ON public.procrastinate_jobs TO {role}"),
+            format!("GRANT USAGE ON SEQUENCE public.procrastinate_events_id_seq TO {role}"),
+            format!("GRANT USAGE ON SEQUENCE public.procrastinate_jobs_id_seq TO {role}"),
+        ]
+    );
+    let answer = support::runners::rerun_the_failed(&application.database.url_as(&role), &[]);
+    assert_eq!(triggered(&answer), ["flaky"]);
+}

@@ -1,0 +1,29 @@
+// An application with pg-boss. `node app.js do '[["send","flaky",{…},{…}], …]'` calls pg-boss's methods one after the
+// other and prints what they answer; `node app.js work '{"flaky":{…}, …}'` works on queues, with options for each.
+import { existsSync } from 'node:fs';
+import { PgBoss } from 'pg-boss';
+
+const [command, json] = process.argv.slice(2);
+const boss = new PgBoss({ connectionString: process.env.STORE, schema: process.env.SCHEMA ?? 'pgboss', application_name: 'app', supervise: false, schedule: false, useListenNotify: true });
+boss.on('error', console.error);
+await boss.start();
+
+if (command === 'do') {
+  const answers = [];
+  for (const [method, ...parameters] of JSON.parse(json)) answers.push(await boss[method](...parameters));
+  console.log(JSON.stringify(answers));
+  await boss.stop({ graceful: false });
+  process.exit(0);
+}
+
+// Fails as long as what it needs is missing, where it says that it needs it.
+async function work([job]) {
+  if (job.data?.needs && !existsSync(process.env.NEEDED)) throw new Error('what I need is missing');
+  return { done: job.data };
+}
+for (const [queue, options] of Object.entries(JSON.parse(json))) await boss.work(queue, options, work);
+console.log('working');
+process.on('SIGTERM', async () => {
+  await boss.stop({ graceful: true, timeout: 5000 });
+  process.exit(0);
+});

@@ -1,0 +1,194 @@
+//! Job runners on PostgreSQL: what every one of them has to show, with its own workers.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use bulk_rerun::{Config, Plugin};
+use serde_json::{Value, json};
+
+use crate::postgres::{Client, Database, server};
+use crate::support::calls::{all_failed, call, skipped, triggered};
+use crate::support::runners::{Process, Runner, bulk_rerun, rerun_the_failed};
+
+/// An application of a runner's, with a database of its own.
+pub struct Application {
+    pub runner: Runner,
+    pub database: Database,
+    pub client: Client,
+    folder: tempfile::TempDir,
+}
+
+impl Application {
+    pub fn new(runner: &str) -> Application {
+        let runner = Runner::set_up(runner);
+        let database = server().database();
+        let client = database.client();
+        Application { runner, database, client, folder: tempfile::tempdir().unwrap() }
+    }
+
+    /// A file that its flaky task needs.
+    pub fn needed(&self) -> PathBuf {
+        self.folder.path().join("needed")
+    }
+
+    /// From now on the flaky task succeeds.
+    pub fn mend(&self) {
+        fs::write(self.needed(), "").unwrap();
+    }
+
+    /// A command of the application's, which finds its store.
+    pub fn with_store(&self, mut command: Command) -> Command {
+        command.env("STORE", &self.database.url).env("NEEDED", self.needed());
+        command
+    }
+
+    /// A worker, or whatever else goes on.
+    pub fn start(&self, command: Command) -> Process {
+        Process::start(self.with_store(command), &self.folder.path().join("worker.log"))
+    }
+
+    pub fn plugin(&self) -> Plugin {
+        Plugin::open(&Config::new(&self.database.url)).unwrap()
+    }
+
+    pub fn rerun_the_failed(&self, flags: &[&str]) -> Value {
+        rerun_the_failed(&self.database.url, flags)
+    }
+
+    /// The values of a query's first column.
+    #[track_caller]
+    pub fn column(&self, sql: &str) -> Vec<String> {
+        self.client.rows(sql).into_iter().map(|mut row| row.remove(0).unwrap_or_default()).collect()
+    }
+
+    #[track_caller]
+    pub fn value(&self, sql: &str) -> String {
+        self.client.value(sql).unwrap_or_default()
+    }
+
+    /// The plans of the statements that a call sends, as the server tells them.
+    pub fn explain(&self, request: &Value) -> String {
+        let log = self.database.server.folder.join("log");
+        let mark = fs::metadata(&log).unwrap().len() as usize;
+        let url = format!(
+            "{}?options=-csession_preload_libraries%3Dauto_explain%20-cauto_explain.log_min_duration%3D0",
+            self.database.url
+        );
+        call(&Plugin::open(&Config::new(&url)).unwrap(), request).unwrap();
+        let log = fs::read(&log).unwrap();
+        String::from_utf8_lossy(&log[mark..]).into_owned()
+    }
+
+    /// What `check` says to a role; its exit status is not looked at.
+    pub fn check_as(&self, role: &str) -> String {
+        let mut command = bulk_rerun();
+        command.args(["check", "--store", &self.database.url_as(role)]);
+        let output = command.output().unwrap();
+        String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
+    }
+
+    /// A role that may do nothing but log in.
+    pub fn role(&self) -> String {
+        let role = format!("role_{}", self.database.name);
+        self.client.execute(&format!("CREATE ROLE {role} LOGIN"));
+        role
+    }
+
+    /// Follows what `check` says about missing rights until it says no more, and answers each GRANT.
+    pub fn grant_what_check_says(&self, role: &str) -> Vec<String> {
+        let mut all: Vec<String> = Vec::new();
+        for _ in 0..5 {
+            let text = self.check_as(role);
+            let grant = |line: &str| {
+                let grant = &line[line.find("GRANT ")?..];
+                Some(grant.split(';').next()?.to_owned())
+            };
+            let grants: Vec<String> = text.lines().filter_map(grant).collect();
+            if grants.is_empty() {
+                assert!(text.contains("writable   yes"), "{text}");
+                return all;
+            }
+            grants.iter().for_each(|grant| self.client.execute(grant));
+            all.extend(grants);
+        }
+        panic!("check is never satisfied: {all:?}")
+    }
+}
+
+/// What is special about a runner in the common scenario.
+pub struct Scenario<'a> {
+    /// Enqueues a run of the flaky, or the steady, task as the runner's users do.
+    pub enqueue: &'a dyn Fn(&str),
+    /// Its worker.
+    pub worker: &'a dyn Fn() -> Process,
+    /// Every run: its id, its task, and its state in the runner's own word, in the order of their creation.
+    pub states: &'a str,
+    /// Every run with all its columns, as text, in the same order.
+    pub rows: &'a str,
+    /// The words for a run that has failed for good, and for one that has succeeded; `None` where that is deleted.
+    pub words: (&'a str, Option<&'a str>),
+    /// What the flaky task is called in an answer.
+    pub flaky: &'a str,
+}
+
+impl Scenario<'_> {
+    /// A failed run is started again by `bulk-rerun`, and the runner's own worker brings it to success.
+    pub fn play(&self, application: &Application) {
+        let states = || application.column(&format!("SELECT state FROM ({}) AS run", self.states));
+        let (failed, succeeded) = self.words;
+        (self.enqueue)("flaky");
+        let mut worker = (self.worker)();
+        worker.until("the flaky task has failed", || (states() == [failed]).then_some(()));
+        application.mend();
+        (self.enqueue)("steady");
+        let done = |states: &[String], count: usize| match succeeded {
+            Some(word) => states.len() == count && states.last().is_some_and(|state| state == word),
+            None => states.len() == 1,
+        };
+        worker.until("the steady task is done", || done(&states(), 2).then_some(()));
+        let before = application.column(self.rows);
+
+        let answer = application.rerun_the_failed(&[]);
+        assert_eq!(triggered(&answer), [self.flaky]);
+        worker.until("the new run has succeeded", || done(&states(), before.len() + 1).then_some(()));
+        assert_eq!(application.column(self.rows)[..before.len()], before, "the old rows are unchanged");
+        if succeeded.is_some() {
+            let newest = format!("SELECT id FROM ({}) AS run", self.states);
+            assert_eq!(answer["triggered"][0]["run_id"], application.column(&newest).pop().unwrap().as_str());
+        }
+        assert!(!application.plugin().describe().unwrap().open_in.is_empty(), "a worker is connected");
+        worker.stop();
+
+        // Nobody works any more: what is spawned waits, and is not spawned twice.
+        let source = application.column(&format!("SELECT id FROM ({}) AS run", self.states)).remove(0);
+        assert_eq!(triggered(&application.rerun_the_failed(&["--skip-active"])), [self.flaky]);
+        let again = application.rerun_the_failed(&["--skip-active"]);
+        assert_eq!((triggered(&again).len(), skipped(&again)), (0, vec![format!("{source}: active")]));
+    }
+}
+
+/// As many runs as asked for get a new run each, by one statement and with the key's own index; what is no id is not found.
+pub fn ids_go_by_the_key(application: &Application, ids: &[String], table: &str, index: &str, no_id: &str) {
+    application.client.execute("ANALYZE");
+    for request in [
+        json!({"ids": ids, "options": {"dry_run": true}}),
+        json!({"ids": ids[..1_500], "options": {"unique_by": "run"}}),
+    ] {
+        let plans = application.explain(&request);
+        // The ids themselves would fill the screen.
+        let steps: String =
+            plans.lines().filter(|line| line.contains("Scan")).map(|line| format!("{line:.200}\n")).collect();
+        assert!(!steps.contains(&format!("Seq Scan on {table} ")), "{steps:.9000}");
+        assert!(steps.contains(index), "{index} is not used: {steps:.9000}");
+    }
+    let answer = call(&application.plugin(), &json!({"ids": [no_id]})).unwrap();
+    assert_eq!(answer["skipped"], json!([{"run_id": no_id, "reason": "not_found"}]));
+}
+
+/// Runs that their runner will try again by itself are not failed.
+pub fn nothing_has_failed(application: &Application) {
+    assert_eq!(call(&application.plugin(), &all_failed(json!({"dry_run": true}))).unwrap()["matched"], 0);
+    let pending = json!({"match_all": true, "filter": {"status": "pending"}, "options": {"dry_run": true}});
+    assert_eq!(call(&application.plugin(), &pending).unwrap()["matched"], 1);
+}
