@@ -14,7 +14,7 @@ use bulk_rerun::{Config, Plugin, Request};
 use support::peer::{Peer, Synchronous};
 use support::report::{Report, Row};
 use support::store::Kind;
-use support::{apart, memory, resolve, spawn, store};
+use support::{apart, door, memory, resolve, spawn, store};
 
 const RUNS: usize = 1_000_000;
 const SPAWNED: usize = 10_000;
@@ -44,6 +44,7 @@ fn main() {
     sizes.iter().for_each(|&runs| resolve::bench(runs, &mut report));
     spawn::bench(SPAWNED, &mut report);
     sizes.iter().for_each(|&runs| peaks(runs, &mut report));
+    door::bench(&mut report);
     println!("times in ms, medians of turns; ratios are medians over the turns");
     report.print();
 }

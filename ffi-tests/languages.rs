@@ -25,7 +25,7 @@ fn source(path: &str) -> PathBuf {
 }
 
 /// A folder for what is made.
-fn folder(name: &str) -> PathBuf {
+pub fn folder(name: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     std::fs::create_dir_all(&folder).unwrap();
     folder
@@ -57,7 +57,7 @@ fn python(test: &str) -> Result<(), Failed> {
 }
 
 /// A Python of its own, so that nothing is installed into the system's.
-pub fn python_with_cffi() -> PathBuf {
+fn python_with_cffi() -> PathBuf {
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let _guard = ONE_AT_A_TIME.lock().unwrap();
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("python");

@@ -5,6 +5,7 @@
 //! by itself, and says where it failed. What a checker finds in it fails it too.
 
 mod c;
+mod examples;
 mod install;
 mod languages;
 #[path = "../tests/support/library.rs"]
@@ -14,6 +15,6 @@ mod stores;
 use libtest_mimic::Arguments;
 
 fn main() {
-    let suites = [c::trials(), languages::trials(), install::trials()];
+    let suites = [c::trials(), languages::trials(), install::trials(), examples::trials()];
     libtest_mimic::run(&Arguments::from_args(), suites.into_iter().flatten().collect()).exit();
 }

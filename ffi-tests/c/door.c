@@ -5,7 +5,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define LOAD(function) __typeof__(&function) load_##function = (__typeof__(&function))dlsym(library, #function)
+/* Through void **, as POSIX says: C has no cast from an object's pointer to a function's. */
+#define LOAD(function) \
+    __typeof__(&function) load_##function; \
+    *(void **)&load_##function = dlsym(library, #function)
 
 int main(int argc, char **argv) {
     void *library = dlopen("libbulk_rerun.so.1", RTLD_NOW | RTLD_LOCAL);

@@ -63,7 +63,8 @@ unsafe impl Sync for HostTable {}
 /// Takes the runs that a `runs` callback hands over. Good until that callback returns.
 pub struct Sink<'a> {
     emit: &'a mut dyn FnMut(&str) -> Result<(), HostError>,
-    refused: bool,
+    /// Why a run could not be taken: whether the host takes notice or not, the call fails.
+    refused: Option<HostError>,
 }
 
 /// Takes what became of a run that a `spawn` callback has started. Good until that callback returns.
@@ -81,12 +82,12 @@ impl HostCallbacks for HostTable {
     fn runs(&self, selector_json: &str, emit: &mut dyn FnMut(&str) -> Result<(), HostError>) -> Result<(), HostError> {
         let runs = self.runs.ok_or_else(|| failed("runs", "it is NULL"))?;
         let selector = strings::lend(selector_json);
-        let mut sink = Sink { emit, refused: false };
+        let mut sink = Sink { emit, refused: None };
         // SAFETY: a function of the host's, called as it was declared.
         let status = unsafe { runs(self.context, selector.as_ptr(), &mut sink) };
         match sink.refused {
-            true => Err(failed("runs", "a run was refused")),
-            false => check("runs", status),
+            Some(refused) => Err(refused),
+            None => check("runs", status),
         }
     }
 
@@ -224,22 +225,25 @@ pub unsafe extern "C" fn bulk_rerun_attach(
 /// it is copied.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn bulk_rerun_emit(sink: *mut Sink<'_>, run_json: *const c_char) -> i32 {
-    boundary::quietly("bulk_rerun_emit", || {
+    let status = boundary::quietly("bulk_rerun_emit", || {
         // SAFETY: as the caller promises.
         let (Some(sink), run) = (unsafe { (sink.as_mut(), strings::read(run_json)) }) else {
             return -1;
         };
-        // Until it is seen to have gone well it has not: a panic must not lose a run in silence.
-        let refused = mem::replace(&mut sink.refused, true);
         let emitted = match str::from_utf8(run) {
             Ok(run) => (sink.emit)(run),
-            // The host is told which run, as far as it can be read.
-            Err(_) => (sink.emit)(&String::from_utf8_lossy(run)).and(Err(HostError::Unusable(String::new()))),
+            Err(error) => Err(failed("runs", format!("it handed over a run that is not UTF-8: {error}"))),
         };
-        sink.refused = refused || emitted.is_err();
-        if sink.refused { -1 } else { 0 }
+        sink.refused = sink.refused.take().or(emitted.err());
+        if sink.refused.is_none() { 0 } else { -1 }
+    });
+    status.unwrap_or_else(|| {
+        // SAFETY: as the caller promises.
+        if let Some(sink) = unsafe { sink.as_mut() } {
+            sink.refused = Some(failed("runs", "a run could not be taken"));
+        }
+        -1
     })
-    .unwrap_or(-1)
 }
 
 /// Tells what became of the run, from within a `spawn` callback: `{"run_id": "..."}`, the new run's

@@ -1,15 +1,33 @@
 //! The doors: the ways to call the operation.
 
 use std::io::Write;
-use std::process::{Command, Stdio};
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+use std::sync::OnceLock;
 
 use bulk_rerun::{Config, Plugin};
 use serde_json::Value;
 
+use crate::library::{Installed, compile_c};
 use crate::{Door, TestStore};
 
 pub fn all() -> Vec<Box<dyn Door>> {
-    vec![Box::new(Rust), Box::new(CommandLine)]
+    vec![Box::new(Rust), Box::new(CommandLine), Box::new(C), Box::new(AttachedC)]
+}
+
+/// Runs a program with the request on its standard input.
+fn with_input(command: &mut Command, request: &str) -> Output {
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the program starts");
+    let mut input = child.stdin.take().expect("its standard input is piped");
+    input.write_all(request.as_bytes()).expect("it reads its standard input");
+    drop(input);
+    child.wait_with_output().expect("it ends")
+}
+
+/// The JSON that a program has printed, and nothing else, with the status that it tells.
+fn printed(output: &Output) -> (u16, Value) {
+    let answer: Value = serde_json::from_slice(&output.stdout).expect("its output is JSON and nothing else");
+    (answer["status"].as_u64().map_or(200, |status| status as u16), answer)
 }
 
 /// `Plugin::call`.
@@ -45,13 +63,8 @@ impl Door for CommandLine {
         if let Some(profile) = store.profile() {
             command.args(["--profile", &profile]);
         }
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("bulk-rerun starts");
-        let mut input = child.stdin.take().expect("its standard input is piped");
-        input.write_all(request.as_bytes()).expect("it reads its standard input");
-        drop(input);
-        let output = child.wait_with_output().expect("it ends");
-        let answer: Value = serde_json::from_slice(&output.stdout).expect("its output is JSON and nothing else");
-        let status = answer["status"].as_u64().map_or(200, |status| status as u16);
+        let output = with_input(&mut command, request);
+        let (status, answer) = printed(&output);
         // A selector that can't be read is bad usage; whatever else fails has failed.
         let expected = match status {
             200 => [0, 3],
@@ -61,4 +74,50 @@ impl Door for CommandLine {
         assert!(expected.contains(&code), "exit status {code} with the answer {answer}");
         (status, answer)
     }
+}
+
+/// The shared library, loaded by a program in C: `bulk_rerun_call` over a store.
+struct C;
+
+impl Door for C {
+    fn name(&self) -> &'static str {
+        "c"
+    }
+
+    fn call(&self, store: &dyn TestStore, request: &str) -> (u16, Value) {
+        static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+        let program = PROGRAM.get_or_init(|| compile_c("door", &["-ldl"]));
+        let mut command = Command::new(program);
+        command.env("LD_LIBRARY_PATH", Installed::get().lib());
+        command.args([store.address(), store.profile().unwrap_or_default()]);
+        answered(&with_input(&mut command, request))
+    }
+}
+
+/// The shared library, with a host in C behind callbacks.
+struct AttachedC;
+
+impl Door for AttachedC {
+    fn name(&self) -> &'static str {
+        "c, attached"
+    }
+
+    fn attaches(&self) -> bool {
+        true
+    }
+
+    fn call(&self, store: &dyn TestStore, request: &str) -> (u16, Value) {
+        static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+        let program = PROGRAM.get_or_init(|| compile_c("attached_door", &["-lbulk_rerun", "-lcjson"]));
+        let mut command = Command::new(program);
+        command.env("LD_LIBRARY_PATH", Installed::get().lib());
+        command.arg(store.address()).arg(if store.has_transactions() { "transactions" } else { "plain" });
+        answered(&with_input(&mut command, request))
+    }
+}
+
+/// What a program in C has printed, which must have ended well.
+fn answered(output: &Output) -> (u16, Value) {
+    assert!(output.status.success(), "the program in C ended with {}", output.status);
+    printed(output)
 }

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use bulk_rerun::contract::FAILURE_END_REASONS;
 use rusqlite::{Connection, OptionalExtension, params};
 
+use crate::attached::Attached;
 use crate::cases::Run;
 use crate::ids::Ids;
 use crate::{HostRun, TestHost, TestStore};
@@ -39,6 +40,8 @@ pub fn all() -> Vec<Arc<dyn TestHost>> {
         Arc::new(django::Django),
         Arc::new(Ledgerly),
         Arc::new(ledgerly_postgres::Ledgerly),
+        Arc::new(Attached { name: "callbacks with transactions", transactions: true }),
+        Arc::new(Attached { name: "callbacks without transactions", transactions: false }),
     ]
 }
 

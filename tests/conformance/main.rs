@@ -3,10 +3,13 @@
 //! The cases are data (`cases/*.toml`). A new door implements [`Door`], a new host implements
 //! [`TestHost`]; each joins its list below and runs what all the others run.
 
+mod attached;
 mod cases;
 mod doors;
 mod hosts;
 mod ids;
+#[path = "../support/library.rs"]
+mod library;
 #[path = "../support/postgres.rs"]
 mod postgres;
 
@@ -19,6 +22,10 @@ use ids::Ids;
 /// A way to call the operation.
 pub trait Door: Send + Sync {
     fn name(&self) -> &'static str;
+    /// It attaches the host's callbacks, and does not open a store.
+    fn attaches(&self) -> bool {
+        false
+    }
     /// Sends the request as it is, and answers the status and the JSON that came back.
     fn call(&self, store: &dyn TestStore, request: &str) -> (u16, Value);
 }
@@ -28,6 +35,10 @@ pub trait TestHost: Send + Sync {
     fn name(&self) -> &'static str;
     /// What of the contract it has no place for, such as `params`.
     fn lacks(&self) -> &'static [&'static str];
+    /// It is behind callbacks, so that there is no store to be opened.
+    fn is_attached(&self) -> bool {
+        false
+    }
     fn make(&self, runs: &[cases::Run]) -> Box<dyn TestStore>;
 }
 
@@ -37,6 +48,10 @@ pub trait TestStore {
     fn address(&self) -> String;
     /// The config's `profile`, where it is not found by itself.
     fn profile(&self) -> Option<String>;
+    /// Its callbacks make all new runs, or none.
+    fn has_transactions(&self) -> bool {
+        true
+    }
     /// Every row, every column, as text; new rows come last.
     fn rows(&self) -> Vec<String>;
     /// A run as the host has it: `None` if there is none.
@@ -62,7 +77,9 @@ fn main() {
     for (file, case) in cases::all() {
         for host in hosts::all() {
             for door in doors::all() {
-                if case.needs.iter().any(|need| host.lacks().contains(&need.as_str())) {
+                if door.attaches() != host.is_attached()
+                    || case.needs.iter().any(|need| host.lacks().contains(&need.as_str()))
+                {
                     continue;
                 }
                 let (case, host) = (case.clone(), host.clone());

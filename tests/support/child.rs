@@ -15,7 +15,8 @@ pub fn rerun(wrapper: &[&str], store: &str) -> Command {
     let mut words = wrapper.iter().copied().chain([binary]);
     let mut command = Command::new(words.next().expect("there is the binary at least"));
     command.args(words).args(["rerun", "--store", store, "--selector", "-", "--yes", "--json"]);
-    command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    // Not this test's standard error: that may be a file, for which a child's limits count, too.
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
 
@@ -24,8 +25,10 @@ pub fn answer(mut command: Command, request: &Value) -> Result<Value, ErrorModel
     let mut child = command.spawn().unwrap();
     child.stdin.take().unwrap().write_all(request.to_string().as_bytes()).unwrap();
     let output = child.wait_with_output().unwrap();
-    let answer: Value = serde_json::from_slice(&output.stdout)
-        .unwrap_or_else(|error| panic!("{error}, {}: {}", output.status, String::from_utf8_lossy(&output.stdout)));
+    let answer: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| {
+        let said = [&output.stdout[..], &output.stderr].concat();
+        panic!("{error}, {}: {}", output.status, String::from_utf8_lossy(&said))
+    });
     match answer["status"].as_u64() {
         Some(status) => Err(ErrorModel::new(status as u16, answer["detail"].as_str().unwrap())),
         None => Ok(answer),

@@ -34,6 +34,27 @@ impl Installed {
     }
 }
 
+/// Compiles a program of `ffi-tests/c` against the installed header.
+pub fn compile_c(program: &str, libraries: &[&str]) -> PathBuf {
+    compile_c_as("c", &[], program, libraries)
+}
+
+/// As [`compile_c`], in a way of its own: with these flags, into this folder.
+pub fn compile_c_as(folder: &str, flags: &[&str], program: &str, libraries: &[&str]) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(folder);
+    std::fs::create_dir_all(&folder).expect("a folder for the programs");
+    let binary = folder.join(program);
+    // Under a name of its own first: another process of the tests may be running the one that is there.
+    let unfinished = folder.join(format!("{program}.{}", std::process::id()));
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("ffi-tests/c").join(program).with_extension("c");
+    let mut gcc = Command::new("gcc");
+    gcc.args(["-std=gnu11", "-g", "-O1", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-pthread"]).args(flags);
+    gcc.args(Installed::get().pkg_config(&["--cflags", "--libs-only-L", "bulk_rerun"]));
+    run(gcc.arg("-o").arg(&unfinished).arg(source).args(libraries));
+    std::fs::rename(&unfinished, &binary).expect("the program gets its name");
+    binary
+}
+
 /// `make` in the project's folder, with the cargo that runs the tests.
 pub fn make() -> Command {
     let mut command = Command::new("make");
