@@ -1,5 +1,6 @@
 //! `bulk-rerun check`: does it fit this store, and what would a re-run meet there?
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
@@ -75,15 +76,31 @@ fn print_runs(line: &mut dyn FnMut(&str, String) -> io::Result<()>, survey: &Sur
             survey.active
         ),
     )?;
+    if !survey.end_reasons.is_empty() {
+        line("ended", words(&survey.end_reasons))?;
+    }
     line("newest", newest(survey))?;
+    if !survey.unknown_phases.is_empty() {
+        let words = words(&survey.unknown_phases);
+        line("phases", format!("{words}: neither pending, running nor ended; the profile's view must say which"))?;
+    }
+    if survey.nameless > 0 {
+        line("names", format!("{} without an id or without a task", count(survey.nameless, "run")))?;
+    }
     if survey.unreadable_times > 0 {
         let unreadable = count(survey.unreadable_times, "run");
-        line(
-            "times",
-            format!("{unreadable} with a time that can't be read: no time bound matches, and they count as the oldest"),
-        )?;
+        let text = format!(
+            "{unreadable} with a time that can't be read, as 2026-04-15T12:00:00Z can: no time bound matches, and they \
+             count as the oldest"
+        );
+        line("times", text)?;
     }
     Ok(())
+}
+
+/// `3 failed, 5 succeeded`.
+fn words(words: &BTreeMap<String, u64>) -> String {
+    words.iter().map(|(word, runs)| format!("{runs} {word}")).collect::<Vec<_>>().join(", ")
 }
 
 fn newest(survey: &Survey) -> String {

@@ -50,10 +50,13 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let rows = profiles
         .iter()
         .map(|profile| {
-            let generations = profile.generations.len().to_string();
-            vec![profile.name.clone(), profile.runner.clone(), engine(profile).to_owned(), generations]
+            let schema = match profile.generations.as_slice() {
+                [only] => only.name.clone(),
+                several => format!("{} generations", several.len()),
+            };
+            vec![profile.name.clone(), profile.runner.clone(), engine(profile).to_owned(), schema]
         })
         .collect();
-    print_table(&mut *for_people(false), &["NAME", "RUNNER", "ENGINE", "SCHEMA GENERATIONS"], rows, Some(3))?;
+    print_table(&mut *for_people(false), &["NAME", "RUNNER", "ENGINE", "SCHEMA"], rows, None)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -1,12 +1,15 @@
 //! What a store holds, for `check`.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::ops::ControlFlow;
 
 use serde::Serialize;
 
-use crate::contract::{ErrorModel, RunFilter};
+use crate::contract::{ErrorModel, Phase, RunFilter};
 use crate::host::{Columns, Host, Query};
+
+/// So many different words are counted each by itself; a view that is wrong may have a million of them.
+const WORDS_MAX: usize = 20;
 
 /// What a store holds.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
@@ -17,6 +20,12 @@ pub struct Survey {
     pub tasks: u64,
     /// How many are pending or running.
     pub active: u64,
+    /// How often each phase occurs that is none: neither pending, running nor ended. (`NULL` for no word at all.)
+    pub unknown_phases: BTreeMap<String, u64>,
+    /// How often each end reason occurs among the runs that have ended. (`NULL` for no word at all.)
+    pub end_reasons: BTreeMap<String, u64>,
+    /// How many have no id, or no task.
+    pub nameless: u64,
     /// How many have a time of creation that can't be read: they match no time bound, and count as the oldest.
     pub unreadable_times: u64,
     /// When the newest run was created, in RFC 3339.
@@ -30,10 +39,15 @@ pub(crate) fn survey(host: &dyn Host) -> Result<Survey, ErrorModel> {
     let mut survey = Survey::default();
     let mut tasks = HashSet::new();
     let mut newest = None;
-    let columns = Columns { rest: true, ..Columns::default() };
+    let columns = Columns { end_reason: true, rest: true, ..Columns::default() };
     session.runs(Query::Filter(&RunFilter::default()), columns, &mut |run| {
         survey.runs += 1;
-        survey.active += u64::from(run.phase != Some("ended"));
+        match run.phase.and_then(Phase::from_word) {
+            Some(Phase::Pending | Phase::Running) => survey.active += 1,
+            Some(Phase::Ended) => count(&mut survey.end_reasons, run.end_reason),
+            None => count(&mut survey.unknown_phases, run.phase),
+        }
+        survey.nameless += u64::from(run.id.is_empty() || run.task_name.is_empty());
         survey.unreadable_times += u64::from(run.created_at.is_none());
         newest = newest.max(run.created_at);
         if !tasks.contains(run.task_name) {
@@ -45,4 +59,11 @@ pub(crate) fn survey(host: &dyn Host) -> Result<Survey, ErrorModel> {
     survey.tasks = tasks.len() as u64;
     survey.newest = newest.map(|at| at.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true));
     Ok(survey)
+}
+
+/// Counts a word; those beyond the first few together, as `…`.
+fn count(words: &mut BTreeMap<String, u64>, word: Option<&str>) {
+    let word = word.unwrap_or("NULL");
+    let known = words.contains_key(word) || words.len() < WORDS_MAX;
+    *words.entry(if known { word } else { "…" }.to_owned()).or_default() += 1;
 }
