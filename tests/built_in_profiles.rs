@@ -171,7 +171,6 @@ fn django_a_row_is_one_run() {
         ("READY", "[]", "pending", None, 0),
         ("RUNNING", "[\"a\"]", "running", None, 0),
         ("SUCCESSFUL", "[\"a\"]", "ended", Some("succeeded"), 0),
-        ("SUCCEEDED", "[\"a\"]", "ended", Some("succeeded"), 0),
         ("FAILED", "[\"a\", \"b\"]", "ended", Some("failed"), 1),
     ];
     for (index, (status, workers, ..)) in cases.iter().enumerate() {
@@ -203,4 +202,18 @@ fn django_a_uuid_is_found_as_the_table_spells_it() {
     let with_hyphens = "81db4f38-3429-4af3-bfc9-cb271364cc73";
     let answer = call(&open(&store.path()), &json!({ "ids": [with_hyphens] })).unwrap();
     assert_eq!(skipped(&answer), [format!("{with_hyphens}: not_found")]);
+}
+
+#[test]
+fn django_a_version_that_is_not_known_is_refused_by_its_number() {
+    for (migration, number) in [("0018_rename_succeeded_status", 18), ("0022_of_a_day_to_come", 22)] {
+        let store = Store::of(DJANGO);
+        store.open().execute("UPDATE django_migrations SET name = ?1", [migration]).unwrap();
+        let error = open_error(&Config::new(store.path().to_str().unwrap()));
+        let words = format!("a schema version from 19 to 21 (it is {number})");
+        assert_error(&error, 500, &["django-tasks-db comes nearest", &words, "bulk-rerun profiles django-tasks-db"]);
+    }
+    let store = Store::of(DJANGO);
+    store.open().execute("DELETE FROM django_migrations", ()).unwrap();
+    assert_error(&open_error(&Config::new(store.path().to_str().unwrap())), 500, &["(it is 0)"]);
 }
