@@ -1,0 +1,352 @@
+-- The Lua API, in the Lua that 5.1 to 5.5 and LuaJIT have in common. `native` has the calls of the core
+-- (native.rs); each answers its result, or nil and an error. How to use all this: lua/README.md.
+
+local native = ...
+-- A script may change these.
+local error, getmetatable, ipairs, next, pairs, pcall, setmetatable, tostring, type =
+  error, getmetatable, ipairs, next, pairs, pcall, setmetatable, tostring, type
+local find, gsub, sub, concat = string.find, string.gsub, string.sub, table.concat
+
+local bulk_rerun = { _VERSION = "bulk_rerun " .. native.version, null = native.null }
+
+-- Errors ------------------------------------------------------------------------------------------
+
+local ErrorModel = { __name = "bulk_rerun.ErrorModel" }
+
+function ErrorModel:__tostring()
+  local lines = { (self.where and self.where .. ": " or "") .. tostring(self.detail) }
+  if type(self.errors) == "table" and #self.errors > 1 then
+    for _, violation in ipairs(self.errors) do
+      lines[#lines + 1] = "  " .. tostring(violation.location) .. ": " .. tostring(violation.message)
+    end
+  end
+  return concat(lines, "\n")
+end
+
+local titles = {
+  [400] = "Bad Request",
+  [409] = "Conflict",
+  [422] = "Unprocessable Entity",
+  [500] = "Internal Server Error",
+}
+
+-- The line of the script that is being run: `script.lua:7`.
+local function script_line()
+  for level = 3, 12 do
+    local _, where = pcall(error, "", level)
+    local last = find(where, ": $")
+    if last and not find(where, "^bulk_rerun:") then
+      return sub(where, 1, last - 1)
+    end
+  end
+end
+
+local function raise(model)
+  model.type = model.type or "about:blank"
+  model.title = model.title or titles[model.status]
+  model.where = script_line()
+  error(setmetatable(model, ErrorModel), 0)
+end
+
+local function fail(status, detail)
+  raise { status = status, detail = detail }
+end
+
+-- The result of a native function, or its error raised.
+local function must(result, refused)
+  if refused then
+    raise(refused)
+  end
+  return result
+end
+
+-- Values ------------------------------------------------------------------------------------------
+
+function bulk_rerun.array(items)
+  if items ~= nil and type(items) ~= "table" then
+    fail(400, "bulk_rerun.array takes a table, got a " .. type(items))
+  end
+  items = items or {}
+  native.mark_array(items)
+  return items
+end
+
+function bulk_rerun.to_json(value)
+  return must(native.encode(value, "value"))
+end
+
+function bulk_rerun.from_json(text)
+  if type(text) ~= "string" then
+    fail(400, "bulk_rerun.from_json takes a text, got a " .. type(text))
+  end
+  return must(native.decode(text))
+end
+
+function bulk_rerun.ago(duration)
+  if type(duration) ~= "string" then
+    fail(400, 'bulk_rerun.ago takes a duration such as "24h", got a ' .. type(duration))
+  end
+  return must(native.ago(duration))
+end
+
+local function copy(fields)
+  local copied = {}
+  for name, value in pairs(fields) do
+    copied[name] = value
+  end
+  return copied
+end
+
+local function is_callable(value)
+  local metatable = getmetatable(value)
+  return type(value) == "function" or type(metatable) == "table" and type(metatable.__call) == "function"
+end
+
+-- A selector as JSON: it is a table, or the JSON itself. `dry_run` sets that option.
+local function request(selector, dry_run)
+  if type(selector) == "string" then
+    local decoded = dry_run and native.decode(selector)
+    if type(decoded) ~= "table" then
+      return selector -- What is wrong with it, if anything is, the core says best.
+    end
+    selector = decoded
+  elseif type(selector) ~= "table" then
+    fail(400, "a selector is a table such as { match_all = true }, or its JSON as a text; got a " .. type(selector))
+  end
+  local fields = copy(selector)
+  for _, name in pairs { "ids", "except_ids", "exceptIds" } do
+    -- These are always lists: here an empty table can be told from an empty object.
+    if type(fields[name]) == "table" and next(fields[name]) == nil then
+      fields[name] = bulk_rerun.array()
+    end
+  end
+  if dry_run and (fields.options == nil or fields.options == native.null) then
+    fields.options = { dry_run = true }
+  elseif dry_run and type(fields.options) == "table" then
+    fields.options = copy(fields.options)
+    fields.options.dry_run, fields.options.dryRun = true, nil
+  end
+  return must(native.encode(fields, "body"))
+end
+
+-- Calls -------------------------------------------------------------------------------------------
+
+-- While the core is at work it calls functions of the script's: predicates, and a host's own. What they
+-- raise is caught here, kept in `call`, and raised again when the core is back; the core is told by nil.
+local function guarded(call, f)
+  return function(...)
+    local done, result = pcall(f, ...)
+    if done then
+      return result
+    end
+    if not call.failed then
+      call.failed, call.cause = true, result
+    end
+    return nil
+  end
+end
+
+-- What a call has come to; its error is raised.
+local function conclude(call, result, refused)
+  if not refused then
+    return result
+  end
+  if not call.failed then
+    raise(refused)
+  end
+  if type(refused.triggered) == "table" and #refused.triggered > 0 then
+    -- The host has no transactions: what it has started already must not be lost sight of.
+    refused.cause = call.cause
+    refused.detail = gsub(refused.detail, "it returned %-1", function()
+      return tostring(call.cause)
+    end)
+    raise(refused)
+  end
+  error(call.cause, 0)
+end
+
+-- A host's fields, under keys that nobody else has: its plugin, and its functions if it is a script's own.
+local PLUGIN, FUNCTIONS = {}, {}
+
+local function plugin_of(host, method)
+  local plugin = type(host) == "table" and host[PLUGIN]
+  if not plugin then
+    fail(400, "call host:" .. method .. "(…) with a colon, on a host that open or attach has returned")
+  end
+  return plugin
+end
+
+local function open_plugin_of(host, method)
+  local plugin = plugin_of(host, method)
+  if not native.is_open(plugin) then
+    fail(409, "the host is closed")
+  end
+  return plugin
+end
+
+-- A host's own functions ----------------------------------------------------------------------------
+
+local steps = {}
+
+-- A run as the core reads it: parameters are the host's own text.
+local function emitted(run)
+  if type(run) ~= "table" then
+    fail(422, "emit takes a run, a table such as { id = …, task_name = … }; got a " .. type(run))
+  end
+  local columns = copy(run)
+  if columns.params_text ~= nil then
+    columns.params = columns.params_text
+  elseif type(columns.params) == "table" then
+    columns.params = must(native.encode(columns.params, "run.params"))
+  end
+  columns.params_text = nil
+  return must(native.encode(columns, "run"))
+end
+
+function steps.runs(host, selector)
+  local at_work = true
+  local function emit(run)
+    if not at_work then
+      fail(409, "emit works only while the host's runs function is at work")
+    end
+    return must(native.emit(host[PLUGIN], emitted(run)))
+  end
+  local done, cause = pcall(host[FUNCTIONS].runs, selector, emit)
+  at_work = false
+  if not done then
+    error(cause, 0)
+  end
+  return 0
+end
+
+function steps.spawn(host, run)
+  local id, reason = host[FUNCTIONS].spawn(run)
+  if type(id) == "string" then
+    return must(native.encode({ run_id = id }, "spawn"))
+  elseif id == nil and type(reason) == "string" then
+    return must(native.encode({ skipped = reason }, "spawn"))
+  end
+  local got = id == nil and "nil and a " .. type(reason) or "a " .. type(id)
+  fail(500, "the host's spawn must return the new run's id, a string, or nil and a reason; it returned " .. got)
+end
+
+for _, step in pairs { "begin", "commit", "rollback" } do
+  steps[step] = function(host)
+    host[FUNCTIONS][step]()
+    return 0
+  end
+end
+
+-- What the core calls for a script's own host.
+local function dispatcher(host, call)
+  return host[FUNCTIONS] and guarded(call, function(step, argument)
+    return steps[step](host, argument)
+  end)
+end
+
+-- Hosts -------------------------------------------------------------------------------------------
+
+local Host = { __name = "bulk_rerun.host" }
+Host.__index = Host
+
+local function rerun(host, method, json, predicate)
+  local plugin = open_plugin_of(host, method)
+  local call = {}
+  local keep = predicate and guarded(call, function(run)
+    return predicate(run) and true or false
+  end)
+  return conclude(call, native.call(plugin, json, keep, dispatcher(host, call)))
+end
+
+function Host:rerun(selector, predicate)
+  if predicate ~= nil and not is_callable(predicate) then
+    fail(400, "the predicate must be a function, got a " .. type(predicate))
+  end
+  return rerun(self, "rerun", request(selector), predicate)
+end
+
+function Host:plan(selector, predicate)
+  if predicate ~= nil and not is_callable(predicate) then
+    fail(400, "the predicate must be a function, got a " .. type(predicate))
+  end
+  return rerun(self, "plan", request(selector, true), predicate)
+end
+
+function Host:spawn(run)
+  local id = type(run) == "table" and run.id or run
+  if type(id) ~= "string" then
+    fail(400, "host:spawn takes a run or a run's id, got a " .. type(run))
+  end
+  local json = must(native.encode({ ids = { id }, options = { unique_by = "run" } }, "body"))
+  local answer = rerun(self, "spawn", json)
+  local spawned, skipped = answer.triggered[1], answer.skipped and answer.skipped[1]
+  if spawned then
+    return spawned.run_id
+  end
+  return nil, skipped.reason, skipped.detail
+end
+
+function Host:runs(selector)
+  local plugin = open_plugin_of(self, "runs")
+  local call = {}
+  local cursor = conclude(call, native.select(plugin, request(selector), dispatcher(self, call)))
+  local function step()
+    return must(native.next(cursor))
+  end
+  -- Lua 5.4 and later close the fourth value as soon as the loop is left.
+  return step, nil, nil, setmetatable({}, {
+    __close = function()
+      native.close_cursor(cursor)
+    end,
+  })
+end
+
+function Host:close()
+  if not native.close(plugin_of(self, "close")) then
+    fail(409, "the host is at work: a predicate or a callback can't close it")
+  end
+end
+
+Host.__close = Host.close
+
+function Host:__tostring()
+  return "bulk_rerun.host" .. (native.is_open(self[PLUGIN]) and "" or " (closed)")
+end
+
+local function new_host(plugin, functions)
+  return setmetatable({ [PLUGIN] = plugin, [FUNCTIONS] = functions }, Host)
+end
+
+function bulk_rerun.open(config)
+  if config ~= nil and type(config) ~= "table" then
+    fail(400, 'bulk_rerun.open takes a table such as { store = "runs.db" }, got a ' .. type(config))
+  end
+  return new_host(must(native.open(must(native.encode(config or {}, "config")))))
+end
+
+function bulk_rerun.attach(host)
+  if type(host) ~= "table" then
+    fail(400, "bulk_rerun.attach takes a table such as { runs = …, spawn = … }, got a " .. type(host))
+  end
+  local config, functions, transactions = copy(host), {}, 0
+  for _, name in pairs { "runs", "spawn", "begin", "commit", "rollback" } do
+    local f = host[name]
+    config[name], functions[name] = nil, f
+    if f ~= nil and not is_callable(f) then
+      fail(400, "bulk_rerun.attach: " .. name .. " must be a function, got a " .. type(f))
+    end
+  end
+  if not (functions.runs and functions.spawn) then
+    fail(400, "bulk_rerun.attach needs the functions runs and spawn")
+  end
+  for _, name in pairs { "begin", "commit", "rollback" } do
+    transactions = transactions + (functions[name] and 1 or 0)
+  end
+  if transactions ~= 0 and transactions ~= 3 then
+    fail(400, "bulk_rerun.attach takes begin, commit and rollback all three, or none of them")
+  end
+  local json = must(native.encode(config, "config"))
+  return new_host(must(native.attach(json, transactions == 3)), functions)
+end
+
+return bulk_rerun
