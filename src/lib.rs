@@ -16,7 +16,7 @@ compile_error!(
 );
 
 mod cancel;
-#[cfg(feature = "capi")]
+#[cfg(any(feature = "capi", feature = "lua"))]
 pub mod capi;
 pub mod catalogue;
 #[cfg(feature = "cli")]

@@ -3,6 +3,8 @@
 mod arguments;
 mod check;
 mod demo;
+#[cfg(feature = "lua")]
+mod lua;
 mod output;
 mod profiles;
 mod progress;
@@ -48,6 +50,9 @@ enum Command {
     Profiles(profiles::Arguments),
     /// Tell which profile fits a store, what it holds, and when a re-run would start
     Check(check::Arguments),
+    /// Run a script in Lua, which may select runs, choose among them, and re-run them
+    #[cfg(feature = "lua")]
+    Lua(lua::Arguments),
 }
 
 /// Why a command did not do what it was told.
@@ -91,12 +96,16 @@ pub fn main() -> ExitCode {
         Command::Check(arguments) => arguments.json,
         Command::Profiles(arguments) => arguments.json,
         Command::Demo { .. } => false,
+        #[cfg(feature = "lua")]
+        Command::Lua(_) => false,
     };
     let done = match cli.command {
         Command::Demo { dir } => demo::run(&dir),
         Command::Rerun(arguments) => rerun::run(&arguments),
         Command::Profiles(arguments) => profiles::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
+        #[cfg(feature = "lua")]
+        Command::Lua(arguments) => lua::run(&arguments),
     };
     match done {
         Ok(status) => status,
