@@ -4,7 +4,7 @@
 #     lua/build.sh 5.4 /usr/local/lib/lua/5.4
 #
 # The first argument is the Lua: 5.1, 5.2, 5.3, 5.4, 5.5 or luajit. The folder gets two files: bulk_rerun.so, which is the
-# module, and libbulk_rerun.so, which is the core. Needs Rust and a C compiler.
+# module, and libbulk_rerun.so, which is the core. Needs Rust, a C compiler and make.
 set -eu
 
 if [ $# != 2 ]; then
@@ -24,9 +24,9 @@ folder=$(cd "$2" && pwd)
 cd "$(dirname "$0")/.."
 
 profile=${PROFILE:-release}
-[ "$profile" = dev ] && built=debug || built=$profile
+case $profile in dev) built=debug ;; *) built=$profile ;; esac
 cargo build --quiet --profile "$profile" --manifest-path lua/Cargo.toml --features "$feature" --target-dir target/lua
-cargo build --quiet --release --lib --no-default-features --features capi --target-dir target/capi
+make --quiet
 # A file that is replaced in place would change under whoever has it loaded.
 install -m 755 "target/lua/$built/libbulk_rerun_lua.so" "$folder/bulk_rerun.so"
 install -m 755 target/capi/release/libbulk_rerun.so "$folder/libbulk_rerun.so"

@@ -2,7 +2,7 @@
 //!
 //! `include/bulk_rerun.h` is made from these files, comments included, so they are written for a
 //! reader of C. There is one file for each thing that C sees; every exported function is one call
-//! of [`boundary`], through which no panic gets out.
+//! of `boundary.rs`, through which no panic gets out.
 
 mod boundary;
 mod cursor;

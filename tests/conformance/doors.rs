@@ -1,9 +1,9 @@
 //! The doors: the ways to call the operation.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use bulk_rerun::{Config, Plugin};
 use serde_json::Value;
@@ -11,8 +11,13 @@ use serde_json::Value;
 use crate::library::{Installed, compile_c};
 use crate::{Door, TestStore};
 
-pub fn all() -> Vec<Box<dyn Door>> {
-    vec![Box::new(Rust), Box::new(CommandLine), Box::new(C), Box::new(AttachedC)]
+#[path = "../support/lua.rs"]
+mod lua;
+
+pub fn all() -> Vec<Arc<dyn Door>> {
+    let mut doors: Vec<Arc<dyn Door>> = vec![Arc::new(Rust), Arc::new(CommandLine), Arc::new(C), Arc::new(AttachedC)];
+    doors.extend(lua::ALL.into_iter().map(|lua| Arc::new(Lua(lua)) as Arc<dyn Door>));
+    doors
 }
 
 /// Runs a program with the request on its standard input.
@@ -120,4 +125,29 @@ impl Door for AttachedC {
 fn answered(output: &Output) -> (u16, Value) {
     assert!(output.status.success(), "the program in C ended with {}", output.status);
     printed(output)
+}
+
+/// `host:rerun(…)` in a Lua script.
+struct Lua(lua::Interpreter);
+
+impl Door for Lua {
+    fn name(&self) -> &'static str {
+        self.0.name
+    }
+
+    fn is_there(&self) -> bool {
+        self.0.is_there()
+    }
+
+    /// Lua's tables have no order, and the request is sent with its fields sorted.
+    fn keeps_the_order_of_fields(&self) -> bool {
+        false
+    }
+
+    fn call(&self, store: &dyn TestStore, request: &str) -> (u16, Value) {
+        let mut command = self.0.run(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/lua/door.lua"));
+        let output = with_input(command.arg(store.address()).args(store.profile()), request);
+        assert!(output.status.success(), "the script ended with {}", output.status);
+        printed(&output)
+    }
 }

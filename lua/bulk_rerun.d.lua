@@ -1,0 +1,159 @@
+---@meta bulk_rerun
+-- What `require "bulk_rerun"` returns, for language servers that read LuaCATS annotations. Put this folder in the
+-- server's `workspace.library`.
+
+---@class bulk_rerun
+---@field _VERSION string `bulk_rerun` and the core's version.
+---@field null lightuserdata JSON's null: where a list has a hole, or a field is there and has no value.
+local bulk_rerun = {}
+
+---Opens a store. What the config does not say comes from the environment.
+---@param config? bulk_rerun.Config
+---@return bulk_rerun.Host host
+function bulk_rerun.open(config) end
+
+---A host that is written in Lua: its functions hand runs over and start them.
+---@param host bulk_rerun.ScriptHost
+---@return bulk_rerun.Host host
+function bulk_rerun.attach(host) end
+
+---The time so long ago, as RFC 3339 in UTC.
+---@param duration string `24h`, `7d`, `1h 30m`
+---@return string time
+function bulk_rerun.ago(duration) end
+
+---Marks a table as a list, so that it is one also while it is empty.
+---@generic T: table
+---@param items? T
+---@return T items
+function bulk_rerun.array(items) end
+
+---@param value any
+---@return string json
+function bulk_rerun.to_json(value) end
+
+---@param json string
+---@return any value
+function bulk_rerun.from_json(json) end
+
+---@class bulk_rerun.Config
+---@field store? string A path, `sqlite:PATH` or `postgres://…`; else BULK_RERUN_STORE.
+---@field profile? string A built-in profile's name or a profile's file; found from the schema if absent.
+---@field tasks? string A `runwisp.toml`: the task catalogue.
+---@field busy_timeout_ms? integer How long to wait for a lock that somebody else holds; 5000 if absent.
+---@field wire? "snake"|"camel" How an answer is spelled when the request does not show a spelling.
+---@field sqlite? "shared" The process's other users of the store use the same copy of SQLite.
+
+---@class bulk_rerun.ScriptHost
+---@field runs fun(selector: bulk_rerun.Selector, emit: fun(run: bulk_rerun.EmittedRun)) Hands runs over: at least those that the selector means.
+---@field spawn fun(run: bulk_rerun.Run): string?, string? Starts a run again: returns the new run's id, or nil and a reason.
+---@field begin? fun()
+---@field commit? fun()
+---@field rollback? fun()
+---@field tasks? string
+---@field wire? "snake"|"camel"
+
+---@class bulk_rerun.EmittedRun
+---@field id string
+---@field task_name string
+---@field phase? "pending"|"running"|"ended"
+---@field end_reason? string
+---@field exit_code? integer
+---@field triggered_by? string
+---@field created_at? string RFC 3339
+---@field retry_attempt? integer
+---@field params? string|table The host's own text, or a table that becomes JSON.
+---@field params_text? string The host's own text; goes before `params`.
+---@field is_failure? boolean
+---@field unfit? string Why a run of this kind is never re-run.
+
+---@class bulk_rerun.Run
+---@field id string
+---@field task_name string
+---@field phase? "pending"|"running"|"ended"
+---@field end_reason? string
+---@field exit_code? integer
+---@field triggered_by? string
+---@field created_at? string RFC 3339, in UTC
+---@field retry_attempt? integer
+---@field params? any A table where the host's text is a JSON object or array, else the text.
+---@field params_text? string The host's own text, byte for byte.
+---@field is_failure? boolean
+---@field unfit? string Why a run of this kind is never re-run.
+
+---@class bulk_rerun.Selector
+---@field match_all? boolean Every run that matches `filter`, except `except_ids`.
+---@field filter? bulk_rerun.Filter
+---@field ids? string[] Exactly these runs.
+---@field except_ids? string[]
+---@field options? bulk_rerun.Options
+
+---@class bulk_rerun.Filter
+---@field status? string Phases or end reasons, comma-separated: `failed,timeout`.
+---@field task_name? string
+---@field triggered_by? string
+---@field search? string
+---@field created_after? string RFC 3339
+---@field created_before? string RFC 3339
+---@field exit_code_min? integer
+---@field exit_code_max? integer
+---@field retries_only? boolean
+---@field is_failure? boolean
+
+---@class bulk_rerun.Options
+---@field dry_run? boolean
+---@field expect_plan? string
+---@field unique_by? "task"|"params"|"run"
+---@field skip_active? boolean
+---@field skip_superseded? boolean
+---@field limit? integer
+
+---@class bulk_rerun.Report
+---@field triggered { task_name: string, run_id: string, rerun_of: string }[]
+---@field skipped? { task_name?: string, run_id?: string, reason: string, detail?: string }[]
+---@field planned? { task_name: string, rerun_of: string, matched: integer }[] A plan only.
+---@field matched? integer A plan only.
+---@field plan? string A plan only: what `expect_plan` takes.
+
+---What a failed call raises.
+---@class bulk_rerun.ErrorModel
+---@field type string
+---@field title string
+---@field status integer As an HTTP status: 400, 409, 422, 500, 503.
+---@field detail string
+---@field errors? { location: string, message: string, value: any }[] Every violation.
+---@field where? string The script's line: `script.lua:7`.
+---@field triggered? { task_name: string, run_id: string, rerun_of: string }[] What a host without transactions had started.
+---@field cause? any What that host's function raised.
+
+---@class bulk_rerun.Host
+local Host = {}
+
+---Evaluates a selector only: the runs that match now, one at a time.
+---@param selector bulk_rerun.Selector|string A table, or JSON.
+---@return fun(): bulk_rerun.Run? step
+function Host:runs(selector) end
+
+---What a re-run would start. Changes nothing.
+---@param selector bulk_rerun.Selector|string
+---@param predicate? fun(run: bulk_rerun.Run): any
+---@return bulk_rerun.Report plan
+function Host:plan(selector, predicate) end
+
+---Re-runs the unique tasks behind the selected runs: all of them, or none.
+---@param selector bulk_rerun.Selector|string
+---@param predicate? fun(run: bulk_rerun.Run): any Keeps or drops each matched run, before grouping.
+---@return bulk_rerun.Report report
+function Host:rerun(selector, predicate) end
+
+---One new run from one source run.
+---@param run bulk_rerun.Run|string A run or its id.
+---@return string? run_id
+---@return string? reason Why there is no new run.
+---@return string? detail
+function Host:spawn(run) end
+
+---Closes the store. Loops that have begun go on.
+function Host:close() end
+
+return bulk_rerun
