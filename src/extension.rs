@@ -116,7 +116,7 @@ fn call(context: &Context<'_>) -> Result<String, ErrorModel> {
     // SAFETY: the connection is used by this thread alone, and not after this call.
     let connection = unsafe { context.get_connection() }
         .map_err(|error| ErrorModel::new(500, format!("the connection can't be used: {error}")))?;
-    let store = CallersStore::new(&connection, profile);
+    let store = CallersStore::new(&connection, profile)?;
     let mut session = store.session(&connection)?;
     let body = operation::rerun_in(&mut *session, catalogue.as_ref(), &request, None, None)?;
     Ok(body.to_json(request.spelling.unwrap_or(config.wire)))

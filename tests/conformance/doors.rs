@@ -6,7 +6,8 @@ use std::process::{Command, Output, Stdio};
 use std::sync::{Arc, OnceLock};
 
 use bulk_rerun::{Config, Plugin};
-use serde_json::Value;
+use rusqlite::Connection;
+use serde_json::{Value, json};
 
 use crate::library::{Installed, compile_c};
 use crate::{Door, TestStore};
@@ -15,7 +16,8 @@ use crate::{Door, TestStore};
 mod lua;
 
 pub fn all() -> Vec<Arc<dyn Door>> {
-    let mut doors: Vec<Arc<dyn Door>> = vec![Arc::new(Rust), Arc::new(CommandLine), Arc::new(C), Arc::new(AttachedC)];
+    let mut doors: Vec<Arc<dyn Door>> =
+        vec![Arc::new(Rust), Arc::new(CommandLine), Arc::new(C), Arc::new(AttachedC), Arc::new(Extension)];
     doors.extend(lua::ALL.into_iter().map(|lua| Arc::new(Lua(lua)) as Arc<dyn Door>));
     doors
 }
@@ -149,5 +151,34 @@ impl Door for Lua {
         let output = with_input(command.arg(store.address()).args(store.profile()), request);
         assert!(output.status.success(), "the script ended with {}", output.status);
         printed(&output)
+    }
+}
+
+/// `SELECT bulk_rerun(request, config)`, in the SQLite that the tests have.
+struct Extension;
+
+impl Door for Extension {
+    fn name(&self) -> &'static str {
+        "SQLite extension"
+    }
+
+    fn needs_sqlite(&self) -> bool {
+        true
+    }
+
+    fn call(&self, store: &dyn TestStore, request: &str) -> (u16, Value) {
+        let connection = Connection::open(store.address()).expect("the store opens");
+        let library = Installed::get().lib().join("libbulk_rerun.so");
+        // SAFETY: what the library does when it is loaded is to register its function.
+        unsafe {
+            connection.load_extension_enable().expect("SQLite loads extensions");
+            connection.load_extension(library, None::<&str>).expect("the library is one");
+        }
+        let config = json!({"profile": store.profile()}).to_string();
+        let answer: String = connection
+            .query_row("SELECT bulk_rerun(?1, ?2)", [request, &config], |row| row.get(0))
+            .expect("an error is an answer, too");
+        let answer: Value = serde_json::from_str(&answer).expect("an answer is JSON");
+        (answer["status"].as_u64().map_or(200, |status| status as u16), answer)
     }
 }

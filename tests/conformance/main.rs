@@ -37,6 +37,10 @@ pub trait Door: Send + Sync {
     fn keeps_the_order_of_fields(&self) -> bool {
         true
     }
+    /// It is only for stores in SQLite.
+    fn needs_sqlite(&self) -> bool {
+        false
+    }
     /// Sends the request as it is, and answers the status and the JSON that came back.
     fn call(&self, store: &dyn TestStore, request: &str) -> (u16, Value);
 }
@@ -49,6 +53,10 @@ pub trait TestHost: Send + Sync {
     /// It is behind callbacks, so that there is no store to be opened.
     fn is_attached(&self) -> bool {
         false
+    }
+    /// Its stores are in SQLite.
+    fn is_sqlite(&self) -> bool {
+        true
     }
     fn make(&self, runs: &[cases::Run]) -> Box<dyn TestStore>;
 }
@@ -91,6 +99,7 @@ fn main() {
         for host in hosts::all() {
             for door in &doors {
                 if door.attaches() != host.is_attached()
+                    || door.needs_sqlite() && !host.is_sqlite()
                     || case.needs.iter().any(|need| host.lacks().contains(&need.as_str()))
                 {
                     continue;

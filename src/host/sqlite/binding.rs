@@ -63,12 +63,14 @@ pub(crate) unsafe fn bind_to_the_loader(api: *mut sqlite3_api_routines) -> Resul
     let loader = unsafe { check(api) }?;
     let copy = match *bound {
         Some(Bound { copy, .. }) if copy == loader => copy,
-        Some(Bound { loaded_us: true, .. }) => return Err(another_copy()),
+        Some(Bound { copy, loaded_us: true }) => return Err(another_copy(copy)),
         // SAFETY: as the caller promises.
         None => unsafe { hand_over(api) }?,
         // A copy that we found by ourselves gives way, while no connection of ours uses it.
-        // SAFETY: as the caller promises.
-        Some(_) => pool::while_unused(|| unsafe { hand_over(api) }).ok_or_else(another_copy)??,
+        Some(Bound { copy, .. }) => {
+            // SAFETY: as the caller promises.
+            pool::while_unused(|| unsafe { hand_over(api) }).ok_or_else(|| another_copy(copy))??
+        }
     };
     *bound = Some(Bound { copy, loaded_us: true });
     Ok(())
@@ -82,14 +84,20 @@ pub(super) fn is_the_hosts() -> bool {
 /// Where the copy is, for a person.
 pub(super) fn library() -> String {
     let bound = *BOUND.lock().unwrap_or_else(PoisonError::into_inner);
-    bound.and_then(|bound| object_of(bound.copy.0 as *const c_void)).unwrap_or_else(|| "the process itself".to_owned())
+    bound.map_or_else(|| "none yet".to_owned(), |bound| bound.copy.library())
 }
 
-fn another_copy() -> HostError {
+impl CopyId {
+    fn library(self) -> String {
+        object_of(self.0 as *const c_void).unwrap_or_else(|| "the process itself".to_owned())
+    }
+}
+
+fn another_copy(bound: CopyId) -> HostError {
     HostError::Unusable(format!(
         "libbulk_rerun is already in use with another copy of SQLite in this process ({}); load it into that one, or \
          into no other before",
-        library()
+        bound.library()
     ))
 }
 

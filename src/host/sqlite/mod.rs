@@ -56,8 +56,9 @@ struct Seen {
 }
 
 impl Fitting {
-    fn new(given: Option<Profile>) -> Self {
-        Fitting { given, fitted: Mutex::default() }
+    fn new(given: Option<Profile>) -> Result<Self, HostError> {
+        given.iter().try_for_each(|profile| profile.check_engine(Engine::Sqlite))?;
+        Ok(Fitting { given, fitted: Mutex::default() })
     }
 
     /// The profile's generation that fits the store as it is now.
@@ -95,9 +96,9 @@ impl SqliteHost {
         busy_timeout: Duration,
         shared: bool,
     ) -> Result<Self, HostError> {
+        let fitting = Fitting::new(profile)?;
         binding::bind()?;
-        profile.iter().try_for_each(|profile| profile.check_engine(Engine::Sqlite))?;
-        let host = SqliteHost { store: Store::new(path.into(), busy_timeout, shared), fitting: Fitting::new(profile) };
+        let host = SqliteHost { store: Store::new(path.into(), busy_timeout, shared), fitting };
         host.connect()?;
         Ok(host)
     }
@@ -154,11 +155,15 @@ pub(crate) struct CallersStore {
 #[cfg(feature = "capi")]
 impl CallersStore {
     /// The store that the connection is to, with the given profile, else with the built-in one that fits.
-    pub(crate) fn new(connection: &Connection, profile: Option<Profile>) -> Self {
+    ///
+    /// # Errors
+    ///
+    /// The profile is for another engine.
+    pub(crate) fn new(connection: &Connection, profile: Option<Profile>) -> Result<Self, HostError> {
         let path = connection.path().filter(|path| !path.is_empty()).unwrap_or("the main database in memory");
         let busy_timeout: u32 = connection.pragma_query_value(None, "busy_timeout", |row| row.get(0)).unwrap_or(0);
         let place = Place { path: PathBuf::from(path), busy_timeout: Duration::from_millis(busy_timeout.into()) };
-        CallersStore { place, fitting: Fitting::new(profile) }
+        Ok(CallersStore { place, fitting: Fitting::new(profile)? })
     }
 
     /// A session on the connection, inside whatever transaction the caller is in. It leaves no statement

@@ -17,6 +17,10 @@ impl TestHost for Ledgerly {
         &[]
     }
 
+    fn is_sqlite(&self) -> bool {
+        false
+    }
+
     fn make(&self, runs: &[Run]) -> Box<dyn TestStore> {
         let database = server().database().with(include_str!("ledgerly-postgres.sql"));
         let client = database.client();

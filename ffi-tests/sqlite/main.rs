@@ -1,0 +1,146 @@
+//! The library in a process that already uses SQLite: what may go wrong there is tried for real.
+//! `cargo test --test sqlite_in_process` runs it; `bash tests/run` installs what it needs.
+
+mod hosts;
+#[path = "../../tests/support/library.rs"]
+#[allow(dead_code, reason = "every test uses some of it")]
+mod library;
+mod sources;
+#[path = "../stores.rs"]
+mod stores;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use hosts::{Copy, host};
+use library::{Installed, run};
+use stores::Stores;
+
+/// Runs a host on a new store in WAL mode, and on one with a rollback journal.
+fn on_both_stores(binary: &Path, arguments: &[&str]) {
+    let stores = Stores::new();
+    for store in [&stores.wal, &stores.rollback] {
+        println!("{}", run(Command::new(binary).arg(store).args(arguments)));
+    }
+}
+
+fn library_path() -> PathBuf {
+    Installed::get().lib().join("libbulk_rerun.so.1")
+}
+
+/// The library's file under the name that SQLite makes an entry point's name of.
+fn extension() -> String {
+    let path = Installed::get().lib().join("libbulk_rerun");
+    path.to_str().expect("a path that is text").to_owned()
+}
+
+#[test]
+fn a_host_that_holds_exclusive_keeps_its_lock() {
+    on_both_stores(&host("exclusive", Copy::System), &["shared"]);
+}
+
+#[test]
+fn a_host_that_holds_exclusive_through_a_copy_of_its_own_keeps_its_lock() {
+    on_both_stores(&host("exclusive", Copy::Static), &["apart"]);
+}
+
+#[test]
+fn the_systems_copy_is_no_proof_without_a_promise() {
+    on_both_stores(&host("exclusive", Copy::System), &["apart"]);
+}
+
+#[test]
+fn a_copy_that_the_program_shows_is_found() {
+    on_both_stores(&host("exclusive", Copy::Shown), &["shared"]);
+}
+
+#[test]
+fn a_copy_that_comes_later_stops_the_library() {
+    on_both_stores(&host("late", Copy::Static), &[]);
+}
+
+#[test]
+fn a_copy_that_comes_in_the_middle_of_a_call_stops_it() {
+    on_both_stores(&host("meanwhile", Copy::Static), &[]);
+}
+
+#[test]
+fn storms_of_writes_leave_the_store_whole() {
+    on_both_stores(&host("storm", Copy::System), &["5"]);
+}
+
+#[test]
+fn a_static_copy_gets_along_by_loading_the_extension() {
+    on_both_stores(&host("own_copy", Copy::Static), &[&extension()]);
+}
+
+#[test]
+fn apsws_copy_gets_along_by_loading_the_extension() {
+    on_both_stores_with(&python_with_apsw(), "private_copy.py");
+}
+
+#[test]
+fn a_child_goes_on_when_its_parent_is_gone() {
+    on_both_stores(&host("daemon", Copy::System), &[]);
+}
+
+#[test]
+fn a_fork_in_the_middle_of_a_call_ends_it_in_the_child() {
+    on_both_stores(&host("fork_in_a_call", Copy::System), &[]);
+}
+
+#[test]
+fn an_sqlite_that_is_too_old_refuses_the_extension() {
+    println!("{}", run(Command::new(host("too_old", Copy::Old)).arg(extension())));
+}
+
+#[test]
+fn the_extension_works_in_the_callers_transaction() {
+    let stores = Stores::new();
+    // Debian's own Python: others are often built without extensions.
+    let mut python = Command::new("/usr/bin/python3");
+    println!("{}", run(python.arg(file("extension.py")).arg(extension()).args([&stores.wal, &stores.rollback])));
+}
+
+#[test]
+fn the_library_exports_and_needs_no_more_than_it_should() {
+    let names = run(Command::new("nm").args(["-D", "--defined-only", "--format=posix"]).arg(library_path()));
+    let names: Vec<&str> = names.lines().filter_map(|line| line.split(' ').next()).collect();
+    let ours = |name: &&str| *name == "sqlite3_bulkrerun_init" || name.starts_with("bulk_rerun");
+    assert!(names.contains(&"sqlite3_bulkrerun_init") && names.contains(&"bulk_rerun_open"), "{names:?}");
+    assert_eq!(names.iter().filter(|name| !ours(name)).count(), 0, "{names:?}");
+
+    let dynamic = run(Command::new("readelf").arg("-d").arg(library_path()));
+    let of = |tag: &str| -> Vec<String> {
+        let lines = dynamic.lines().filter(|line| line.contains(tag));
+        lines.filter_map(|line| Some(line.split_once('[')?.1.trim_end_matches(']').to_owned())).collect()
+    };
+    let needed = of("(NEEDED)");
+    let known = ["libc.so.", "libgcc_s.so.", "ld-linux"];
+    assert!(needed.iter().all(|name| known.iter().any(|known| name.starts_with(known))), "{needed:?}");
+    assert_eq!(of("(SONAME)"), ["libbulk_rerun.so.1"]);
+    assert!(dynamic.lines().any(|line| line.contains("NODELETE")), "{dynamic}");
+}
+
+fn file(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("ffi-tests/sqlite").join(name)
+}
+
+fn on_both_stores_with(python: &Path, script: &str) {
+    let stores = Stores::new();
+    for store in [&stores.wal, &stores.rollback] {
+        run(Command::new(python).arg(file(script)).arg(extension() + ".so").arg(store));
+    }
+}
+
+/// A Python of its own with apsw, which has SQLite compiled in.
+fn python_with_apsw() -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("apsw");
+    let python = folder.join("bin/python");
+    if !folder.join("ready").exists() {
+        run(Command::new("/usr/bin/python3").args(["-m", "venv", "--clear"]).arg(&folder));
+        run(Command::new(&python).args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "apsw"]));
+        std::fs::write(folder.join("ready"), "").expect("the folder can be written");
+    }
+    python
+}

@@ -1,0 +1,1 @@
+//! Only its dependency matters: the sources of an old SQLite.
