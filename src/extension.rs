@@ -7,6 +7,7 @@
 
 use std::ffi::{c_char, c_int};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,7 +21,7 @@ use serde_json::Value;
 use crate::catalogue::Catalogue;
 use crate::contract::{Config, ErrorModel, Request};
 use crate::host::profile::Profile;
-use crate::host::sqlite::{CallersStore, binding};
+use crate::host::sqlite::{self, CallersStore, binding};
 use crate::operation;
 
 /// What SQLite calls when it loads the extension. It stays loaded: connections hold pointers to its function.
@@ -111,11 +112,14 @@ fn call(context: &Context<'_>) -> Result<String, ErrorModel> {
         2 if context.get_raw(1) != ValueRef::Null => config(&argument(context, 1))?,
         _ => config(b"{}")?,
     };
-    let profile = config.profile.as_deref().map(Profile::load).transpose()?;
-    let catalogue = config.tasks.as_deref().map(Catalogue::read).transpose()?;
     // SAFETY: the connection is used by this thread alone, and not after this call.
     let connection = unsafe { context.get_connection() }
         .map_err(|error| ErrorModel::new(500, format!("the connection can't be used: {error}")))?;
+    for file in config.files() {
+        sqlite::check_is_not_the_store(Path::new(connection.path().unwrap_or_default()), file)?;
+    }
+    let profile = config.profile.as_deref().map(Profile::load).transpose()?;
+    let catalogue = config.tasks.as_deref().map(Catalogue::read).transpose()?;
     let store = CallersStore::new(&connection, profile)?;
     let mut session = store.session(&connection)?;
     let body = operation::rerun_in(&mut *session, catalogue.as_ref(), &request, None, None)?;

@@ -1,6 +1,7 @@
 //! The plugin: one store, one operation. Every door holds one of these.
 
 use std::cell::RefCell;
+use std::path::Path;
 use std::ptr;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use crate::contract::{BulkRerunBody, Config, ErrorModel, Request, Run, Selector,
 use crate::cursor::Cursor;
 use crate::host::callbacks::{CallbackHost, HostCallbacks};
 use crate::host::profile::Profile;
-use crate::host::sqlite::SqliteHost;
+use crate::host::sqlite::{self, SqliteHost};
 use crate::host::{Host, HostError, StoreInfo};
 use crate::operation::{self, Survey};
 
@@ -186,6 +187,9 @@ impl Drop for Entered {
 
 /// The engine is the one that the store's address names.
 fn open_host(config: &Config) -> Result<Box<dyn Host>, HostError> {
+    for file in config.files() {
+        sqlite::check_is_not_the_store(Path::new(sqlite_path(&config.store)), file)?;
+    }
     let profile = config.profile.as_deref().map(Profile::load).transpose()?;
     let busy_timeout = Duration::from_millis(config.busy_timeout_ms);
     let store = &config.store;
@@ -197,9 +201,13 @@ fn open_host(config: &Config) -> Result<Box<dyn Host>, HostError> {
             "this bulk_rerun was built without PostgreSQL (feature `postgres`)".to_owned(),
         ));
     }
-    let path = store.strip_prefix("sqlite:").unwrap_or(store);
+    let path = sqlite_path(store);
     if path.is_empty() {
         return Err(HostError::Unusable("no store is named: give the path of the runner's database".to_owned()));
     }
     Ok(Box::new(SqliteHost::open(path, profile, busy_timeout, config.sqlite_shared)?))
+}
+
+fn sqlite_path(store: &str) -> &str {
+    store.strip_prefix("sqlite:").unwrap_or(store)
 }

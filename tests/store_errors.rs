@@ -30,6 +30,18 @@ fn a_missing_store_is_not_created() {
 }
 
 #[test]
+fn the_store_is_read_as_no_other_file() {
+    let store = Store::new();
+    let path = store.path_str().to_owned();
+    for config in [
+        Config { profile: Some(path.clone()), ..config(&store.path) },
+        Config { tasks: Some(store.path.clone()), ..config(&store.path) },
+    ] {
+        assert_error(&open_error(&config), 500, &[&path, "is the store"]);
+    }
+}
+
+#[test]
 fn a_store_below_a_file_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("file"), "text").unwrap();

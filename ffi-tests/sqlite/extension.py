@@ -229,6 +229,15 @@ class Errors(Case):
         tasks.write_text("[tasks.backup]\ncron = '@daily'\n")
         self.assertEqual(self.ask({"ids": ["b1"]}, {"tasks": str(tasks)})["skipped"][0]["reason"], "unknown_task")
 
+    def test_the_store_as_another_file(self):
+        """To read it would close it, and drop the locks on it."""
+        self.connection.execute("BEGIN EXCLUSIVE")
+        for name in ["profile", "tasks"]:
+            self.assertIn("is the store", self.ask({"ids": ["b1"]}, {name: self.store})["detail"])
+            locked = subprocess.run(["sqlite3", self.store, "BEGIN IMMEDIATE"], capture_output=True, text=True)
+            self.assertIn("locked", locked.stderr)
+        self.connection.execute("COMMIT")
+
     def test_no_store_of_any_runner(self):
         connection = sqlite3.connect(":memory:")
         connection.enable_load_extension(True)
@@ -314,12 +323,17 @@ class Interruptions(Case):
             self.assertEqual(str(error), "interrupted")
             answer = None
         connection.set_progress_handler(None, 0)
-        whole = answer is not None and len(answer.get("triggered", ())) == 302
+        if answer is None:
+            # It may have come when all was done: then the caller's own statement was interrupted after that.
+            possible = (0, 302)
+        else:
+            possible = (len(answer.get("triggered", ())),)
         if connection.in_transaction:
             # What the caller commits now is all of it or nothing.
             connection.execute("COMMIT")
         added = self.count() - before
-        self.assertEqual(added, 302 if whole else 0, f"after {steps} looks: {answer}")
+        self.assertIn(added, possible, f"after {steps} looks: {answer}")
+        self.assertIn(added, (0, 302))
         connection.execute("BEGIN IMMEDIATE")
         connection.execute("ROLLBACK")
         connection.close()
@@ -339,11 +353,11 @@ class Interruptions(Case):
         timer.start()
         before = self.count()
         try:
-            added = len(self.ask(FAILED).get("triggered", ()))
+            possible = (len(self.ask(FAILED).get("triggered", ())),)
         except sqlite3.OperationalError:
-            added = 0
+            possible = (0, 302)
         timer.join()
-        self.assertEqual(self.count(), before + added)
+        self.assertIn(self.count() - before, possible)
         self.assertFalse(self.connection.in_transaction)
 
 

@@ -1,7 +1,7 @@
 //! The config: which store, and how to work in it. One shape for every door.
 
 use std::env;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::fields::{Fields, Findings};
 use super::json::Node;
@@ -38,6 +38,11 @@ impl Config {
             wire: Spelling::Snake,
             sqlite_shared: false,
         }
+    }
+
+    /// The files that are read beside the store. (A profile may also be a built-in one's name.)
+    pub(crate) fn files(&self) -> impl Iterator<Item = &Path> {
+        self.profile.as_deref().map(Path::new).into_iter().chain(self.tasks.as_deref())
     }
 
     /// Reads a config from the environment alone: `BULK_RERUN_STORE`, `BULK_RERUN_PROFILE`,

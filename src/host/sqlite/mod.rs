@@ -18,7 +18,7 @@ mod pool;
 mod presence;
 mod session;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -34,6 +34,18 @@ use self::presence::{FileId, open_in};
 use self::session::{SqliteSession, Transactions};
 use super::profile::{Engine, Profile};
 use super::{Host, HostError, Session, StoreInfo};
+
+/// Refuses the store itself where another file is meant. To read it as one would also close it, and that
+/// drops every lock that this process has on it.
+pub(crate) fn check_is_not_the_store(store: &Path, file: &Path) -> Result<(), HostError> {
+    match (store.canonicalize(), file.canonicalize()) {
+        (Ok(store), Ok(file)) if store == file => Err(HostError::Unusable(format!(
+            "{} is the store; name the profile's own file, or that of the task catalogue",
+            file.display()
+        ))),
+        _ => Ok(()),
+    }
+}
 
 /// A runner's SQLite store, seen through a profile.
 pub struct SqliteHost {

@@ -40,7 +40,6 @@ impl Transactions for Own<'_> {
     }
 
     fn begin_read(&mut self) -> Result<(), HostError> {
-        self.store.check_alone(&self.connection)?;
         self.execute("starting to read", "BEGIN")
     }
 
