@@ -66,7 +66,12 @@ fn a_copy_that_comes_in_the_middle_of_a_call_stops_it() {
 
 #[test]
 fn storms_of_writes_leave_the_store_whole() {
-    on_both_stores(&host("storm", Copy::System), &["5"]);
+    on_both_stores(&host("storm", Copy::System), &["5", "shared"]);
+}
+
+#[test]
+fn the_librarys_own_connections_are_no_other_copys() {
+    on_both_stores(&host("storm", Copy::System), &["4", "alone"]);
 }
 
 #[test]

@@ -1,7 +1,10 @@
-/* A host and the library write together through one copy of SQLite: storm STORE SECONDS */
+/* A host and the library write together through one copy of SQLite, while the host forks all the time to
+ * start its jobs: storm STORE SECONDS shared. Or the library alone, which may not take its own connections
+ * for another copy's: storm STORE SECONDS alone */
 #include "host.h"
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -47,21 +50,40 @@ static void *plugin(void *unused) {
     return NULL;
 }
 
+static void *forks(void *unused) {
+    (void)unused;
+    while (time(NULL) < end) {
+        pid_t child = fork();
+        if (child == 0) {
+            execl("/bin/true", "true", NULL);
+            _exit(1);
+        }
+        int status;
+        CHECK(child > 0 && waitpid(child, &status, 0) == child && status == 0);
+        usleep(1000);
+    }
+    return NULL;
+}
+
 int main(int argc, char **argv) {
-    CHECK(argc == 3);
+    CHECK(argc == 4);
+    int shared = strcmp(argv[3], "shared") == 0;
     store = argv[1];
     end = time(NULL) + atol(argv[2]);
-    snprintf(config, sizeof config, "{\"store\": \"%s\", \"sqlite\": \"shared\", \"busy_timeout_ms\": 20000}", store);
-    pthread_t threads[2 * THREADS];
+    snprintf(config, sizeof config, "{\"store\": \"%s\", \"busy_timeout_ms\": 20000%s}", store,
+             shared ? ", \"sqlite\": \"shared\"" : "");
+    pthread_t forking, threads[2 * THREADS];
+    CHECK(pthread_create(&forking, NULL, forks, NULL) == 0);
     for (long i = 0; i < THREADS; i++) {
-        CHECK(pthread_create(&threads[2 * i], NULL, host, (void *)i) == 0);
+        CHECK(pthread_create(&threads[2 * i], NULL, shared ? host : plugin, (void *)i) == 0);
         CHECK(pthread_create(&threads[2 * i + 1], NULL, plugin, NULL) == 0);
     }
     for (int i = 0; i < 2 * THREADS; i++) {
         CHECK(pthread_join(threads[i], NULL) == 0);
     }
+    CHECK(pthread_join(forking, NULL) == 0);
     printf("the host wrote %ld runs, %ld were spawned\n", written, spawned);
-    CHECK(written > 0 && spawned > 0);
+    CHECK((written > 0) == shared && spawned > 0);
     CHECK(number(store, "SELECT count(*) FROM runs WHERE id LIKE 'host-%'") == written);
     CHECK(number(store, ALL) == 4 + written + spawned);
     CHECK(is_whole(store));
