@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "every test uses some of it")]
 
 pub mod model;
+pub mod random;
 
 use std::path::{Path, PathBuf};
 

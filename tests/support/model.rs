@@ -48,6 +48,21 @@ pub struct Outcome {
     pub matched: usize,
 }
 
+impl Outcome {
+    /// What a dry run's answer says.
+    pub fn of_dry_run(answer: &Value) -> Outcome {
+        let list = |field: &str| answer[field].as_array().cloned().unwrap_or_default();
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        let planned = list("planned");
+        Outcome {
+            spawned: planned.iter().map(|plan| (text(&plan["task_name"]), text(&plan["rerun_of"]))).collect(),
+            skipped: list("skipped"),
+            matched: answer["matched"].as_u64().unwrap() as usize,
+            planned,
+        }
+    }
+}
+
 impl ModelRequest {
     pub fn to_json(&self, options: Value) -> Value {
         let instant = |at: Option<i64>| at.map(rfc3339);
