@@ -71,7 +71,7 @@ pub trait Session {
     /// Starts each of these source runs again, in the same order.
     fn spawn(
         &mut self,
-        ids: &[&str],
+        sources: Sources<'_>,
         care: Care,
         each: &mut dyn FnMut(usize, Spawned<'_>),
     ) -> Result<Spawning, HostError>;
@@ -153,6 +153,17 @@ impl RunRow<'_> {
             unfit: self.unfit.map(str::to_owned),
         }
     }
+}
+
+/// The runs that are to be started again.
+#[derive(Debug, Clone, Copy)]
+pub struct Sources<'a> {
+    /// Their ids.
+    pub ids: &'a [&'a str],
+    /// Their tasks, in the same order.
+    pub task_names: &'a [&'a str],
+    /// Their parameters are wanted with what became of them; else those may be left out.
+    pub params: bool,
 }
 
 /// What became of one source run.

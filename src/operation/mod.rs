@@ -18,7 +18,7 @@ use crate::catalogue::Catalogue;
 use crate::contract::{
     BulkRerunBody, ErrorModel, Params, Planned, Reason, Request, RerunOptions, Run, Selector, Skipped, Triggered,
 };
-use crate::host::{Care, Freshness, Host, Session, Spawned, Spawning};
+use crate::host::{Care, Freshness, Host, Session, Sources, Spawned, Spawning};
 use groups::Group;
 use plan::PlanDigest;
 use resolve::{Keep, Resolved};
@@ -224,7 +224,9 @@ fn write(
     let (fit, ids) = fit(groups);
     let mut new_runs = Vec::with_capacity(ids.len());
     let mut skips = Vec::new();
-    let spawned = session.spawn(&ids, care, &mut |index, spawned| {
+    let task_names: Vec<&str> = fit.iter().map(|&index| groups[index].task_name.as_str()).collect();
+    let sources = Sources { ids: &ids, task_names: &task_names, params: digest.is_some() };
+    let spawned = session.spawn(sources, care, &mut |index, spawned| {
         let group = &groups[fit[index]];
         let mut digest = |params: &Params<'_>| {
             digest.iter_mut().for_each(|digest| digest.add(&group.task_name, &group.source.id, params));

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 
 use super::{HostCallbacks, Reply, handed};
 use crate::contract::{Params, Phase, Run, RunFilter, Selector};
-use crate::host::{Care, Columns, Freshness, HostError, Query, RunRow, Session, Spawned, Spawning};
+use crate::host::{Care, Columns, Freshness, HostError, Query, RunRow, Session, Sources, Spawned, Spawning};
 
 /// As many source runs are asked for at once, before they are started again.
 const ASKED_AT_ONCE: usize = 10_000;
@@ -143,7 +143,7 @@ impl Session for CallbackSession<'_> {
     /// A host that declines says so for each run, so there is nothing to be done again.
     fn spawn(
         &mut self,
-        ids: &[&str],
+        Sources { ids, .. }: Sources<'_>,
         _: Care,
         each: &mut dyn FnMut(usize, Spawned<'_>),
     ) -> Result<Spawning, HostError> {

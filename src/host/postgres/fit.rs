@@ -33,6 +33,12 @@ pub(super) struct Fitted {
 }
 
 impl Fitted {
+    /// The source runs must be read before they are started again: the statement takes their parameters from us, or
+    /// does not look by itself whether they are still there.
+    pub(super) fn must_be_read(&self) -> bool {
+        self.spawn_many.as_ref().is_none_or(|many| many.parameters.contains(&SpawnParameter::Params))
+    }
+
     /// A rule that the spawn statement broke while it ran.
     pub(super) fn spawn_error(&self, message: &str) -> HostError {
         let part = format!("spawn (generation \"{}\")", self.generation.name);

@@ -20,7 +20,9 @@ use super::error::{is_lost, is_of_another_schema};
 use super::fit::Fitted;
 use crate::contract::Params;
 use crate::host::view::Positions;
-use crate::host::{Care, Columns, Freshness, HostError, Interrupter, Query, RunRow, Session, Spawned, Spawning};
+use crate::host::{
+    Care, Columns, Freshness, HostError, Interrupter, Query, RunRow, Session, Sources, Spawned, Spawning,
+};
 
 /// Ids that are sought in one statement: few enough for a seek each in the key's index to be the
 /// planner's choice in any table of some size.
@@ -285,12 +287,12 @@ impl Session for PostgresSession<'_> {
 
     fn spawn(
         &mut self,
-        ids: &[&str],
+        sources: Sources<'_>,
         _care: Care,
         each: &mut dyn FnMut(usize, Spawned<'_>),
     ) -> Result<Spawning, HostError> {
         // A savepoint a batch: what the host declines is found out there, and nothing is done twice.
-        match self.spawn_all(ids, each) {
+        match self.spawn_all(sources, each) {
             Ok(()) => Ok(Spawning::Done),
             Err(HostError::Conflict) if self.conflicts < CONFLICTS_MAX => {
                 self.conflicts += 1;

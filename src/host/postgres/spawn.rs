@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::ops::ControlFlow;
 
 use chrono::{SecondsFormat, Utc};
+use futures_util::future::join;
 use futures_util::{StreamExt, stream};
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Error, Row, Statement};
@@ -13,7 +14,7 @@ use super::error::declines;
 use super::session::PostgresSession;
 use crate::contract::Params;
 use crate::host::profile::SpawnParameter;
-use crate::host::{Columns, HostError, Spawned};
+use crate::host::{Columns, HostError, Sources, Spawned};
 
 const DOING: &str = "starting runs";
 
@@ -26,14 +27,22 @@ const IN_FLIGHT: usize = 128;
 const STARTED_NONE: &str = "the host's statement started no run";
 const STARTED_MANY: &str = "it started more than one run for one source run";
 
-/// A source run as it stands in the spawning transaction, and what its new run may use.
+/// A source run, and what its new run may use.
 struct Source {
     /// Where it stands among the ids that were asked for.
     index: usize,
     id: String,
     task_name: String,
+    /// None until it is read.
     params: Params<'static>,
     new_id: String,
+}
+
+impl Source {
+    fn named(index: usize, id: &str, task_name: &str, ulids: &mut ulid::Generator) -> Source {
+        let new_id = ulids.generate().unwrap_or_else(|_| ulid::Ulid::generate()).to_string();
+        Source { index, id: id.to_owned(), task_name: task_name.to_owned(), params: Params::None, new_id }
+    }
 }
 
 /// What is the same for all runs of a call.
@@ -47,7 +56,11 @@ struct Call {
 type Batch = Result<Vec<String>, String>;
 
 impl PostgresSession<'_> {
-    pub(super) fn spawn_all(&self, ids: &[&str], each: &mut dyn FnMut(usize, Spawned<'_>)) -> Result<(), HostError> {
+    pub(super) fn spawn_all(
+        &self,
+        Sources { ids, task_names, params }: Sources<'_>,
+        each: &mut dyn FnMut(usize, Spawned<'_>),
+    ) -> Result<(), HostError> {
         // Until the transaction ends.
         self.prefer_indexes(true)?;
         let prepare = |sql: &str| {
@@ -59,62 +72,78 @@ impl PostgresSession<'_> {
             many: self.fitted.spawn_many.as_ref().map(|many| prepare(&many.sql)).transpose()?,
             now: Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true),
         };
+        let read_first = params || self.fitted.must_be_read();
         // Monotonic: a call's new ids sort as its runs do.
         let mut ulids = ulid::Generator::new();
-        for (start, ids) in (0..).step_by(RUNS_AT_ONCE).zip(ids.chunks(RUNS_AT_ONCE)) {
-            let batch = self.sources(start, ids, &mut ulids)?;
-            self.execute(DOING, "SAVEPOINT batch")?;
-            let started = match &call.many {
-                _ if batch.is_empty() => Ok(Vec::new()),
-                Some(many) => self.start_many(&call, many, &batch)?,
-                None => self.start_pipelined(&call, &batch)?,
-            };
-            match started {
-                Ok(new_ids) => {
-                    let mut spawned = batch.iter().zip(new_ids).peekable();
-                    for index in start..start + ids.len() {
-                        match spawned.next_if(|(source, _)| source.index == index) {
-                            Some((source, run_id)) => {
-                                each(index, Spawned::New { run_id, params: borrowed(&source.params) });
-                            }
-                            None => each(index, Spawned::Gone),
-                        }
-                    }
+        for (start, (ids, task_names)) in
+            (0..).step_by(RUNS_AT_ONCE).zip(ids.chunks(RUNS_AT_ONCE).zip(task_names.chunks(RUNS_AT_ONCE)))
+        {
+            let named = (start..).zip(ids.iter().zip(task_names));
+            let named = named.map(|(index, (id, task_name))| Source::named(index, id, task_name, &mut ulids));
+            let mut batch: Vec<Source> = named.collect();
+            if read_first {
+                self.read(&mut batch)?;
+            }
+            // In one flight with the batch; the last one is released by the COMMIT.
+            let savepoint = if start == 0 { "SAVEPOINT batch" } else { "RELEASE batch; SAVEPOINT batch" };
+            let client = self.connection().client();
+            let flight = join(client.batch_execute(savepoint), self.start_batch(&call, &batch));
+            let (saved, started) = self.connection().wait_for(flight);
+            saved.map_err(|error| self.error(DOING, error))?;
+            let started = started?;
+            if started.is_err() {
+                self.execute(DOING, "ROLLBACK TO batch")?;
+                if !read_first {
+                    self.read(&mut batch)?;
                 }
-                Err(_) => {
-                    self.execute(DOING, "ROLLBACK TO batch")?;
-                    let mut sources = batch.iter().peekable();
-                    for index in start..start + ids.len() {
-                        match sources.next_if(|source| source.index == index) {
-                            Some(source) => self.start_alone(&call, source, each)?,
-                            None => each(index, Spawned::Gone),
-                        }
+            }
+            let mut new_ids = started.ok().map(Vec::into_iter);
+            let mut sources = batch.iter().peekable();
+            for index in start..start + ids.len() {
+                // The batch is in their order, without those that are gone.
+                match (sources.next_if(|source| source.index == index), &mut new_ids) {
+                    (None, _) => each(index, Spawned::Gone),
+                    (Some(source), None) => self.start_alone(&call, source, each)?,
+                    (Some(source), Some(new_ids)) => {
+                        let run_id = new_ids.next().unwrap_or_default();
+                        each(index, Spawned::New { run_id, params: borrowed(&source.params) });
                     }
                 }
             }
-            self.execute(DOING, "RELEASE batch")?;
         }
         Ok(())
     }
 
-    /// The source runs that are still there.
-    fn sources(&self, start: usize, ids: &[&str], ulids: &mut ulid::Generator) -> Result<Vec<Source>, HostError> {
-        let columns = Columns { params: true, ..Columns::default() };
-        let mut found = HashMap::with_capacity(ids.len());
-        let _ = self.each_by_id(ids, columns, &mut |run| {
-            found.insert(run.id.to_owned(), (run.task_name.to_owned(), run.params.into_owned()));
-            ControlFlow::Continue(())
-        })?;
-        let source = |(index, id): (usize, &&str)| {
-            let (task_name, params) = found.remove(*id)?;
-            let new_id = ulids.generate().unwrap_or_else(|_| ulid::Ulid::generate()).to_string();
-            Some(Source { index: start + index, id: (*id).to_owned(), task_name, params, new_id })
-        };
-        Ok(ids.iter().enumerate().filter_map(source).collect())
+    /// Starts a batch, as fast as the profile lets us. It counts only if each source run has got its new run.
+    async fn start_batch(&self, call: &Call, batch: &[Source]) -> Result<Batch, HostError> {
+        match &call.many {
+            _ if batch.is_empty() => Ok(Ok(Vec::new())),
+            Some(many) => self.start_many(call, many, batch).await,
+            None => self.start_pipelined(call, batch).await,
+        }
     }
 
-    /// Starts a batch with one statement. It counts only if each source run has got its new run.
-    fn start_many(&self, call: &Call, many: &Statement, batch: &[Source]) -> Result<Batch, HostError> {
+    /// Reads the source runs as they are now, and leaves out those that are gone.
+    fn read(&self, batch: &mut Vec<Source>) -> Result<(), HostError> {
+        let columns = Columns { params: true, ..Columns::default() };
+        let ids: Vec<&str> = batch.iter().map(|source| source.id.as_str()).collect();
+        let mut found = HashMap::with_capacity(ids.len());
+        let _ = self.each_by_id(&ids, columns, &mut |run| {
+            found.insert(run.id.to_owned(), run.params.into_owned());
+            ControlFlow::Continue(())
+        })?;
+        batch.retain_mut(|source| match found.remove(&source.id) {
+            Some(params) => {
+                source.params = params;
+                true
+            }
+            None => false,
+        });
+        Ok(())
+    }
+
+    /// Starts a batch with one statement.
+    async fn start_many(&self, call: &Call, many: &Statement, batch: &[Source]) -> Result<Batch, HostError> {
         let column = |of: fn(&Source) -> Option<&str>| batch.iter().map(of).collect::<Vec<Option<&str>>>();
         let [ids, task_names] = [column(|source| Some(&source.id)), column(|source| Some(&source.task_name))];
         let [params, new_ids] = [column(|source| text(&source.params)), column(|source| Some(&source.new_id))];
@@ -130,7 +159,7 @@ impl PostgresSession<'_> {
                 }
             })
             .collect();
-        let started = self.connection().wait_for(self.connection().client().query(many, &values));
+        let started = self.connection().client().query(many, &values).await;
         let rows = match self.unless_declined(started)? {
             Ok(rows) => rows,
             Err(declined) => return Ok(Err(declined)),
@@ -147,23 +176,21 @@ impl PostgresSession<'_> {
     }
 
     /// Starts a batch with a statement each, many of them under way at a time.
-    fn start_pipelined(&self, call: &Call, batch: &[Source]) -> Result<Batch, HostError> {
-        self.connection().wait_for(async {
-            let start = |source| async move { (source, self.start(call, source).await) };
-            let mut started = stream::iter(batch).map(start).buffered(IN_FLIGHT);
-            let mut new_ids = Vec::with_capacity(batch.len());
-            while let Some((source, rows)) = started.next().await {
-                let new_id = match self.unless_declined(rows)? {
-                    Ok(rows) => self.new_id(source, rows)?,
-                    Err(declined) => return Ok(Err(declined)),
-                };
-                match new_id {
-                    Some(new_id) => new_ids.push(new_id),
-                    None => return Ok(Err(STARTED_NONE.to_owned())),
-                }
+    async fn start_pipelined(&self, call: &Call, batch: &[Source]) -> Result<Batch, HostError> {
+        let start = |source| async move { (source, self.start(call, source).await) };
+        let mut started = stream::iter(batch).map(start).buffered(IN_FLIGHT);
+        let mut new_ids = Vec::with_capacity(batch.len());
+        while let Some((source, started)) = started.next().await {
+            let new_id = match self.unless_declined(started)? {
+                Ok(started) => self.new_id(source, started)?,
+                Err(declined) => return Ok(Err(declined)),
+            };
+            match new_id {
+                Some(new_id) => new_ids.push(new_id),
+                None => return Ok(Err(STARTED_NONE.to_owned())),
             }
-            Ok(Ok(new_ids))
-        })
+        }
+        Ok(Ok(new_ids))
     }
 
     /// Starts one run in a savepoint of its own; nothing is left of it if the host declines.

@@ -15,7 +15,9 @@ use crate::contract::{Params, RunFilter};
 use crate::host::profile::SpawnParameter;
 use crate::host::time::read_instant;
 use crate::host::view::{Positions, Statement};
-use crate::host::{Care, Columns, Freshness, HostError, Interrupter, Query, RunRow, Session, Spawned, Spawning};
+use crate::host::{
+    Care, Columns, Freshness, HostError, Interrupter, Query, RunRow, Session, Sources, Spawned, Spawning,
+};
 
 /// An index on the time of creation pays while a query's window is at most this part of all time:
 /// a seek a run costs about five times what a run costs in a full scan.
@@ -279,7 +281,7 @@ impl<T: Transactions> Session for SqliteSession<'_, T> {
 
     fn spawn(
         &mut self,
-        ids: &[&str],
+        Sources { ids, .. }: Sources<'_>,
         care: Care,
         each: &mut dyn FnMut(usize, Spawned<'_>),
     ) -> Result<Spawning, HostError> {
