@@ -29,6 +29,9 @@ case $KIND in
 copy) $as "$BIN/pg_basebackup" -d "$SOURCE" -X stream -R -c fast -D data ;;
 *) $as "$BIN/initdb" -D data -A trust -U postgres --no-sync -E UTF8 --locale=C.UTF-8 ;;
 esac
+if [ "$KIND" = durable ]; then
+    set -- "$@" -c fsync=on -c shared_buffers=512MB -c max_wal_size=4GB
+fi
 if [ "$KIND" = encrypted ]; then
     openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj "/CN=root" -keyout root.key -out root.crt
     openssl req -newkey rsa:2048 -nodes -subj "/CN=localhost" -keyout server.key -out server.csr
@@ -60,6 +63,8 @@ const SETTINGS: [&str; 8] =
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Kind<'a> {
     Plain,
+    /// As in earnest: what is committed survives a power cut.
+    Durable,
     /// With TLS: the name `localhost`, certified by `root.crt` in its folder.
     Encrypted,
     /// A standby of the server at this URL.
@@ -99,6 +104,7 @@ impl Server {
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let (kind, source) = match kind {
             Kind::Plain => ("plain", ""),
+            Kind::Durable => ("durable", ""),
             Kind::Encrypted => ("encrypted", ""),
             Kind::CopyOf(url) => ("copy", url),
         };

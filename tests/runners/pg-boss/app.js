@@ -1,5 +1,6 @@
 // An application with pg-boss. `node app.js do '[["send","flaky",{…},{…}], …]'` calls pg-boss's methods one after the
-// other and prints what they answer; `node app.js work '{"flaky":{…}, …}'` works on queues, with options for each.
+// other and prints what they answer; `node app.js retry QUEUE` retries every failed job of a queue at once and prints how
+// many seconds that took, for the benches; `node app.js work '{"flaky":{…}, …}'` works on queues, with options for each.
 import { existsSync } from 'node:fs';
 import { PgBoss } from 'pg-boss';
 
@@ -12,6 +13,16 @@ if (command === 'do') {
   const answers = [];
   for (const [method, ...parameters] of JSON.parse(json)) answers.push(await boss[method](...parameters));
   console.log(JSON.stringify(answers));
+  await boss.stop({ graceful: false });
+  process.exit(0);
+}
+
+if (command === 'retry') {
+  const failed = "SELECT id FROM pgboss.job WHERE name = $1 AND state = 'failed'";
+  const { rows } = await boss.getDb().executeSql(failed, [json]);
+  const begun = performance.now();
+  await boss.retry(json, rows.map((row) => row.id));
+  console.log((performance.now() - begun) / 1000);
   await boss.stop({ graceful: false });
   process.exit(0);
 }

@@ -1,0 +1,154 @@
+//! `cargo bench --bench postgres`: new runs a second on PostgreSQL, beside the runners' own retries on the same server.
+//!
+//! Ours finds every failed run by itself and starts each again (`unique_by: run`) in one durable transaction. pg-boss's
+//! own bulk retry (`boss.retry(name, ids)`) is handed the ids and puts the same jobs back in their queue; procrastinate's
+//! (`retry_job_by_id`) takes one job at a time, so the larger numbers are left out. Each turn works on tables that
+//! were filled anew; the median of three turns counts. Needs what `tests/run` installs.
+
+#[path = "../tests/support/postgres.rs"]
+mod postgres;
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Instant;
+
+use bulk_rerun::{Config, Plugin};
+use comfy_table::{CellAlignment, Table, presets};
+
+use postgres::{Database, Kind, Server};
+
+const SIZES: [u32; 3] = [1_000, 10_000, 100_000];
+const TURNS: usize = 3;
+
+/// More jobs than this are not retried one by one.
+const ONE_BY_ONE_MAX: u32 = 10_000;
+
+const REQUEST: &[u8] = br#"{"match_all": true, "filter": {"status": "failed"}, "options": {"unique_by": "run"}}"#;
+
+fn main() {
+    if !std::env::args().any(|argument| argument == "--bench") {
+        return println!("these are benches: `cargo bench --bench postgres`");
+    }
+    let server: &'static Server = Box::leak(Box::new(Server::start(Kind::Durable)));
+    let mut table = Table::new();
+    table.load_style(presets::ASCII_MARKDOWN);
+    table.set_header(["failed jobs", "its own retry, jobs/s", "ours, new runs/s", "ours / its own", "goal"]);
+    for index in 1..4 {
+        let column = table.column_mut(index).expect("the header has it");
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    for (runner, goal) in [(&PG_BOSS, 1.0), (&PROCRASTINATE, 20.0)] {
+        let database = runner.set_up(server);
+        for size in SIZES {
+            eprintln!("{}: {size} jobs", runner.name);
+            let (mut peer, mut ours) = (Vec::new(), Vec::new());
+            for _ in 0..TURNS {
+                if size <= runner.peer_max {
+                    database.client().execute(&runner.fill(size));
+                    peer.push(f64::from(size) / runner.retry(&database));
+                }
+                database.client().execute(&runner.fill(size));
+                ours.push(f64::from(size) / rerun(&database, size));
+            }
+            let ours = middle(&mut ours).expect("we always take our turns");
+            let peer = middle(&mut peer);
+            table.add_row([
+                format!("{} {size}", runner.name),
+                peer.map_or_else(String::new, |peer| format!("{peer:.0}")),
+                format!("{ours:.0}"),
+                peer.map_or_else(String::new, |peer| format!("{:.2}×", ours / peer)),
+                format!("≥ {goal}×"),
+            ]);
+        }
+    }
+    println!("{table}");
+}
+
+/// A runner with a retry of its own.
+struct Runner {
+    name: &'static str,
+    files: &'static str,
+    /// Makes its schema.
+    install: &'static [&'static str],
+    /// Retries every failed job, and prints how many seconds that took.
+    retry: &'static [&'static str],
+    fill: &'static str,
+    peer_max: u32,
+}
+
+const PG_BOSS: Runner = Runner {
+    name: "pg-boss",
+    files: "pg-boss",
+    install: &["node", "app.js", "do", r#"[["createQueue", "mail"]]"#],
+    retry: &["node", "app.js", "retry", "mail"],
+    fill: "TRUNCATE pgboss.job;
+           INSERT INTO pgboss.job (name, data, state, policy, started_on, completed_on)
+           SELECT 'mail', jsonb_build_object('n', n), 'failed', 'standard', now(), now() FROM generate_series(1, $1) AS n;
+           ANALYZE pgboss.job; CHECKPOINT",
+    peer_max: u32::MAX,
+};
+
+const PROCRASTINATE: Runner = Runner {
+    name: "procrastinate",
+    files: "procrastinate",
+    install: &["venv/bin/python", "-m", "procrastinate", "--app", "app.app", "schema", "--apply"],
+    retry: &["venv/bin/python", "-m", "retry"],
+    fill: "TRUNCATE procrastinate_jobs CASCADE;
+           INSERT INTO procrastinate_jobs (queue_name, task_name, args, attempts)
+           SELECT 'mail', 'steady', jsonb_build_object('n', n), 1 FROM generate_series(1, $1) AS n;
+           UPDATE procrastinate_jobs SET status = 'failed';
+           ANALYZE; CHECKPOINT",
+    peer_max: ONE_BY_ONE_MAX,
+};
+
+impl Runner {
+    fn set_up(&self, server: &'static Server) -> Database {
+        let set_up = Command::new("tests/runners/set-up").arg(self.files).status().expect("the script is there");
+        assert!(set_up.success(), "{} could not be set up", self.name);
+        let database = server.database();
+        self.command(self.install, &database);
+        database
+    }
+
+    fn fill(&self, size: u32) -> String {
+        self.fill.replace("$1", &size.to_string())
+    }
+
+    /// How many seconds its own retry takes, by its own clock.
+    fn retry(&self, database: &Database) -> f64 {
+        let printed = self.command(self.retry, database);
+        printed.lines().last().and_then(|line| line.parse().ok()).expect("it prints how long it took")
+    }
+
+    fn command(&self, words: &[&str], database: &Database) -> String {
+        let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+        let installed = root.join("target/runners").join(self.files);
+        let program = if words[0].contains('/') { installed.join(words[0]) } else { PathBuf::from(words[0]) };
+        let output = Command::new(program)
+            .args(&words[1..])
+            .current_dir(installed)
+            .env("PYTHONPATH", root.join("tests/runners").join(self.files))
+            .env("STORE", &database.url)
+            .env("NEEDED", "")
+            .output()
+            .expect("the runner is there");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+}
+
+/// How many seconds a bulk re-run of every failed run takes.
+fn rerun(database: &Database, size: u32) -> f64 {
+    let plugin = Plugin::open(&Config::new(&database.url)).expect("the store");
+    let begun = Instant::now();
+    let answer = plugin.call(REQUEST).expect("an answer");
+    let seconds = begun.elapsed().as_secs_f64();
+    assert_eq!(answer.matches("rerun_of").count(), size as usize, "every failed run has its new run");
+    seconds
+}
+
+/// The median; `None` of nothing.
+fn middle(values: &mut [f64]) -> Option<f64> {
+    values.sort_unstable_by(f64::total_cmp);
+    values.get(values.len() / 2).copied()
+}
