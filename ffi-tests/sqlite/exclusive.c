@@ -36,8 +36,17 @@ int main(int argc, char **argv) {
     bulk_rerun_plugin *plugin = bulk_rerun_open(config, &error);
     CHECK(plugin != NULL);
     EXPECT(bulk_rerun_call(plugin, FAILED), "run_id");
+    if (shared) {
+        /* What is promised to one plugin holds for the next one on the same store. */
+        snprintf(config, sizeof config, "{\"store\": \"%s\"}", store);
+        bulk_rerun_plugin *other = bulk_rerun_open(config, &error);
+        CHECK(other != NULL);
+        EXPECT(bulk_rerun_call(other, "{\"ids\": [\"none\"]}"), "not_found");
+        bulk_rerun_close(other);
+    }
     bulk_rerun_close(plugin);
     if (shared) {
+        expect_refused(config);
         CHECK(sqlite3_close(own) == SQLITE_OK);
     }
     CHECK(number(store, ALL) == 6 && is_whole(store));

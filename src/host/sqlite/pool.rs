@@ -156,7 +156,10 @@ fn lock() -> MutexGuard<'static, Pool> {
 impl Pool {
     fn of(&mut self, file: FileId, care: Care) -> &mut File {
         let of_file = self.files.entry(file).or_insert_with(|| File::new(care));
-        of_file.care = care;
+        // What the host says of a file for one plugin holds for every other one on it.
+        if care == Care::Trust {
+            of_file.care = care;
+        }
         of_file
     }
 }
@@ -205,11 +208,13 @@ impl File {
         self.count_what_is_left(file);
     }
 
-    /// SQLite keeps a closed connection's descriptor while another connection has a lock.
+    /// SQLite keeps a closed connection's descriptor while another connection has a lock. Where none is
+    /// open, none is kept.
     fn count_what_is_left(&mut self, file: FileId) {
-        if self.care == Care::Watch {
-            self.left = presence::here(file).map_or(0, |here| here.saturating_sub(self.open));
-        }
+        self.left = match self.care {
+            Care::Watch if self.open > 0 => presence::here(file).map_or(0, |here| here.saturating_sub(self.open)),
+            _ => 0,
+        };
     }
 
     /// In a child: what its parent had open stays as it is.
