@@ -6,7 +6,8 @@ use std::sync::Mutex;
 
 use libtest_mimic::{Failed, Trial};
 
-use crate::library::{Installed, compile_c, compile_c_as, run};
+use crate::library::{Installed, compile_c, compile_c_as, run, without_our_package};
+use crate::postgres;
 use crate::stores::Stores;
 
 const PROGRAMS: [&str; 6] = ["contract", "misuse", "callbacks", "cursor", "fork", "close"];
@@ -31,6 +32,7 @@ pub fn trials() -> Vec<Trial> {
     }
     trials.push(trial("threads", Checker::None, &["30"]));
     trials.push(trial("threads", Checker::Sanitizers, &["3"]));
+    trials.push(Trial::test("c: fork over a PostgreSQL server", fork_over_a_server));
     trials.push(Trial::test("c: a panic in any function becomes an error", panics));
     for (what, checker, words) in [
         ("leak", Checker::Valgrind, "definitely lost"),
@@ -57,11 +59,24 @@ fn trial(program: &'static str, checker: Checker, arguments: &'static [&str]) ->
     })
 }
 
+/// Parent and children call at the same time, and every call is answered.
+fn fork_over_a_server() -> Result<(), Failed> {
+    let database = postgres::server().database().with(include_str!("../tests/conformance/hosts/ledgerly-postgres.sql"));
+    let client = database.client();
+    client.execute("INSERT INTO job VALUES (1, 'report')");
+    client.execute("INSERT INTO execution (uid, job, state, queued_at) VALUES ('b1', 1, 'failed', 0)");
+    let profile = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/conformance/hosts/ledgerly-postgres.toml");
+    succeeds(start("fork_server", Checker::None, &Installed::get().lib(), &[&database.url, profile]))?;
+    let spawned = client.value("SELECT count(*) FROM execution WHERE state = 'queued'");
+    assert_eq!(spawned.as_deref(), Some("201"), "every run that was answered is there");
+    Ok(())
+}
+
 /// The hook that panics on demand is in no library that is shipped, so this one is built for it.
 fn panics() -> Result<(), Failed> {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("test-panic");
     let root = env!("CARGO_MANIFEST_DIR");
-    run(Command::new(env!("CARGO"))
+    run(without_our_package(&mut Command::new(env!("CARGO")))
         .current_dir(root)
         .args(["build", "--quiet", "--lib", "--no-default-features", "--features", "test-panic", "--target-dir"])
         .arg(format!("{root}/target/capi")));

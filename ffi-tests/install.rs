@@ -56,6 +56,11 @@ fn symbols() -> Result<(), Failed> {
     let allowed = ["libc.so", "libgcc_s.so", "ld-linux"];
     assert!(needed.iter().all(|line| allowed.iter().any(|name| line.contains(name))), "{needed:#?}");
 
+    // The tests' hook is in no library that is shipped.
+    let bytes = std::fs::read(&library)?;
+    let hook = b"BULK_RERUN_TEST_PANIC";
+    assert!(!bytes.windows(hook.len()).any(|window| window == hook), "the library can be made to panic");
+
     let exported = run(Command::new("nm").args(["-D", "--defined-only", "--format=just-symbols"]).arg(&library));
     let mut declared = functions_of(&Installed::get().prefix.join("include/bulk_rerun.h"));
     let mut exported: Vec<&str> = exported.lines().filter(|name| !name.starts_with("sqlite3_bulkrerun_")).collect();

@@ -10,6 +10,8 @@ mod install;
 mod languages;
 #[path = "../tests/support/library.rs"]
 mod library;
+#[path = "../tests/support/postgres.rs"]
+mod postgres;
 mod stores;
 
 use libtest_mimic::Arguments;

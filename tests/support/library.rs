@@ -58,7 +58,18 @@ pub fn compile_c_as(folder: &str, flags: &[&str], program: &str, libraries: &[&s
 /// `make` in the project's folder, with the cargo that runs the tests.
 pub fn make() -> Command {
     let mut command = Command::new("make");
-    command.current_dir(env!("CARGO_MANIFEST_DIR")).env("CARGO", env!("CARGO")).env_remove("MAKEFLAGS");
+    command.current_dir(env!("CARGO_MANIFEST_DIR")).env_remove("MAKEFLAGS");
+    without_our_package(&mut command).env("CARGO", env!("CARGO"));
+    command
+}
+
+/// Takes what cargo tells a test of its package out of a command's environment: build scripts that
+/// look at it (ring's) would run anew, and all that depends on them.
+pub fn without_our_package(command: &mut Command) -> &mut Command {
+    let ours = |name: &str| name == "OUT_DIR" || name.starts_with("CARGO_MANIFEST_") || name.starts_with("CARGO_PKG_");
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(ours)) {
+        command.env_remove(name);
+    }
     command
 }
 

@@ -1,9 +1,10 @@
-//! Connections to a server: each with a runtime of its own, so that none is shared across a fork or
-//! outlives its owner; a few idle ones are kept.
+//! Connections to a server: each with a runtime of its own, so that none outlives its owner; a few idle
+//! ones are kept. None is used across a fork: a child leaves its parent's alone and opens its own.
 
 use std::future::Future;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use std::{mem, process};
 
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinHandle;
@@ -23,18 +24,26 @@ pub(super) struct Server {
     pub(super) address: Arc<Address>,
     /// How long to wait for a lock that somebody else holds.
     pub(super) busy_timeout: Duration,
-    idle: Mutex<Vec<Connection>>,
+    idle: Mutex<Idle>,
+}
+
+/// Connections that nobody is using.
+struct Idle {
+    /// The process that they belong to.
+    pid: u32,
+    connections: Vec<Connection>,
 }
 
 impl Server {
     pub(super) fn new(address: Address, busy_timeout: Duration) -> Self {
-        Server { address: Arc::new(address), busy_timeout, idle: Mutex::default() }
+        let idle = Idle { pid: process::id(), connections: Vec::new() };
+        Server { address: Arc::new(address), busy_timeout, idle: Mutex::new(idle) }
     }
 
     /// An idle connection that is still alive, else a new one.
     pub(super) fn connect(&self) -> Result<Connection, HostError> {
         loop {
-            let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            let idle = self.idle().connections.pop();
             match idle {
                 // The server may have been restarted in the meantime.
                 Some(connection) if connection.is_alive() => return Ok(connection),
@@ -46,10 +55,20 @@ impl Server {
 
     /// Keeps a connection for the next session.
     pub(super) fn give_back(&self, connection: Connection) {
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        if idle.len() < IDLE_MAX {
-            idle.push(connection);
+        let mut idle = self.idle();
+        if idle.connections.len() < IDLE_MAX {
+            idle.connections.push(connection);
         }
+    }
+
+    /// The idle connections of this process: in a forked child, none of its parent's.
+    fn idle(&self) -> MutexGuard<'_, Idle> {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let pid = process::id();
+        if idle.pid != pid {
+            *idle = Idle { pid, connections: Vec::new() };
+        }
+        idle
     }
 
     fn open(&self) -> Result<Connection, HostError> {
@@ -60,7 +79,7 @@ impl Server {
         let connected = runtime.block_on(self.address.connect());
         let (client, driver) = connected.map_err(|error| self.cant_be_reached(&error))?;
         let driver = runtime.spawn(driver);
-        Ok(Connection { client: Some(client), driver: Some(driver), runtime: Some(runtime) })
+        Ok(Connection { pid: process::id(), client: Some(client), driver: Some(driver), runtime: Some(runtime) })
     }
 
     fn cant_be_reached(&self, error: &tokio_postgres::Error) -> HostError {
@@ -80,6 +99,8 @@ impl Server {
 
 /// A connection; everything on it is done by the thread that asks.
 pub(super) struct Connection {
+    /// The process that has opened it.
+    pid: u32,
     // `None` from `drop` on only.
     client: Option<Client>,
     driver: Option<JoinHandle<()>>,
@@ -104,6 +125,11 @@ impl Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
+        if self.pid != process::id() {
+            // A goodbye from here would end it for the process that it belongs to.
+            mem::forget((self.client.take(), self.driver.take(), self.runtime.take()));
+            return;
+        }
         // Without its client the driver says goodbye to the server and ends.
         drop(self.client.take());
         let Some(runtime) = self.runtime.take() else { return };
