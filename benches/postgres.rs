@@ -1,9 +1,10 @@
 //! `cargo bench --bench postgres`: new runs a second on PostgreSQL, beside the runners' own retries on the same server.
 //!
-//! Ours finds every failed run by itself and starts each again (`unique_by: run`) in one durable transaction. pg-boss's
-//! own bulk retry (`boss.retry(name, ids)`) is handed the ids and puts the same jobs back in their queue; procrastinate's
-//! (`retry_job_by_id`) takes one job at a time, so the larger numbers are left out. Each turn works on tables that
-//! were filled anew; the median of three turns counts. Needs what `tests/run` installs.
+//! Ours finds every failed run and starts each again (`unique_by: run`) in one durable transaction. pg-boss's own bulk
+//! retry (`boss.retry(name, ids)`, after a SELECT of the failed ids) puts the same jobs back in their queue: an UPDATE
+//! of rows where ours inserts new ones, whose foreign key the server checks. procrastinate's (`retry_job_by_id`, with the
+//! ids at hand) takes one job at a time, so the larger numbers are left out. Each turn works on tables that were filled
+//! anew; the median of three turns counts. Needs what `tests/run` installs.
 
 #[path = "../tests/support/postgres.rs"]
 mod postgres;

@@ -7,17 +7,17 @@ use crate::store::{Store, all_failed, assert_error, call, skipped, triggered};
 
 #[test]
 fn thousands_of_runs_are_started_each_with_its_own_parameters() {
-    let store = Store::with_failed(2_345);
+    let store = Store::with_failed(9_345);
     let answer = call(&store.open(), &all_failed(json!({}))).unwrap();
-    assert_eq!(triggered(&answer), 2_345);
+    assert_eq!(triggered(&answer), 9_345);
     for run in answer["triggered"].as_array().unwrap() {
         assert_ne!(run["run_id"], run["rerun_of"]);
     }
     let same =
         "SELECT count(*) FROM job a JOIN job b USING (task, payload) WHERE a.state = 'failed' AND b.state = 'waiting'";
-    assert_eq!(store.client.value(same).as_deref(), Some("2345"));
+    assert_eq!(store.client.value(same).as_deref(), Some("9345"));
     // The new run's id belongs to the source run that it is named with.
-    let pair = &answer["triggered"][1_234];
+    let pair = &answer["triggered"][7_234];
     let sql = format!("SELECT task FROM job WHERE id IN ({}, {})", pair["run_id"], pair["rerun_of"]).replace('"', "");
     let tasks = store.client.rows(&sql);
     assert_eq!(tasks[0], tasks[1]);
@@ -131,7 +131,7 @@ fn a_statement_may_take_the_new_id_instead_of_returning_one() {
 
 #[test]
 fn one_statement_for_many_runs_does_what_one_for_each_does() {
-    let store = Store::with_failed(2_500);
+    let store = Store::with_failed(9_500);
     let many = "
 spawn_many = '''
 WITH source AS MATERIALIZED (
@@ -147,11 +147,11 @@ SELECT id::text, new_id::text FROM source
     store.client.execute("UPDATE job SET once = 'both' WHERE task IN ('task7', 'task8')");
     let answer = call(&store.open(), &all_failed(json!({}))).unwrap();
     // Of the two that exclude each other the first goes on.
-    assert_eq!((triggered(&answer), skipped(&answer)), (2_499, vec!["task8: refused".to_owned()]));
+    assert_eq!((triggered(&answer), skipped(&answer)), (9_499, vec!["task8: refused".to_owned()]));
     let same =
         "SELECT count(*) FROM job a JOIN job b USING (task, payload) WHERE a.state = 'failed' AND b.state = 'waiting'";
-    assert_eq!(store.client.value(same).as_deref(), Some("2499"));
-    let pair = &answer["triggered"][2_000];
+    assert_eq!(store.client.value(same).as_deref(), Some("9499"));
+    let pair = &answer["triggered"][8_000];
     let sql = format!("SELECT task FROM job WHERE id IN ({}, {})", pair["run_id"], pair["rerun_of"]).replace('"', "");
     let tasks = store.client.rows(&sql);
     assert_eq!(tasks[0], tasks[1]);

@@ -26,7 +26,7 @@ fn a_server_that_was_restarted_is_reached_again() {
 
 #[test]
 fn a_connection_that_is_cut_in_the_middle_of_a_spawn_leaves_nothing_behind() {
-    let store = Store::with_failed(3_000);
+    let store = Store::with_failed(9_000);
     store.client.execute(
         "CREATE FUNCTION cut() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
             IF NEW.task = 'task2500' THEN PERFORM pg_terminate_backend(pg_backend_pid()); END IF; RETURN NEW; END $$;
@@ -35,9 +35,9 @@ fn a_connection_that_is_cut_in_the_middle_of_a_spawn_leaves_nothing_behind() {
     let plugin = store.open();
     let error = call(&plugin, &all_failed(json!({}))).unwrap_err();
     assert_error(&error, 503, &["nothing was changed"]);
-    assert_eq!(store.count(), 3_000);
+    assert_eq!(store.count(), 9_000);
     store.client.execute("DROP TRIGGER cut ON job");
-    assert_eq!(triggered(&call(&plugin, &all_failed(json!({}))).unwrap()), 3_000);
+    assert_eq!(triggered(&call(&plugin, &all_failed(json!({}))).unwrap()), 9_000);
 }
 
 #[test]

@@ -1,5 +1,5 @@
 // An application with pg-boss. `node app.js do '[["send","flaky",{…},{…}], …]'` calls pg-boss's methods one after the
-// other and prints what they answer; `node app.js retry QUEUE` retries every failed job of a queue at once and prints how
+// other and prints what they answer; `node app.js retry QUEUE` finds and retries every failed job of a queue at once and prints how
 // many seconds that took, for the benches; `node app.js work '{"flaky":{…}, …}'` works on queues, with options for each.
 import { existsSync } from 'node:fs';
 import { PgBoss } from 'pg-boss';
@@ -19,8 +19,8 @@ if (command === 'do') {
 
 if (command === 'retry') {
   const failed = "SELECT id FROM pgboss.job WHERE name = $1 AND state = 'failed'";
-  const { rows } = await boss.getDb().executeSql(failed, [json]);
   const begun = performance.now();
+  const { rows } = await boss.getDb().executeSql(failed, [json]);
   await boss.retry(json, rows.map((row) => row.id));
   console.log((performance.now() - begun) / 1000);
   await boss.stop({ graceful: false });
