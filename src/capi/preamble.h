@@ -33,9 +33,10 @@
  *
  *     pthread_create(&thread, NULL, call_plugin, plugin);
  *
- * FORK: a child may go on with its parent's plugin: no connection is open while a process forks, and
- * parent and child open the store anew when they call. A cursor does not work in a child. As everywhere,
- * do not fork while other threads are in the middle of a call: the child could not use that store.
+ * FORK: a child may go on with its parent's plugin: no SQLite connection is open while a process forks,
+ * and a child opens its own to a server. A cursor does not work in a child. As everywhere, do not fork
+ * while other threads are in the middle of a call, nor from within a callback: the child could not use
+ * that store.
  *
  *     if (fork() == 0) { puts(bulk_rerun_call(plugin, request)); _exit(0); }
  *
