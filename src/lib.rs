@@ -26,6 +26,8 @@ mod cursor;
 #[cfg(feature = "capi")]
 mod extension;
 pub mod host;
+#[cfg(feature = "http")]
+pub mod http;
 mod operation;
 mod plugin;
 

@@ -62,7 +62,7 @@ impl Plugin {
     pub fn call(&self, request_json: &[u8]) -> Result<String, ErrorModel> {
         let request = Request::from_json(request_json)?;
         let body = self.rerun(&request)?;
-        Ok(body.to_json(request.spelling.unwrap_or(self.wire)))
+        Ok(body.to_json(self.spelling_of(&request)))
     }
 
     /// The operation with a predicate over each matched run, before grouping: false drops the run, an
@@ -89,7 +89,7 @@ impl Plugin {
         let request = Request::from_json(request_json)?;
         let _entered = self.enter()?;
         let body = operation::rerun(&*self.host, self.catalogue.as_ref(), &request, Some(keep), None)?;
-        Ok(body.to_json(request.spelling.unwrap_or(self.wire)))
+        Ok(body.to_json(self.spelling_of(&request)))
     }
 
     /// The operation, for a request that has been read already.
@@ -110,6 +110,20 @@ impl Plugin {
     pub fn rerun_unless(&self, cancel: &Cancel, request: &Request) -> Result<BulkRerunBody, ErrorModel> {
         let _entered = self.enter()?;
         operation::rerun(&*self.host, self.catalogue.as_ref(), request, None, Some(cancel))
+    }
+
+    /// How a request is answered: in its own spelling where it shows one, else as the config says.
+    pub fn spelling_of(&self, request: &Request) -> Spelling {
+        request.spelling.unwrap_or(self.wire)
+    }
+
+    /// Looks into the store as a search would, and finds nothing: whether it can be read.
+    ///
+    /// # Errors
+    ///
+    /// 500 or 503 if it can't.
+    pub fn ping(&self) -> Result<(), ErrorModel> {
+        operation::ping(&*self.host)
     }
 
     /// Evaluates a selector only: hands over each selected run, in the store's own order. The store

@@ -10,7 +10,7 @@ use clap::Args;
 use serde_json::{Map, Value, json};
 
 use super::Failure;
-use crate::contract::{ErrorModel, Request};
+use crate::contract::{ErrorModel, Request, Spelling};
 use crate::{Config, Plugin};
 
 /// Which store, and how to work in it.
@@ -33,7 +33,13 @@ pub(super) struct StoreArguments {
 
 impl StoreArguments {
     pub(super) fn open(&self) -> Result<Plugin, ErrorModel> {
+        self.open_with(Spelling::default())
+    }
+
+    /// `wire`: how an answer is spelled when the request's fields show no spelling.
+    pub(super) fn open_with(&self, wire: Spelling) -> Result<Plugin, ErrorModel> {
         Plugin::open(&Config {
+            wire,
             profile: self.profile.clone(),
             tasks: self.tasks.clone(),
             busy_timeout_ms: u64::try_from(self.busy_timeout.as_millis()).unwrap_or(u64::MAX),

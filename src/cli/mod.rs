@@ -3,6 +3,7 @@
 mod arguments;
 mod check;
 mod demo;
+mod log;
 #[cfg(feature = "lua")]
 mod lua;
 mod output;
@@ -10,6 +11,8 @@ mod profiles;
 mod progress;
 mod report;
 mod rerun;
+#[cfg(feature = "http")]
+mod serve;
 
 use std::io::{self, ErrorKind};
 use std::path::PathBuf;
@@ -46,6 +49,9 @@ enum Command {
     },
     /// Re-run the unique tasks behind the selected runs
     Rerun(Box<rerun::Arguments>),
+    /// Serve the operation over HTTP, with a page for operators
+    #[cfg(feature = "http")]
+    Serve(Box<serve::Arguments>),
     /// List the built-in host profiles, or print one to start your own from
     Profiles(profiles::Arguments),
     /// Tell which profile fits a store, what it holds, and when a re-run would start
@@ -83,14 +89,11 @@ impl From<io::Error> for Failure {
 /// Runs the tool with the process's arguments and answers its exit status.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    // The causes of a failure, which the contract keeps out of answers, go to standard error.
-    tracing_subscriber::fmt()
-        .with_writer(io::stderr)
-        .with_ansi(false)
-        .without_time()
-        .with_target(false)
-        .with_max_level(tracing::Level::WARN)
-        .init();
+    match &cli.command {
+        #[cfg(feature = "http")]
+        Command::Serve(arguments) => log::requests(arguments.log_format),
+        _ => log::causes(),
+    }
     let json = match &cli.command {
         Command::Rerun(arguments) => arguments.json,
         Command::Check(arguments) => arguments.json,
@@ -98,6 +101,8 @@ pub fn main() -> ExitCode {
         Command::Demo { .. } => false,
         #[cfg(feature = "lua")]
         Command::Lua(_) => false,
+        #[cfg(feature = "http")]
+        Command::Serve(_) => false,
     };
     let done = match cli.command {
         Command::Demo { dir } => demo::run(&dir),
@@ -106,6 +111,8 @@ pub fn main() -> ExitCode {
         Command::Check(arguments) => check::run(&arguments),
         #[cfg(feature = "lua")]
         Command::Lua(arguments) => lua::run(&arguments),
+        #[cfg(feature = "http")]
+        Command::Serve(arguments) => serve::run(&arguments),
     };
     match done {
         Ok(status) => status,

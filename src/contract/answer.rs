@@ -6,7 +6,11 @@ use super::Spelling;
 
 /// What a bulk re-run did, or in a dry run would do.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
+#[cfg_attr(feature = "http", derive(utoipa::ToSchema))]
 pub struct BulkRerunBody {
+    /// HTTP only: the URL of this answer's JSON Schema.
+    #[serde(rename = "$schema", skip_serializing_if = "Option::is_none")]
+    pub schema: Option<String>,
     /// The new runs, ordered by task name, then by the source run's id.
     pub triggered: Vec<Triggered>,
     /// One for each group that got no new run, ordered like `triggered`, then one for each unknown id.
@@ -25,6 +29,7 @@ pub struct BulkRerunBody {
 
 /// A new run.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "http", derive(utoipa::ToSchema))]
 pub struct Triggered {
     /// The task.
     pub task_name: String,
@@ -36,6 +41,7 @@ pub struct Triggered {
 
 /// A group that got no new run, or an id that is no run.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "http", derive(utoipa::ToSchema))]
 pub struct Skipped {
     /// The task; absent for an unknown id.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -51,6 +57,7 @@ pub struct Skipped {
 
 /// A group that would get a new run.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "http", derive(utoipa::ToSchema))]
 pub struct Planned {
     /// The task.
     pub task_name: String,
@@ -62,6 +69,7 @@ pub struct Planned {
 
 /// Why a group got no new run. Where several apply, the first in this order is given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[cfg_attr(feature = "http", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {
     /// An id that is no run.

@@ -18,7 +18,11 @@ use super::Triggered;
 /// assert!(error.errors[0].message.contains("did you mean `match_all`?"));
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "http", derive(utoipa::ToSchema))]
 pub struct ErrorModel {
+    /// HTTP only: the URL of this error's JSON Schema.
+    #[serde(rename = "$schema", skip_serializing_if = "Option::is_none")]
+    pub schema: Option<String>,
     /// Always `about:blank`: the status says it all.
     #[serde(rename = "type")]
     pub kind: &'static str,
@@ -38,6 +42,7 @@ pub struct ErrorModel {
 
 /// One thing that is wrong with a request.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "http", derive(utoipa::ToSchema))]
 pub struct Violation {
     /// Where, in the client's own spelling: `body.filter.exit_code_min`, `body.ids[3]`.
     pub location: String,
@@ -51,6 +56,7 @@ impl ErrorModel {
     /// An error without violations.
     pub fn new(status: u16, detail: impl Into<String>) -> Self {
         ErrorModel {
+            schema: None,
             kind: "about:blank",
             title: title(status),
             status,
@@ -109,6 +115,7 @@ fn title(status: u16) -> &'static str {
         403 => "Forbidden",
         404 => "Not Found",
         405 => "Method Not Allowed",
+        408 => "Request Timeout",
         409 => "Conflict",
         413 => "Content Too Large",
         415 => "Unsupported Media Type",

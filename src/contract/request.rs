@@ -139,7 +139,9 @@ pub struct RerunOptions {
 }
 
 /// What makes two runs the same work, so that one new run stands for both.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "http", derive(utoipa::ToSchema))]
 pub enum UniqueBy {
     /// One new run a task.
     #[default]

@@ -15,7 +15,7 @@ pub enum Spelling {
 
 impl Spelling {
     /// A field's name in this spelling, from its snake_case name.
-    pub(super) fn of(self, snake: &str) -> String {
+    pub(crate) fn of(self, snake: &str) -> String {
         match self {
             Spelling::Snake => snake.to_owned(),
             // `$schema` is no identifier, and heck would drop its dollar sign.

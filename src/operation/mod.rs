@@ -10,6 +10,7 @@ mod resolve;
 mod survey;
 
 use std::mem;
+use std::ops::ControlFlow;
 
 use serde_json::json;
 
@@ -18,7 +19,7 @@ use crate::catalogue::Catalogue;
 use crate::contract::{
     BulkRerunBody, ErrorModel, Params, Planned, Reason, Request, RerunOptions, Run, Selector, Skipped, Triggered,
 };
-use crate::host::{Care, Freshness, Host, Session, Sources, Spawned, Spawning};
+use crate::host::{Care, Columns, Freshness, Host, Query, Session, Sources, Spawned, Spawning};
 use groups::Group;
 use plan::PlanDigest;
 use resolve::{Keep, Resolved};
@@ -72,6 +73,14 @@ pub(crate) fn select(
     Ok(session.end()?)
 }
 
+/// Seeks a run that there is not.
+pub(crate) fn ping(host: &dyn Host) -> Result<(), ErrorModel> {
+    let mut session = host.session()?;
+    session.begin_read()?;
+    session.runs(Query::Ids(&[""]), Columns::default(), &mut |_| ControlFlow::Continue(()))?;
+    Ok(session.end()?)
+}
+
 /// More than the limit is an error, never a silent cut.
 fn check_limit(resolved: &Resolved, options: &RerunOptions) -> Result<(), ErrorModel> {
     let wanted = resolved.groups.iter().filter(|group| group.skip.is_none()).count() as u64;
@@ -105,6 +114,7 @@ fn plan_only(session: &mut dyn Session, resolved: Resolved) -> Result<BulkRerunB
         planned: Some(planned),
         matched: Some(matched),
         plan: Some(plan),
+        ..BulkRerunBody::default()
     })
 }
 

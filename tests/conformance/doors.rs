@@ -5,19 +5,27 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::{Arc, OnceLock};
 
+use bulk_rerun::http::{HttpConfig, ServerConfig};
 use bulk_rerun::{Config, Plugin};
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
 use crate::library::{Installed, compile_c};
+use crate::server::Server;
 use crate::{Door, TestStore};
 
 #[path = "../support/lua.rs"]
 mod lua;
 
 pub fn all() -> Vec<Arc<dyn Door>> {
-    let mut doors: Vec<Arc<dyn Door>> =
-        vec![Arc::new(Rust), Arc::new(CommandLine), Arc::new(C), Arc::new(AttachedC), Arc::new(Extension)];
+    let mut doors: Vec<Arc<dyn Door>> = vec![
+        Arc::new(Rust),
+        Arc::new(CommandLine),
+        Arc::new(Http),
+        Arc::new(C),
+        Arc::new(AttachedC),
+        Arc::new(Extension),
+    ];
     doors.extend(lua::ALL.into_iter().map(|lua| Arc::new(Lua(lua)) as Arc<dyn Door>));
     doors
 }
@@ -80,6 +88,30 @@ impl Door for CommandLine {
         let code = output.status.code().expect("it ends by itself");
         assert!(expected.contains(&code), "exit status {code} with the answer {answer}");
         (status, answer)
+    }
+}
+
+/// `POST /api/runs/bulk/rerun`, on a server of its own.
+struct Http;
+
+impl Door for Http {
+    fn name(&self) -> &'static str {
+        "http"
+    }
+
+    fn call(&self, store: &dyn TestStore, request: &str) -> (u16, Value) {
+        let config = Config { profile: store.profile(), ..Config::new(store.address()) };
+        let server = Server::start(&config, HttpConfig::default(), ServerConfig::default());
+        let answer = server.post(request);
+        let (name, kind) = match answer.status {
+            200 => ("BulkRerunBody", "application/json"),
+            _ => ("ErrorModel", "application/problem+json"),
+        };
+        assert_eq!(answer.header("content-type"), Some(kind));
+        let mut json = answer.json();
+        let schema = json.as_object_mut().and_then(|answer| answer.remove("$schema"));
+        assert_eq!(schema, Some(format!("http://{}/schemas/{name}.json", server.address()).into()));
+        (answer.status, json)
     }
 }
 

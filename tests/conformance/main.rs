@@ -12,6 +12,8 @@ mod ids;
 mod library;
 #[path = "../support/postgres.rs"]
 mod postgres;
+#[path = "../support/http.rs"]
+mod server;
 
 use std::sync::Arc;
 

@@ -1,0 +1,44 @@
+//! The HTTP door: `POST /api/runs/bulk/rerun` and what belongs to it, for axum.
+//!
+//! `bulk-rerun serve` is this door with a listener of its own. A host's own axum app merges
+//! [`router`], or [`api`] alone where it has a `/` and a `/healthz` already:
+//!
+//! ```no_run
+//! use std::sync::Arc;
+//!
+//! use bulk_rerun::http::{self, HttpConfig};
+//! use bulk_rerun::{Config, Plugin};
+//!
+//! let plugin = Arc::new(Plugin::open(&Config::new(".runwisp/runwisp.db"))?);
+//! let app: axum::Router = axum::Router::new()
+//!     .route("/", axum::routing::get(async || "the host's own page"))
+//!     .merge(http::api(plugin, HttpConfig::default()));
+//! # Ok::<(), bulk_rerun::ErrorModel>(())
+//! ```
+//!
+//! The way of one request, from the outside in: it is observed (`observe`: request id, access log,
+//! metrics); whatever fails further in becomes a problem document (`problem`); the guard looks at
+//! its Host and Origin (`guard`) and at its token (`token`); and then its route answers. The
+//! operation itself runs on a blocking thread, behind a bounded queue (`queue`).
+
+mod base;
+mod body;
+mod config;
+mod docs;
+mod guard;
+mod health;
+mod metrics;
+mod observe;
+mod openapi;
+mod page;
+mod problem;
+mod queue;
+mod rerun;
+mod router;
+mod server;
+mod token;
+
+pub use config::{BadConfig, Hostname, HttpConfig, Origin};
+pub use router::{api, app, router};
+pub use server::{ServerConfig, serve};
+pub use token::Token;

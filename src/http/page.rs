@@ -1,0 +1,69 @@
+//! The operator's page at `/`: a few files, nothing from outside, under a strict Content-Security-Policy.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::HeaderValue;
+use axum::http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use serde_json::json;
+
+use super::problem::Problem;
+use super::router::Door;
+
+/// Our own files and our own API; no inline script or style, no frame around us.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
+                      connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/// Path, kind and text.
+const FILES: [(&str, &str, &str); 6] = [
+    ("/", "text/html; charset=utf-8", include_str!("page/index.html")),
+    ("/page/page.css", "text/css; charset=utf-8", include_str!("page/page.css")),
+    ("/page/page.js", SCRIPT, include_str!("page/page.js")),
+    ("/page/api.js", SCRIPT, include_str!("page/api.js")),
+    ("/page/form.js", SCRIPT, include_str!("page/form.js")),
+    ("/page/view.js", SCRIPT, include_str!("page/view.js")),
+];
+
+const SCRIPT: &str = "text/javascript; charset=utf-8";
+
+pub(super) fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
+    let route = |routes: Router<S>, (path, kind, text): (&'static str, &'static str, &'static str)| {
+        routes.route(path, get(async move || file(kind, text, POLICY)))
+    };
+    FILES.into_iter().fold(Router::new(), route)
+}
+
+/// A file of ours for a browser, with headers that keep it from reading more into it than there is.
+pub(super) fn file(kind: &'static str, text: &'static str, policy: &'static str) -> Response {
+    let mut response = text.into_response();
+    let headers = response.headers_mut();
+    for (name, value) in [
+        (CONTENT_TYPE, kind),
+        (CONTENT_SECURITY_POLICY, policy),
+        // A page of yesterday's version must not talk to today's server.
+        (CACHE_CONTROL, "no-cache"),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (REFERRER_POLICY, "no-referrer"),
+        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    response
+}
+
+/// What the page says of the store.
+pub(super) async fn store(State(door): State<Arc<Door>>) -> Result<Response, Problem> {
+    let plugin = Arc::clone(&door.plugin);
+    let info = door.health.run(door.config.request_timeout, move |_| plugin.describe()).await?;
+    let about = json!({
+        "store": info.store, "runner": info.runner, "start": info.start, "writable": info.writable,
+        "requires_filter": door.config.require_filter,
+    });
+    Ok(([(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "no-store")], about.to_string()).into_response())
+}

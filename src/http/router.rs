@@ -1,0 +1,103 @@
+//! Which path leads where, and what every request passes on its way.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::http::{Method, StatusCode};
+use axum::middleware::from_fn_with_state;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use tower::util::option_layer;
+use tower_http::catch_panic::CatchPanicLayer;
+
+use super::config::HttpConfig;
+use super::metrics::Metrics;
+use super::openapi::Documents;
+use super::queue::Queue;
+use super::{docs, guard, health, metrics, observe, openapi, page, problem, rerun, token};
+use crate::Plugin;
+
+/// What the routes share.
+pub(super) struct Door {
+    pub(super) plugin: Arc<Plugin>,
+    pub(super) config: HttpConfig,
+    pub(super) queue: Queue,
+    /// The queue of those who ask how we are.
+    pub(super) health: Queue,
+    pub(super) metrics: Metrics,
+    pub(super) documents: Documents,
+}
+
+impl Door {
+    fn new(plugin: Arc<Plugin>, config: HttpConfig) -> Arc<Self> {
+        Arc::new(Door {
+            queue: Queue::new(config.workers, config.queue),
+            health: Queue::new(1, 8),
+            metrics: Metrics::new(),
+            documents: Documents::new(config.token.is_some()),
+            plugin,
+            config,
+        })
+    }
+}
+
+/// Every route of the door, for a host's own axum app: merged into it, or nested under a path.
+/// Paths that it does not have are the app's own affair.
+pub fn router(plugin: Arc<Plugin>, config: HttpConfig) -> Router {
+    let door = Door::new(plugin, config);
+    guarded(operation(&door).merge(surroundings(&door)), &door)
+}
+
+/// The endpoint and what describes it, without the page, `/docs`, `/healthz` and `/metrics`: for an
+/// app that has paths of its own there.
+pub fn api(plugin: Arc<Plugin>, config: HttpConfig) -> Router {
+    let door = Door::new(plugin, config);
+    guarded(operation(&door), &door)
+}
+
+/// The whole of a server of its own: every route, and an answer for every other path.
+pub fn app(plugin: Arc<Plugin>, config: HttpConfig) -> Router {
+    let door = Door::new(plugin, config);
+    let nothing = async || StatusCode::NOT_FOUND;
+    guarded(operation(&door).merge(surroundings(&door)).fallback(nothing), &door)
+}
+
+fn operation(door: &Arc<Door>) -> Router<Arc<Door>> {
+    Router::new()
+        .route(openapi::RERUN_PATH, post(rerun::rerun))
+        .route_layer(from_fn_with_state(Arc::clone(door), token::require))
+        .route("/openapi.json", get(openapi::document))
+        .route("/schemas/{file}", get(openapi::schema))
+}
+
+fn surroundings(door: &Arc<Door>) -> Router<Arc<Door>> {
+    Router::new()
+        .route("/metrics", get(metrics::metrics))
+        .route("/page/store.json", get(page::store))
+        .route_layer(from_fn_with_state(Arc::clone(door), token::require))
+        .route("/healthz", get(health::health))
+        .merge(page::routes())
+        .merge(docs::routes())
+}
+
+/// The layers around the routes; the last one is the outermost.
+fn guarded(routes: Router<Arc<Door>>, door: &Arc<Door>) -> Router {
+    let door = Arc::clone(door);
+    routes
+        .method_not_allowed_fallback(other_method)
+        .layer(guard::same_origin(&door.config))
+        .layer(option_layer(guard::cross_origin(&door.config)))
+        .layer(from_fn_with_state(Arc::clone(&door), guard::check_host))
+        .layer(CatchPanicLayer::custom(problem::panicked))
+        .layer(from_fn_with_state(Arc::clone(&door), problem::render))
+        .layer(from_fn_with_state(Arc::clone(&door), observe::observe))
+        .with_state(door)
+}
+
+/// axum adds the `Allow` header to either answer.
+async fn other_method(method: Method) -> Response {
+    match method {
+        Method::OPTIONS => StatusCode::NO_CONTENT.into_response(),
+        _ => StatusCode::METHOD_NOT_ALLOWED.into_response(),
+    }
+}

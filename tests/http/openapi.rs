@@ -1,0 +1,191 @@
+//! The description and the door are one: what the schema has the reader takes, and the other way round.
+
+use bulk_rerun::{Request, Spelling};
+use serde_json::{Map, Value, json};
+
+use crate::{night, serve};
+
+fn document() -> Value {
+    let store = night();
+    serve(&store).get("/openapi.json").json()
+}
+
+fn properties<'a>(document: &'a Value, schema: &str) -> &'a Map<String, Value> {
+    document["components"]["schemas"][schema]["properties"].as_object().unwrap_or_else(|| panic!("no schema {schema}"))
+}
+
+fn names(document: &Value, schema: &str) -> Vec<String> {
+    let mut names: Vec<String> = properties(document, schema).keys().cloned().collect();
+    names.sort();
+    names
+}
+
+/// The fields that the request's reader knows of an object: it lists them when it meets one that it does not know.
+fn known_to_the_reader(at: &str) -> Vec<String> {
+    let request = match at {
+        "" => json!({"zzzzzz": 1}),
+        at => json!({"match_all": true, at: {"zzzzzz": 1}}),
+    };
+    let error = Request::from_json(request.to_string().as_bytes()).unwrap_err();
+    let message = error.errors[0].message.strip_prefix("unknown field; known here: ").unwrap();
+    let mut names: Vec<String> = message.split(", ").map(str::to_owned).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn the_schema_and_the_reader_know_the_same_fields() {
+    let document = document();
+    assert_eq!(names(&document, "SelectById"), known_to_the_reader(""));
+    assert_eq!(names(&document, "SelectByFilter"), known_to_the_reader(""));
+    assert_eq!(names(&document, "RunFilter"), known_to_the_reader("filter"));
+    // What needs the ledger is known to the reader, and refused: the schema has none of it.
+    let mut options = names(&document, "RerunOptions");
+    options.extend(["idempotency_key", "reason", "actor"].map(str::to_owned));
+    options.sort();
+    assert_eq!(options, known_to_the_reader("options"));
+}
+
+/// Values of each field of the schema that the reader must take, by its type.
+fn good_values(name: &str, schema: &Value, document: &Value) -> Vec<Value> {
+    let mut values = vec![Value::Null];
+    let schema = match schema["oneOf"][0]["$ref"].as_str() {
+        Some(reference) => &document["components"]["schemas"][reference.rsplit('/').next().unwrap()],
+        None => schema,
+    };
+    match (&schema["enum"], &schema["type"]) {
+        (Value::Array(words), _) => values.extend(words.iter().cloned()),
+        (_, kind) if kind.to_string().contains("boolean") => values.extend([json!(true), json!(false)]),
+        (_, kind) if kind.to_string().contains("integer") => {
+            values.extend(
+                [schema["minimum"].clone(), schema["maximum"].clone()].into_iter().filter(|end| !end.is_null()),
+            );
+            assert_eq!(values.len(), 3, "{name} says nothing of its bounds");
+        }
+        (_, kind) if kind.to_string().contains("string") => {
+            let longest = schema["maxLength"].as_u64().unwrap_or(5) as usize;
+            values.extend([json!(""), json!("ż".repeat(longest))]);
+        }
+        _ => values.extend([json!(""), json!("2026-04-15T02:00:00+02:00")]),
+    }
+    values
+}
+
+#[test]
+fn the_reader_takes_what_the_schema_has_in_either_spelling() {
+    let document = document();
+    for (at, schema) in [("filter", "RunFilter"), ("options", "RerunOptions")] {
+        for (twin, all) in [("", "match_all"), ("InCamelCase", "matchAll")] {
+            for (name, field) in properties(&document, &format!("{schema}{twin}")) {
+                for value in good_values(name, field, &document) {
+                    let request = json!({all: true, at: {name: &value}});
+                    let read = Request::from_json(request.to_string().as_bytes());
+                    let read = read.unwrap_or_else(|error| panic!("{request}: {error}"));
+                    let spelling = if twin.is_empty() { Spelling::Snake } else { Spelling::Camel };
+                    assert_eq!(read.spelling, Some(spelling), "{request}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn the_reader_refuses_what_the_schema_bounds() {
+    let document = document();
+    for (at, schema) in [("filter", "RunFilter"), ("options", "RerunOptions")] {
+        for (name, field) in properties(&document, schema) {
+            let kind = field["type"].to_string();
+            let mut bad = vec![json!({}), json!([]), json!(["x"])];
+            if !kind.contains("string")
+                && !field.to_string().contains("date-time")
+                && !field.to_string().contains("UniqueBy")
+            {
+                bad.push(json!("x"));
+            }
+            if !kind.contains("boolean") {
+                bad.push(json!(true));
+            }
+            if !kind.contains("integer") {
+                bad.push(json!(7));
+            }
+            if let Some(longest) = field["maxLength"].as_u64() {
+                bad.push(json!("x".repeat(longest as usize + 1)));
+            }
+            if field.to_string().contains("date-time") || field.to_string().contains("UniqueBy") {
+                bad.push(json!("yesterday"));
+            }
+            if let Some(least) = field["minimum"].as_i64() {
+                bad.push(least.checked_sub(1).map_or(json!(-1e30), |below| json!(below)));
+            }
+            for value in bad {
+                let request = json!({"match_all": true, at: {name: &value}});
+                let error = Request::from_json(request.to_string().as_bytes()).unwrap_err();
+                assert_eq!(
+                    (error.status, error.errors[0].location.as_str()),
+                    (422, format!("body.{at}.{name}").as_str())
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn every_field_is_described_and_every_error_documented() {
+    let document = document();
+    assert_eq!(document["openapi"], "3.1.0");
+    let schemas = document["components"]["schemas"].as_object().unwrap();
+    for (name, schema) in schemas {
+        assert!(schema["description"].is_string(), "{name} is not described");
+        for (field, schema) in schema["properties"].as_object().into_iter().flatten() {
+            let is_described = schema.to_string().contains("\"description\"");
+            assert!(is_described, "{name}.{field} is not described: {schema}");
+        }
+    }
+    let operation = &document["paths"]["/api/runs/bulk/rerun"]["post"];
+    let statuses: Vec<&str> = operation["responses"].as_object().unwrap().keys().map(String::as_str).collect();
+    let mut sorted = statuses.clone();
+    sorted.sort_unstable();
+    assert_eq!(sorted, ["200", "400", "401", "403", "408", "409", "413", "415", "422", "500", "503"]);
+    for status in &sorted[1..] {
+        let content = &operation["responses"][status]["content"]["application/problem+json"];
+        assert_eq!(content["schema"]["$ref"], "#/components/schemas/ErrorModel", "{status}");
+        assert_eq!(content["example"]["status"].to_string(), *status);
+    }
+    assert!(operation["requestBody"]["content"]["application/json"]["examples"].as_object().unwrap().len() >= 3);
+}
+
+/// The document's examples are good requests, and every reference in it leads somewhere.
+#[test]
+fn examples_and_references_hold() {
+    fn references(value: &Value, found: &mut Vec<String>) {
+        match value {
+            Value::Object(parts) => {
+                found.extend(parts.get("$ref").and_then(Value::as_str).map(str::to_owned));
+                parts.values().for_each(|part| references(part, found));
+            }
+            Value::Array(items) => items.iter().for_each(|item| references(item, found)),
+            _ => {}
+        }
+    }
+    let store = night();
+    let server = serve(&store);
+    let mut documents = vec![server.get("/openapi.json").json()];
+    let examples = documents[0]["paths"]["/api/runs/bulk/rerun"]["post"]["requestBody"]["content"]["application/json"]
+        ["examples"]
+        .clone();
+    for example in examples.as_object().unwrap().values() {
+        Request::from_json(example["value"].to_string().as_bytes()).unwrap();
+    }
+    let schemas =
+        ["BulkRerunBody", "ErrorModel", "RunSelector"].map(|name| server.get(&format!("/schemas/{name}.json")).json());
+    documents.extend(schemas);
+    for document in documents {
+        let mut found = Vec::new();
+        references(&document, &mut found);
+        assert!(!found.is_empty());
+        for reference in found {
+            let path = reference.strip_prefix('#').unwrap();
+            assert!(document.pointer(path).is_some(), "{reference} leads nowhere");
+        }
+    }
+}

@@ -1,0 +1,41 @@
+// The tool at work on a demo's store, for a test.
+
+import { execFileSync, spawn } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+const TOOL = process.env.BULK_RERUN ?? join(import.meta.dirname ?? ".", "../../target/debug/bulk-rerun");
+
+const environment = ({ BULK_RERUN_TOKEN, BULK_RERUN_STORE, BULK_RERUN_TASKS, ...rest }) => rest;
+
+/** A store with a bad night in it; what the demo re-runs of it is pending. */
+export function makeStore() {
+  const folder = mkdtempSync(join(tmpdir(), "bulk-rerun-page-"));
+  tool("demo", folder);
+  return { folder, arguments: ["--store", join(folder, "runwisp.db"), "--tasks", join(folder, "runwisp.toml")] };
+}
+
+/** Runs the tool; answers what it prints. */
+export function tool(...words) {
+  return execFileSync(TOOL, words, { env: environment(process.env), encoding: "utf8" });
+}
+
+/** Serves a store; answers its address once it does, and how to end it. */
+export async function serve(store, { token, flags = [] } = {}) {
+  const env = { ...environment(process.env), ...(token ? { BULK_RERUN_TOKEN: token } : {}) };
+  const child = spawn(TOOL, ["serve", ...store.arguments, "--listen", "127.0.0.1:0", ...flags], { env });
+  const url = await new Promise((resolve, reject) => {
+    let log = "";
+    child.stderr.on("data", (text) => {
+      log += text;
+      const found = log.match(/serving on (\S+)/);
+      if (found) resolve(found[1]);
+    });
+    child.on("exit", () => reject(new Error(log)));
+  });
+  const ended = new Promise((resolve) => child.on("exit", resolve));
+  return { url, end: () => (child.kill("SIGTERM"), ended) };
+}
+
+export const discard = (store) => rmSync(store.folder, { recursive: true });
