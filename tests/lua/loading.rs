@@ -2,13 +2,13 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Output;
+use std::process::{Command, Output};
 
 use libtest_mimic::Trial;
 
 use crate::lua::{self, Interpreter};
 use crate::support::{Row, Store};
-use crate::{Test, in_every_lua, succeeded, text};
+use crate::{Test, in_every_lua, succeeded, text, trial};
 
 pub fn trials() -> Vec<Trial> {
     let tests: [Test; 4] = [
@@ -17,7 +17,9 @@ pub fn trials() -> Vec<Trial> {
         ("loading: no core, or none of bulk_rerun's", no_core),
         ("loading: a module for another Lua", another_lua),
     ];
-    tests.into_iter().flat_map(|(name, test)| in_every_lua(name, test)).filter(is_for_modules).collect()
+    let every = tests.into_iter().flat_map(|(name, test)| in_every_lua(name, test));
+    let name = "loading: a host in C, its own SQLite, the core and the module in one process";
+    every.filter(is_for_modules).chain([trial(name, lua::LUA_5_5, embedded)]).collect()
 }
 
 /// The command line tool loads nothing.
@@ -106,4 +108,12 @@ fn another_lua(lua: Interpreter) {
             || complaint.contains("error loading module 'bulk_rerun'") && complaint.contains("undefined symbol: lua");
         assert!(clean, "the module for {}: {complaint}", other.name);
     }
+}
+
+fn embedded(lua: Interpreter) {
+    let folder = lua.module().with_file_name("embed");
+    let store = store();
+    let mut host = Command::new(folder.join("embed"));
+    host.env("LD_LIBRARY_PATH", &folder).env("LUA_CPATH", lua.module().join("?.so"));
+    assert_eq!(succeeded(&host.arg(&store.path).output().unwrap()), "core: 1, sqlite: 1\n");
 }

@@ -3,10 +3,13 @@
 mod examples;
 mod interpreter;
 mod loading;
+mod memory;
 mod scripts;
 
 #[path = "../support/lua.rs"]
 mod lua;
+#[path = "../../benches/support/store.rs"]
+mod store;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -18,7 +21,7 @@ use lua::Interpreter;
 
 fn main() {
     let arguments = Arguments::from_args();
-    let trials = [scripts::trials(), examples::trials(), interpreter::trials(), loading::trials()];
+    let trials = [scripts::trials(), examples::trials(), interpreter::trials(), loading::trials(), memory::trials()];
     libtest_mimic::run(&arguments, trials.into_iter().flatten().collect()).exit();
 }
 

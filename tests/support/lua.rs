@@ -27,6 +27,9 @@ enum Kind {
     Built,
 }
 
+/// The one that is built with the modules.
+pub const LUA_5_5: Interpreter = Interpreter { name: "lua5.5", kind: Kind::Built };
+
 /// All of them.
 pub const ALL: [Interpreter; 7] = [
     Interpreter { name: "bulk-rerun lua", kind: Kind::Tool },
@@ -34,7 +37,7 @@ pub const ALL: [Interpreter; 7] = [
     Interpreter { name: "lua5.2", kind: Kind::Command },
     Interpreter { name: "lua5.3", kind: Kind::Command },
     Interpreter { name: "lua5.4", kind: Kind::Command },
-    Interpreter { name: "lua5.5", kind: Kind::Built },
+    LUA_5_5,
     Interpreter { name: "luajit", kind: Kind::Command },
 ];
 
