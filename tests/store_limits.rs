@@ -234,3 +234,10 @@ fn a_failed_write_changes_nothing() {
         assert_all_or_nothing(&store, &wrapper, &["the store failed", "nothing was"]);
     }
 }
+
+#[test]
+fn a_log_that_can_not_be_written_changes_no_answer() {
+    let store = large_store("wal");
+    let wrapper = ["sh", "-c", "trap '' XFSZ; exec \"$@\" 2>/dev/full", "sh", "prlimit", "--fsize=300000"];
+    assert_all_or_nothing(&store, &wrapper, &["the store failed", "nothing was"]);
+}

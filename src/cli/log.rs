@@ -1,4 +1,5 @@
-//! The log, on standard error. Standard output is for results.
+//! The log, on standard error. Standard output is for results. What can't be logged (a full disk) is lost, and nothing
+//! else is: told to, tracing would print of it, on standard error, and panic.
 
 use std::io;
 
@@ -19,6 +20,7 @@ pub(super) fn causes() {
         .without_time()
         .with_target(false)
         .with_max_level(Level::WARN)
+        .log_internal_errors(false)
         .init();
 }
 
@@ -26,6 +28,7 @@ pub(super) fn causes() {
 #[cfg(feature = "http")]
 pub(super) fn requests(format: LogFormat) {
     let log = tracing_subscriber::fmt().with_writer(io::stderr).with_target(false).with_max_level(Level::INFO);
+    let log = log.log_internal_errors(false);
     match format {
         LogFormat::Text => log.with_ansi(io::IsTerminal::is_terminal(&io::stderr())).init(),
         LogFormat::Json => log.json().flatten_event(true).init(),
