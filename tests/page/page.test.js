@@ -68,7 +68,7 @@ test("what is shown is what runs, and the result names the new runs", () => onPa
   assert.equal(await title(page).textContent(), `${number} new runs`);
   const tasks = await page.locator("#lists table:not(.skipped) td[data-label=Task]").allTextContents();
   assert.equal(tasks.length, number);
-  assert.match(await page.locator("#summary p").textContent(), /^\d+ runs selected\. Left alone: .*4 succeeded since/);
+  assert.match(await page.locator("#summary p").textContent(), /^\d+ runs selected\. Left alone: .*\d+ succeeded since/);
   assert.ok(await page.locator(".skipped").getByText("a long-running service").isVisible());
   await picture(page, "desktop-light-preview");
 

@@ -12,8 +12,9 @@ const environment = ({ BULK_RERUN_TOKEN, BULK_RERUN_STORE, BULK_RERUN_TASKS, ...
 /** A store with a bad night in it; what the demo re-runs of it is pending. */
 export function makeStore() {
   const folder = mkdtempSync(join(tmpdir(), "bulk-rerun-page-"));
-  tool("demo", folder);
-  return { folder, arguments: ["--store", join(folder, "runwisp.db"), "--tasks", join(folder, "runwisp.toml")] };
+  const demo = join(folder, "demo");
+  tool("demo", demo);
+  return { folder, arguments: ["--store", join(demo, "runwisp.db"), "--tasks", join(demo, "runwisp.toml")] };
 }
 
 /** Runs the tool; answers what it prints. */
