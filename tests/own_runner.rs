@@ -4,6 +4,9 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+#[path = "support/postgres.rs"]
+mod postgres;
+
 const PAGE: &str = include_str!("../src/profiles/README.md");
 
 /// A fenced block: the words behind the fence, and the lines.
@@ -39,40 +42,43 @@ fn patch(file: &Path, lines: &[&str]) {
 }
 
 /// What a command prints, as a terminal would show it.
-fn printed(folder: &Path, command: &str) -> String {
+fn printed(folder: &Path, variables: &[(&str, &str)], command: &str) -> String {
     let tool = Path::new(env!("CARGO_BIN_EXE_bulk-rerun")).parent().unwrap();
     let path = format!("{}:{}", tool.display(), std::env::var("PATH").unwrap());
     let script = format!("exec 2>&1\n{command}");
-    let output = Command::new("bash").args(["-c", &script]).current_dir(folder).env("PATH", path).output().unwrap();
+    let mut bash = Command::new("bash");
+    bash.args(["-c", &script]).current_dir(folder).env("PATH", path).envs(variables.iter().copied());
+    let output = bash.output().unwrap();
     String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
 }
 
 /// Whether a text is as the page says; `…` stands for anything within a line.
 fn is_like(text: &str, page: &str) -> bool {
     let like = |line: &str, page: &str| {
-        let mut rest = line;
-        let mut parts = page.split('…');
-        let Some(after) = rest.strip_prefix(parts.next().unwrap_or_default()) else { return false };
-        rest = after;
-        for part in parts {
-            let Some(at) = (if part.is_empty() { Some(rest.len()) } else { rest.find(part) }) else { return false };
-            rest = &rest[at + part.len()..];
-        }
-        rest.is_empty()
+        let Some((start, page)) = page.split_once('…') else { return line == page };
+        let (middle, end) = page.rsplit_once('…').unwrap_or(("", page));
+        let Some(mut rest) = line.strip_prefix(start).and_then(|rest| rest.strip_suffix(end)) else { return false };
+        middle.split('…').all(|part| match rest.split_once(part) {
+            Some((_, after)) => {
+                rest = after;
+                true
+            }
+            None => false,
+        })
     };
     text.lines().count() == page.lines().count() && text.lines().zip(page.lines()).all(|(line, page)| like(line, page))
 }
 
-#[test]
-fn the_walk_on_sqlite_prints_what_the_page_says() {
+/// Makes a section's files, applies its changes to them, and runs its commands.
+fn walk(heading: &str, variables: &[(&str, &str)]) {
     let folder = tempfile::tempdir().unwrap();
     let mut commands = 0;
-    for Block { info, lines } in blocks(PAGE, "On SQLite") {
+    for Block { info, lines } in blocks(PAGE, heading) {
         match info[..] {
             ["console"] => {
                 for session in format!("\n{}", lines.join("\n")).split("\n$ ").skip(1) {
                     let (command, expected) = session.split_once('\n').unwrap_or((session, ""));
-                    let printed = printed(folder.path(), command);
+                    let printed = printed(folder.path(), variables, command);
                     assert!(
                         is_like(&printed, expected.trim_end()),
                         "$ {command}\n{printed}\n\nthe page has:\n{expected}"
@@ -86,4 +92,17 @@ fn the_walk_on_sqlite_prints_what_the_page_says() {
         }
     }
     assert!(commands > 5, "the page has lost its walk");
+}
+
+#[test]
+fn the_walk_on_sqlite_prints_what_the_page_says() {
+    walk("On SQLite", &[]);
+}
+
+#[test]
+fn the_walk_on_postgresql_prints_what_the_page_says() {
+    let server = postgres::server();
+    postgres::Client::connect(&server.url("postgres", "postgres")).execute("CREATE DATABASE night");
+    let port = server.port.to_string();
+    walk("The same on PostgreSQL", &[("PGHOST", "127.0.0.1"), ("PGPORT", &port), ("PGUSER", "postgres")]);
 }
