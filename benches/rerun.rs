@@ -14,7 +14,7 @@ use bulk_rerun::{Config, Plugin, Request};
 use support::peer::{Peer, Synchronous};
 use support::report::{Report, Row};
 use support::store::Kind;
-use support::{apart, door, memory, resolve, spawn, store};
+use support::{apart, door, http, lua, memory, resolve, spawn, store};
 
 const RUNS: usize = 1_000_000;
 const SPAWNED: usize = 10_000;
@@ -45,6 +45,9 @@ fn main() {
     spawn::bench(SPAWNED, &mut report);
     sizes.iter().for_each(|&runs| peaks(runs, &mut report));
     door::bench(&mut report);
+    lua::bench_a_call(&mut report);
+    sizes.iter().for_each(|&runs| lua::bench_every_run(runs, &mut report));
+    http::bench(&mut report);
     println!("times in ms, medians of turns; ratios are medians over the turns");
     report.print();
 }

@@ -16,5 +16,5 @@ supported_platforms = { "unix" }
 build = {
   type = "command",
   build_command = "true",
-  install_command = 'sh ./build.sh "$(LUA)" "$(LIBDIR)"',
+  install_command = [[sh ./build.sh "`"$(LUA)" -e 'print(jit and "luajit" or _VERSION:sub(5))'`" "$(LIBDIR)"]],
 }

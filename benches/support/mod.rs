@@ -2,13 +2,17 @@
 
 pub mod apart;
 pub mod door;
+pub mod http;
 #[path = "../../tests/support/library.rs"]
 #[allow(dead_code, reason = "the tests use the rest")]
 mod library;
+pub mod lua;
 pub mod measure;
 pub mod memory;
 pub mod peer;
 pub mod report;
 pub mod resolve;
+#[path = "../../tests/support/http.rs"]
+mod server;
 pub mod spawn;
 pub mod store;

@@ -31,7 +31,7 @@ pub struct CursorHandle {
 ///
 /// `plugin` is NULL or open. `selector_json` is NULL or ends with a NUL. `error_json` is NULL or can
 /// be written to.
-#[unsafe(no_mangle)]
+#[cfg_attr(feature = "capi", unsafe(no_mangle))]
 pub unsafe extern "C" fn bulk_rerun_select(
     plugin: *mut PluginHandle,
     selector_json: *const c_char,
@@ -54,7 +54,7 @@ pub unsafe extern "C" fn bulk_rerun_select(
 /// # Safety
 ///
 /// `cursor` is NULL or open. `error_json` is NULL or can be written to.
-#[unsafe(no_mangle)]
+#[cfg_attr(feature = "capi", unsafe(no_mangle))]
 pub unsafe extern "C" fn bulk_rerun_cursor_next(
     cursor: *mut CursorHandle,
     error_json: *mut *mut c_char,
@@ -80,7 +80,7 @@ pub unsafe extern "C" fn bulk_rerun_cursor_next(
 /// # Safety
 ///
 /// `cursor` is NULL or open, and is not used after this.
-#[unsafe(no_mangle)]
+#[cfg_attr(feature = "capi", unsafe(no_mangle))]
 pub unsafe extern "C" fn bulk_rerun_cursor_close(cursor: *mut CursorHandle) {
     boundary::quietly("bulk_rerun_cursor_close", || {
         if !cursor.is_null() {

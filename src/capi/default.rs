@@ -45,7 +45,7 @@ fn enter() -> Result<(Arc<PluginHandle>, Call), ErrorModel> {
 /// # Safety
 ///
 /// `request_json` is NULL or ends with a NUL.
-#[unsafe(no_mangle)]
+#[cfg_attr(feature = "capi", unsafe(no_mangle))]
 pub unsafe extern "C" fn bulk_rerun(request_json: *const c_char) -> *mut c_char {
     boundary::answer("bulk_rerun", || {
         // SAFETY: as the caller promises.
@@ -62,7 +62,7 @@ pub unsafe extern "C" fn bulk_rerun(request_json: *const c_char) -> *mut c_char 
 /// # Safety
 ///
 /// `config_json` is NULL or ends with a NUL. `error_json` is NULL or can be written to.
-#[unsafe(no_mangle)]
+#[cfg_attr(feature = "capi", unsafe(no_mangle))]
 pub unsafe extern "C" fn bulk_rerun_configure(config_json: *const c_char, error_json: *mut *mut c_char) -> i32 {
     // SAFETY: as the caller promises.
     unsafe {

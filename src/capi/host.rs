@@ -191,7 +191,7 @@ fn failed(callback: &'static str, message: impl Into<String>) -> HostError {
 ///
 /// `host` is NULL (an error) or as long as its `struct_size` says. `config_json` is NULL or ends with
 /// a NUL. `error_json` is NULL or can be written to.
-#[unsafe(no_mangle)]
+#[cfg_attr(feature = "capi", unsafe(no_mangle))]
 pub unsafe extern "C" fn bulk_rerun_attach(
     host: *const HostTable,
     config_json: *const c_char,
@@ -223,7 +223,7 @@ pub unsafe extern "C" fn bulk_rerun_attach(
 ///
 /// `sink` is NULL (an error) or what the callback was given. `run_json` is NULL or ends with a NUL;
 /// it is copied.
-#[unsafe(no_mangle)]
+#[cfg_attr(feature = "capi", unsafe(no_mangle))]
 pub unsafe extern "C" fn bulk_rerun_emit(sink: *mut Sink<'_>, run_json: *const c_char) -> i32 {
     let status = boundary::quietly("bulk_rerun_emit", || {
         // SAFETY: as the caller promises.
@@ -258,7 +258,7 @@ pub unsafe extern "C" fn bulk_rerun_emit(sink: *mut Sink<'_>, run_json: *const c
 ///
 /// `reply` is NULL (an error) or what the callback was given. `reply_json` is NULL or ends with a
 /// NUL; it is copied.
-#[unsafe(no_mangle)]
+#[cfg_attr(feature = "capi", unsafe(no_mangle))]
 pub unsafe extern "C" fn bulk_rerun_reply_set(reply: *mut Reply, reply_json: *const c_char) -> i32 {
     boundary::quietly("bulk_rerun_reply_set", || {
         // SAFETY: as the caller promises.

@@ -3,6 +3,9 @@
 //! `include/bulk_rerun.h` is made from these files, comments included, so they are written for a
 //! reader of C. There is one file for each thing that C sees; every exported function is one call
 //! of `boundary.rs`, through which no panic gets out.
+//!
+//! Names are exported with the feature `capi` alone. A library with a SQLite compiled in (as `lua` makes these
+//! functions a part of the command line tool) must not be taken for the one that a host may load.
 
 mod boundary;
 mod cursor;

@@ -70,7 +70,7 @@ pub(super) unsafe fn enter(plugin: *const PluginHandle) -> Result<Call, ErrorMod
 /// # Safety
 ///
 /// `config_json` is NULL or ends with a NUL. `error_json` is NULL or can be written to.
-#[unsafe(no_mangle)]
+#[cfg_attr(feature = "capi", unsafe(no_mangle))]
 pub unsafe extern "C" fn bulk_rerun_open(
     config_json: *const c_char,
     error_json: *mut *mut c_char,
@@ -94,7 +94,7 @@ pub unsafe extern "C" fn bulk_rerun_open(
 /// # Safety
 ///
 /// `plugin` is NULL or open. `request_json` is NULL or ends with a NUL.
-#[unsafe(no_mangle)]
+#[cfg_attr(feature = "capi", unsafe(no_mangle))]
 pub unsafe extern "C" fn bulk_rerun_call(plugin: *mut PluginHandle, request_json: *const c_char) -> *mut c_char {
     boundary::answer("bulk_rerun_call", || {
         // SAFETY: as the caller promises.
@@ -117,7 +117,7 @@ pub unsafe extern "C" fn bulk_rerun_call(plugin: *mut PluginHandle, request_json
 ///
 /// As for `bulk_rerun_call`. `keep` is NULL (an error) or a function; it is called on this thread,
 /// before this function returns, and neither keeps nor frees `run_json`.
-#[unsafe(no_mangle)]
+#[cfg_attr(feature = "capi", unsafe(no_mangle))]
 pub unsafe extern "C" fn bulk_rerun_call_where(
     plugin: *mut PluginHandle,
     request_json: *const c_char,
@@ -150,7 +150,7 @@ pub unsafe extern "C" fn bulk_rerun_call_where(
 /// # Safety
 ///
 /// `plugin` is NULL or open, and is not used after this.
-#[unsafe(no_mangle)]
+#[cfg_attr(feature = "capi", unsafe(no_mangle))]
 pub unsafe extern "C" fn bulk_rerun_close(plugin: *mut PluginHandle) {
     boundary::quietly("bulk_rerun_close", || {
         // SAFETY: it is NULL or open.

@@ -45,7 +45,7 @@ pub(super) fn lend(text: impl Into<Vec<u8>>) -> CString {
 ///
 /// `text` is NULL, or came from a function of this library and was not freed yet: `free()` does not
 /// fit it, and this function fits nothing else.
-#[unsafe(no_mangle)]
+#[cfg_attr(feature = "capi", unsafe(no_mangle))]
 pub unsafe extern "C" fn bulk_rerun_string_free(text: *mut c_char) {
     boundary::quietly("bulk_rerun_string_free", || {
         if !text.is_null() {

@@ -14,14 +14,14 @@ const VERSION: &CStr = match CStr::from_bytes_with_nul(concat!(env!("CARGO_PKG_V
 };
 
 /// The library's version, such as "0.1.0". Static text: never free it.
-#[unsafe(no_mangle)]
+#[cfg_attr(feature = "capi", unsafe(no_mangle))]
 pub extern "C" fn bulk_rerun_version() -> *const c_char {
     boundary::quietly("bulk_rerun_version", || VERSION.as_ptr()).unwrap_or(c"".as_ptr())
 }
 
 /// The `BULK_RERUN_ABI_VERSION` that the loaded library was built with. A program that loads the
 /// library at run time compares it with its header's.
-#[unsafe(no_mangle)]
+#[cfg_attr(feature = "capi", unsafe(no_mangle))]
 pub extern "C" fn bulk_rerun_abi_version() -> u32 {
     boundary::quietly("bulk_rerun_abi_version", || BULK_RERUN_ABI_VERSION).unwrap_or(0)
 }
