@@ -16,7 +16,7 @@ use super::Token;
 /// use bulk_rerun::http::{HttpConfig, Token};
 ///
 /// let config = HttpConfig {
-///     token: Some(Token::new("correct horse battery staple")?),
+///     token: Some(Token::new("correct-horse-battery-staple")?),
 ///     allow_hosts: vec!["ops.example.com".parse()?],
 ///     require_filter: true,
 ///     ..HttpConfig::default()
