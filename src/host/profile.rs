@@ -1,7 +1,7 @@
 //! Host profiles: text files that say in two SQL statements what a runner's runs are and how one
 //! is started again. A new runner is a new file, not new code.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::path::Path;
 
@@ -27,6 +27,26 @@ pub const REQUIRED_COLUMNS: [&str; 9] =
 /// The columns that a view may have besides: whether a run counts as a failure, why a run of its
 /// kind is never started again, and whether it is deleted and only waits to be purged.
 pub const OPTIONAL_COLUMNS: [&str; 3] = ["is_failure", "unfit", "deleted"];
+
+/// Whether a view has the canonical columns and no others; else what to do about it.
+pub(crate) fn check_columns(columns: &HashSet<&str>) -> Result<(), String> {
+    let missing: Vec<_> = REQUIRED_COLUMNS.into_iter().filter(|name| !columns.contains(name)).collect();
+    if let [first, ..] = missing[..] {
+        return Err(format!(
+            "the columns {} are missing; where a host has no such thing, say NULL AS {first}",
+            missing.join(", ")
+        ));
+    }
+    let known = |name: &str| REQUIRED_COLUMNS.contains(&name) || OPTIONAL_COLUMNS.contains(&name);
+    match columns.iter().find(|name| !known(name)) {
+        Some(unknown) => Err(format!(
+            "the column {unknown} is not a canonical one ({}; optional: {})",
+            REQUIRED_COLUMNS.join(", "),
+            OPTIONAL_COLUMNS.join(", ")
+        )),
+        None => Ok(()),
+    }
+}
 
 /// A parameter that a spawn statement may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

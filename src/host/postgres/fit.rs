@@ -9,7 +9,7 @@ use super::connection::{Connection, Server};
 use super::dialect::IdType;
 use super::parameters::{Numbered, number};
 use crate::host::HostError;
-use crate::host::profile::{Engine, Generation, OPTIONAL_COLUMNS, Profile, REQUIRED_COLUMNS, SpawnParameter};
+use crate::host::profile::{Engine, Generation, Profile, SpawnParameter, check_columns};
 use crate::host::view::View;
 
 /// Tables, partitioned tables, views, materialized views, foreign tables.
@@ -291,22 +291,7 @@ impl Fitting<'_> {
             return Err(fail("the statement takes parameters; a view of the runs has none".to_owned()));
         }
         let columns: HashSet<&str> = statement.columns().iter().map(|column| column.name()).collect();
-        let missing: Vec<_> = REQUIRED_COLUMNS.into_iter().filter(|name| !columns.contains(name)).collect();
-        if !missing.is_empty() {
-            return Err(fail(format!(
-                "the columns {} are missing; where a host has no such thing, say NULL AS {}",
-                missing.join(", "),
-                missing[0]
-            )));
-        }
-        let known = |name: &&&str| REQUIRED_COLUMNS.contains(*name) || OPTIONAL_COLUMNS.contains(*name);
-        if let Some(unknown) = columns.iter().find(|name| !known(name)) {
-            return Err(fail(format!(
-                "the column {unknown} is not a canonical one ({}; optional: {})",
-                REQUIRED_COLUMNS.join(", "),
-                OPTIONAL_COLUMNS.join(", ")
-            )));
-        }
+        check_columns(&columns).map_err(&fail)?;
         let type_of = |name: &str| statement.columns().iter().find(|column| column.name() == name).map(|c| c.type_());
         if type_of("created_at") != Some(&Type::TIMESTAMPTZ) {
             return Err(fail(

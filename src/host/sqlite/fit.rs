@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension};
 
 use super::place::Place;
 use crate::host::HostError;
-use crate::host::profile::{Engine, Generation, OPTIONAL_COLUMNS, Profile, REQUIRED_COLUMNS, SpawnParameter};
+use crate::host::profile::{Engine, Generation, Profile, SpawnParameter, check_columns};
 use crate::host::view::View;
 
 /// A profile that fits, and its statements.
@@ -176,22 +176,7 @@ fn check_runs(connection: &Connection, profile: &Profile, generation: &Generatio
         return Err(fail("the statement takes parameters; a view of the runs has none".to_owned()));
     }
     let columns: HashSet<&str> = statement.column_names().into_iter().collect();
-    let missing: Vec<_> = REQUIRED_COLUMNS.into_iter().filter(|name| !columns.contains(name)).collect();
-    if !missing.is_empty() {
-        return Err(fail(format!(
-            "the columns {} are missing; where a host has no such thing, say NULL AS {}",
-            missing.join(", "),
-            missing[0]
-        )));
-    }
-    let known = |name: &&&str| REQUIRED_COLUMNS.contains(*name) || OPTIONAL_COLUMNS.contains(*name);
-    if let Some(unknown) = columns.iter().find(|name| !known(name)) {
-        return Err(fail(format!(
-            "the column {unknown} is not a canonical one ({}; optional: {})",
-            REQUIRED_COLUMNS.join(", "),
-            OPTIONAL_COLUMNS.join(", ")
-        )));
-    }
+    check_columns(&columns).map_err(&fail)?;
     let view = View {
         runs,
         has_is_failure: columns.contains("is_failure"),
