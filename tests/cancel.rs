@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use bulk_rerun::{BulkRerunBody, Cancel, ErrorModel, Plugin, Request};
-use support::anvil::{Anvil, profile_with};
+use support::anvil::Anvil;
 use support::calls::{assert_error, open};
 use support::{Row, Store};
 
@@ -26,16 +26,9 @@ fn cancelled_after(plugin: &Plugin, wait: Duration, json: &str) -> (Result<BulkR
     })
 }
 
-/// A view that never comes to its first row, once there is a job to look at: only an interrupt ends it.
 #[test]
 fn a_search_without_end_is_stopped_at_any_time() {
-    let endless = profile_with(
-        "FROM jobs",
-        "FROM jobs WHERE (WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n) > 0",
-    );
-    let anvil = Anvil::with_failed(&[]);
-    let plugin = anvil.plugin(&endless).unwrap();
-    let anvil = anvil.after("INSERT INTO jobs (kind, state, queued) VALUES ('saw', 'broken', 0)");
+    let (anvil, plugin) = Anvil::endless();
     let before = anvil.jobs();
     for wait in [0, 1, 10, 100] {
         let (answer, stopped) = cancelled_after(&plugin, Duration::from_millis(wait), r#"{"match_all": true}"#);

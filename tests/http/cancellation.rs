@@ -8,7 +8,7 @@ use bulk_rerun::http::{HttpConfig, ServerConfig, app};
 use serde_json::Value;
 
 use crate::server::Server;
-use crate::support::anvil::{Anvil, profile_with};
+use crate::support::anvil::Anvil;
 use crate::{serve, slow_to_spawn};
 
 fn request(body: &str) -> String {
@@ -22,14 +22,8 @@ fn occupied(server: &Server) -> bool {
 
 #[test]
 fn a_search_stops_when_its_client_goes_away() {
-    // A search without end: only an interrupt frees the one worker.
-    let endless = profile_with(
-        "FROM jobs",
-        "FROM jobs WHERE (WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n) > 0",
-    );
-    let anvil = Anvil::with_failed(&[]);
-    let plugin = anvil.plugin(&endless).unwrap();
-    let anvil = anvil.after("INSERT INTO jobs (kind, state, queued) VALUES ('saw', 'broken', 0)");
+    // Only an interrupt frees the one worker.
+    let (anvil, plugin) = Anvil::endless();
     let http = HttpConfig { workers: 1, queue: 0, ..HttpConfig::default() };
     let server = Server::of(app(plugin.into(), http), ServerConfig::default());
     for _ in 0..3 {

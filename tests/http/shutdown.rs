@@ -10,7 +10,7 @@ use bulk_rerun::http::{HttpConfig, ServerConfig, app};
 
 use crate::server::Server;
 use crate::slow_to_spawn;
-use crate::support::anvil::{Anvil, profile_with};
+use crate::support::anvil::Anvil;
 
 #[test]
 fn a_spawn_is_finished_and_answered() {
@@ -38,13 +38,7 @@ fn a_spawn_is_finished_and_answered() {
 
 #[test]
 fn a_search_is_given_up_when_the_grace_is_over() {
-    let endless = profile_with(
-        "FROM jobs",
-        "FROM jobs WHERE (WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n) > 0",
-    );
-    let anvil = Anvil::with_failed(&[]);
-    let plugin = anvil.plugin(&endless).unwrap();
-    let _anvil = anvil.after("INSERT INTO jobs (kind, state, queued) VALUES ('saw', 'broken', 0)");
+    let (_anvil, plugin) = Anvil::endless();
     let config = ServerConfig { grace: Duration::from_millis(200), ..ServerConfig::default() };
     let server = Server::of(app(plugin.into(), HttpConfig::default()), config);
     let mut client = server.connect();

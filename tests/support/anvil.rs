@@ -82,6 +82,17 @@ impl Anvil {
         self
     }
 
+    /// A store whose search never comes to its first row, once there is a job to look at: only an interrupt ends it.
+    pub fn endless() -> (Anvil, Plugin) {
+        let endless = profile_with(
+            "FROM jobs",
+            "FROM jobs WHERE (WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n) > 0",
+        );
+        let anvil = Anvil::with_failed(&[]);
+        let plugin = anvil.plugin(&endless).unwrap();
+        (anvil.after("INSERT INTO jobs (kind, state, queued) VALUES ('saw', 'broken', 0)"), plugin)
+    }
+
     pub fn profile_file(&self) -> PathBuf {
         self.folder.path().join("anvil profile.toml")
     }
