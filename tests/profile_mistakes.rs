@@ -74,12 +74,13 @@ fn a_semicolon_and_a_comment_are_no_mistakes() {
 
 #[test]
 fn mistakes_in_the_spawn_name_it() {
-    let spawns: [(&str, &str, &[&str]); 10] = [
+    let spawns: [(&str, &str, &[&str]); 11] = [
         ("INSERT INTO jobs", "INSERT INTO orders", &["does not compile", "no such table: orders"]),
         ("INSERT INTO", "INSERT IN", &["does not compile", "syntax error"]),
         ("INSERT INTO jobs (kind, state, queued, arguments)\n", "", &["does not compile"]),
         ("RETURNING number", "", &["returns no id", "RETURNING id"]),
         ("number = :id", "number = :number", &["the parameter :number is unknown", ":id", ":new_id"]),
+        ("number = :id", "number = :id AND :new_id <> :new_uuid", &["either :new_id or :new_uuid"]),
         ("number = :id", "number = @id", &["the parameter @id is unknown"]),
         ("number = :id", "number = ?1", &["the parameter ?1 is unknown"]),
         ("number = :id", "number = 1", &["neither :id nor :task_name"]),

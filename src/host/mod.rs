@@ -6,6 +6,7 @@
 
 pub mod callbacks;
 pub mod error;
+mod new_ids;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 pub mod profile;

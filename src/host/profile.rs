@@ -48,6 +48,10 @@ pub(crate) fn check_columns(columns: &HashSet<&str>) -> Result<(), String> {
     }
 }
 
+/// What is wrong with a spawn statement that neither returns the new run's id nor takes it from us.
+pub(super) const RETURNS_NO_ID: &str = "the statement returns no id; end it with RETURNING id, or take :new_id (a ULID) or :new_uuid for the new \
+     run's id";
+
 /// A parameter that a spawn statement may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SpawnParameter {
@@ -59,19 +63,27 @@ pub enum SpawnParameter {
     Params,
     /// `:new_id`, a new ULID.
     NewId,
+    /// `:new_uuid`, a new UUID (version 7).
+    NewUuid,
     /// `:now`, the time, in RFC 3339 and UTC.
     Now,
 }
 
 impl SpawnParameter {
     /// Every parameter.
-    pub const ALL: [SpawnParameter; 5] = [
+    pub const ALL: [SpawnParameter; 6] = [
         SpawnParameter::Id,
         SpawnParameter::TaskName,
         SpawnParameter::Params,
         SpawnParameter::NewId,
+        SpawnParameter::NewUuid,
         SpawnParameter::Now,
     ];
+
+    /// Whether it is an id for the new run.
+    pub(super) fn is_new_id(&self) -> bool {
+        matches!(self, SpawnParameter::NewId | SpawnParameter::NewUuid)
+    }
 
     /// How a statement names it, after a colon.
     pub fn name(self) -> &'static str {
@@ -85,6 +97,7 @@ impl SpawnParameter {
             SpawnParameter::TaskName => ":task_name",
             SpawnParameter::Params => ":params",
             SpawnParameter::NewId => ":new_id",
+            SpawnParameter::NewUuid => ":new_uuid",
             SpawnParameter::Now => ":now",
         }
     }
@@ -177,10 +190,11 @@ pub struct Generation {
     pub rights: BTreeMap<String, Vec<String>>,
     /// A SELECT of the host's runs in canonical columns.
     pub runs: String,
-    /// A statement that starts one source run again. Its RETURNING gives the new run's id; without one, `:new_id` is it.
+    /// A statement that starts one source run again. Its RETURNING gives the new run's id; without one, `:new_id` or
+    /// `:new_uuid` is it.
     pub spawn: String,
     /// PostgreSQL: the same for many source runs in one statement, each parameter an array. It returns pairs: the
-    /// source run's id, and the new run's.
+    /// source run's id, and the new run's; or nothing, where `:new_id` or `:new_uuid` is the new run's.
     pub spawn_many: Option<String>,
 }
 

@@ -156,3 +156,53 @@ SELECT id::text, new_id::text FROM source
     let tasks = store.client.rows(&sql);
     assert_eq!(tasks[0], tasks[1]);
 }
+
+/// A key of UUIDs: the new ones come from us, and sort as the runs were named.
+#[test]
+fn a_statement_for_many_runs_may_take_the_new_ids_instead_of_returning_them() {
+    let store = Store::with_failed(9_500);
+    store
+        .client
+        .execute("ALTER TABLE job ALTER id DROP IDENTITY; ALTER TABLE job ALTER id TYPE uuid USING gen_random_uuid()");
+    let spawns = "INSERT INTO job (id, task, payload, once)
+SELECT :new_uuid::uuid, task, payload, once FROM job WHERE id = :id::uuid
+'''
+spawn_many = '''
+INSERT INTO job (id, task, payload, once)
+SELECT wanted.new_id, task, payload, once FROM unnest(:id::uuid[], :new_uuid::uuid[]) AS wanted(id, new_id) JOIN job USING (id)";
+    store.reword(
+        "INSERT INTO job (task, payload, once) SELECT task, payload, once FROM job WHERE id = :id::bigint\nRETURNING id::text",
+        spawns,
+    );
+    store.client.execute("UPDATE job SET once = 'both' WHERE task IN ('task7', 'task8')");
+    let answer = call(&store.open(), &all_failed(json!({}))).unwrap();
+    assert_eq!((triggered(&answer), skipped(&answer)), (9_499, vec!["task8: refused".to_owned()]));
+    let new_ids: Vec<&str> =
+        answer["triggered"].as_array().unwrap().iter().map(|item| item["run_id"].as_str().unwrap()).collect();
+    assert!(new_ids.is_sorted_by(|one, next| one < next), "they do not sort as they were made");
+    assert!(new_ids.iter().all(|id| id.len() == 36 && &id[14..15] == "7"), "{} is no UUID of version 7", new_ids[0]);
+    for pair in [&answer["triggered"][0], &answer["triggered"][8_000]] {
+        let sql = format!("SELECT payload FROM job WHERE id IN ({}, {})", pair["run_id"], pair["rerun_of"]);
+        let payloads = store.client.rows(&sql.replace('"', "'"));
+        assert_eq!(payloads.len(), 2, "{pair}");
+        assert_eq!(payloads[0], payloads[1], "{pair}");
+    }
+}
+
+#[test]
+fn a_statement_for_many_runs_says_what_became_of_each() {
+    let store = Store::with_failed(1);
+    for (many, words) in [
+        ("INSERT INTO job (task) SELECT unnest(:task_name)", "two columns"),
+        ("INSERT INTO job (task) SELECT unnest(:id) RETURNING id::text", "two columns"),
+        ("INSERT INTO job (task) SELECT unnest(:task_name) RETURNING id::text, task", "array :id"),
+        (
+            "INSERT INTO job (task, once) SELECT * FROM unnest(:new_id, :new_uuid) WHERE :id IS NOT NULL",
+            "either :new_id or :new_uuid",
+        ),
+    ] {
+        std::fs::write(store.profile(), format!("{}spawn_many = '{many}'", crate::store::PROFILE)).unwrap();
+        let error = store.open_error(&store.database.url);
+        assert!(error.detail.contains(words), "{many}: {}", error.detail);
+    }
+}

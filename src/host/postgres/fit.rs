@@ -7,9 +7,10 @@ use tokio_postgres::types::Type;
 
 use super::connection::{Connection, Server};
 use super::dialect::IdType;
-use super::parameters::{Numbered, number};
+use super::parameters::{ARRAY, Numbered, number};
 use crate::host::HostError;
-use crate::host::profile::{Engine, Generation, Profile, SpawnParameter, check_columns};
+use crate::host::new_ids::Spelling;
+use crate::host::profile::{Engine, Generation, Profile, RETURNS_NO_ID, SpawnParameter, check_columns};
 use crate::host::view::View;
 
 /// Tables, partitioned tables, views, materialized views, foreign tables.
@@ -26,10 +27,19 @@ pub(super) struct Fitted {
     pub(super) search_path: Option<String>,
     pub(super) view: View,
     pub(super) id_type: IdType,
-    pub(super) spawn: Numbered,
-    /// The spawn statement returns the new run's id; else `:new_id` is it.
-    pub(super) returns_id: bool,
-    pub(super) spawn_many: Option<Numbered>,
+    pub(super) spawn: Spawn,
+    pub(super) spawn_many: Option<Spawn>,
+    pub(super) new_ids: Option<Spelling>,
+}
+
+/// A statement that starts runs.
+#[derive(Debug)]
+pub(super) struct Spawn {
+    pub(super) sql: String,
+    /// What `$1`, `$2`, … stand for.
+    pub(super) parameters: Vec<SpawnParameter>,
+    /// It returns the new runs' ids; else it takes them.
+    pub(super) returns_ids: bool,
 }
 
 impl Fitted {
@@ -268,15 +278,19 @@ impl Fitting<'_> {
         search_path: Option<String>,
     ) -> Result<Fitted, HostError> {
         let (view, id_type) = self.check_runs(profile, generation)?;
-        let (spawn, returns_id) = self.check_spawn(profile, generation)?;
+        let spawn = self.check_spawn(profile, generation)?;
+        let spawn_many = self.check_spawn_many(profile, generation)?;
+        let parameters: Vec<_> =
+            [Some(&spawn), spawn_many.as_ref()].into_iter().flatten().flat_map(|s| &s.parameters).copied().collect();
+        let new_ids = Spelling::of(&parameters).map_err(|message| failure(profile, generation, "spawn", message))?;
         Ok(Fitted {
             version,
             search_path,
             view,
             id_type,
             spawn,
-            returns_id,
-            spawn_many: self.check_spawn_many(profile, generation)?,
+            spawn_many,
+            new_ids,
             profile: profile.clone(),
             generation: generation.clone(),
         })
@@ -310,38 +324,43 @@ impl Fitting<'_> {
     }
 
     /// The spawn compiles, returns an id, and takes only the parameters that there are.
-    fn check_spawn(&self, profile: &Profile, generation: &Generation) -> Result<(Numbered, bool), HostError> {
+    fn check_spawn(&self, profile: &Profile, generation: &Generation) -> Result<Spawn, HostError> {
         let fail = |message: String| failure(profile, generation, "spawn", message);
-        let spawn = number(&bare(&generation.spawn), "text");
-        let statement = self.prepare(&spawn.sql, &fail)?;
-        let takes = |parameter| spawn.parameters.contains(&parameter);
+        let Numbered { sql, parameters } = number(&bare(&generation.spawn), "text");
+        let statement = self.prepare(&sql, &fail)?;
+        let takes = |parameter| parameters.contains(&parameter);
         if !takes(SpawnParameter::Id) && !takes(SpawnParameter::TaskName) {
             return Err(fail(
                 "the statement uses neither :id nor :task_name, so it can't tell what to start".to_owned(),
             ));
         }
-        let returns_id = !statement.columns().is_empty();
-        if !returns_id && !takes(SpawnParameter::NewId) {
-            return Err(fail(
-                "the statement returns no id; end it with RETURNING id, or take :new_id for the new run's id"
-                    .to_owned(),
-            ));
+        let returns_ids = !statement.columns().is_empty();
+        if !returns_ids && !parameters.iter().any(SpawnParameter::is_new_id) {
+            return Err(fail(RETURNS_NO_ID.to_owned()));
         }
-        Ok((spawn, returns_id))
+        Ok(Spawn { sql, parameters, returns_ids })
     }
 
-    fn check_spawn_many(&self, profile: &Profile, generation: &Generation) -> Result<Option<Numbered>, HostError> {
+    fn check_spawn_many(&self, profile: &Profile, generation: &Generation) -> Result<Option<Spawn>, HostError> {
         let Some(sql) = &generation.spawn_many else { return Ok(None) };
         let fail = |message: String| failure(profile, generation, "spawn_many", message);
-        let many = number(&bare(sql), "text[]");
-        let statement = self.prepare(&many.sql, &fail)?;
-        if statement.columns().len() != 2 || !many.parameters.contains(&SpawnParameter::Id) {
-            return Err(fail(
-                "the statement takes the array :id, and returns two columns: the source run's id and the new run's"
-                    .to_owned(),
-            ));
+        let Numbered { sql, parameters } = number(&bare(sql), ARRAY);
+        let statement = self.prepare(&sql, &fail)?;
+        let returns_ids = match statement.columns().len() {
+            2 => true,
+            0 if parameters.iter().any(SpawnParameter::is_new_id) => false,
+            _ => {
+                return Err(fail(
+                    "the statement returns two columns, the source run's id and the new run's, or nothing where it takes \
+                     :new_id or :new_uuid for the new run's id"
+                        .to_owned(),
+                ));
+            }
+        };
+        if !parameters.contains(&SpawnParameter::Id) {
+            return Err(fail("the statement does not use the array :id, so it can't tell what to start".to_owned()));
         }
-        Ok(Some(many))
+        Ok(Some(Spawn { sql, parameters, returns_ids }))
     }
 
     fn prepare(&self, sql: &str, fail: &dyn Fn(String) -> HostError) -> Result<Statement, HostError> {

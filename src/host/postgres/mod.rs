@@ -1,6 +1,7 @@
 //! Hosts that keep their runs in a PostgreSQL database.
 
 mod address;
+mod batch;
 mod connection;
 mod dialect;
 mod error;

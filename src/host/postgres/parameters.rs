@@ -1,5 +1,10 @@
 //! Named parameters in a profile's statement, as PostgreSQL's numbered ones.
 
+use std::str::FromStr;
+
+use tokio_postgres::types::{ToSql, Type};
+use uuid::Uuid;
+
 use crate::host::profile::SpawnParameter;
 
 /// A spawn statement as the server takes it.
@@ -10,10 +15,30 @@ pub(super) struct Numbered {
     pub(super) parameters: Vec<SpawnParameter>,
 }
 
+/// The kind of parameter that a statement for many runs takes.
+pub(super) const ARRAY: &str = "text[]";
+
+/// What an array may be cast to and bound as.
+const BOUND_AS_SUCH: [&str; 2] = ["::uuid[]", "::bigint[]"];
+
+/// An array as a value of the type that the server has made of its parameter. A text that is none of that type is NULL,
+/// which is no run's id.
+pub(super) fn array<'t>(texts: Vec<Option<&'t str>>, kind: &Type) -> Box<dyn ToSql + Sync + 't> {
+    fn read<T: FromStr>(texts: &[Option<&str>]) -> Vec<Option<T>> {
+        texts.iter().map(|text| text.and_then(|text| text.parse().ok())).collect()
+    }
+    match *kind {
+        Type::UUID_ARRAY => Box::new(read::<Uuid>(&texts)),
+        Type::INT8_ARRAY => Box::new(read::<i64>(&texts)),
+        _ => Box::new(texts),
+    }
+}
+
 /// Puts `$1::text` in place of the first parameter's name, and so on; `kind` is `text`, or `text[]`.
 ///
 /// `:name` is a parameter wherever it stands, in quotes and comments too, but after another colon:
-/// `x::id` is a cast. So a statement says `:id::bigint`, and always binds a text.
+/// `x::id` is a cast. So a statement says `:id::bigint`, and binds a text, or an array of them: but for an array that is
+/// cast to uuid or bigint at once, the types of most keys, which is bound as such and saves the server the reading.
 pub(super) fn number(sql: &str, kind: &str) -> Numbered {
     let mut numbered = Numbered { sql: String::with_capacity(sql.len() + 32), parameters: Vec::new() };
     let mut rest = sql;
@@ -32,8 +57,11 @@ pub(super) fn number(sql: &str, kind: &str) -> Numbered {
                 });
                 // The time is the same for all runs of a call.
                 let kind = if parameter == SpawnParameter::Now { "text" } else { kind };
-                numbered.sql += &format!("${}::{kind}", index + 1);
                 rest = &from_colon[1 + name.len()..];
+                numbered.sql += &match kind == ARRAY && BOUND_AS_SUCH.iter().any(|cast| rest.starts_with(cast)) {
+                    true => format!("${}", index + 1),
+                    false => format!("${}::{kind}", index + 1),
+                };
             }
             None => {
                 numbered.sql.push(':');
@@ -54,6 +82,7 @@ mod tests {
         let numbered = number("SELECT :id::bigint, x::id, :task_name, a[1:2], CAST(:id AS text), :idle", "text");
         assert_eq!(numbered.sql, "SELECT $1::text::bigint, x::id, $2::text, a[1:2], CAST($1::text AS text), :idle");
         assert_eq!(numbered.parameters, [SpawnParameter::Id, SpawnParameter::TaskName]);
-        assert_eq!(number("unnest(:id, :now):", "text[]").sql, "unnest($1::text[], $2::text):");
+        assert_eq!(number("unnest(:id, :now):", ARRAY).sql, "unnest($1::text[], $2::text):");
+        assert_eq!(number("unnest(:id::uuid[], :id::oid[])", ARRAY).sql, "unnest($1::uuid[], $1::text[]::oid[])");
     }
 }

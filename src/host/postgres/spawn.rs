@@ -1,5 +1,5 @@
-//! Starts runs again: many with one statement where the profile has one for that, else many in flight
-//! at a time; one by one where the host declines some.
+//! Starts runs again, a batch after the other: with one statement where the profile has one for many runs, else many
+//! statements in flight at a time; one by one where the host declines some.
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;
@@ -7,19 +7,19 @@ use std::ops::ControlFlow;
 use chrono::{SecondsFormat, Utc};
 use futures_util::future::join;
 use futures_util::{StreamExt, stream};
-use tokio_postgres::types::ToSql;
+use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Error, Row, Statement};
 
+use super::batch::{Batch, Source, borrowed, text};
 use super::error::declines;
+use super::fit::Spawn;
+use super::parameters::array;
 use super::session::PostgresSession;
-use crate::contract::Params;
+use crate::host::new_ids::NewIds;
 use crate::host::profile::SpawnParameter;
 use crate::host::{Columns, HostError, Sources, Spawned};
 
 const DOING: &str = "starting runs";
-
-/// Runs that are started between two savepoints: enough for a statement's own cost to be small beside theirs.
-const RUNS_AT_ONCE: usize = 4_000;
 
 /// Statements that are under way at a time.
 const IN_FLIGHT: usize = 128;
@@ -27,112 +27,101 @@ const IN_FLIGHT: usize = 128;
 const STARTED_NONE: &str = "the host's statement started no run";
 const STARTED_MANY: &str = "it started more than one run for one source run";
 
-/// A source run, and what its new run may use.
-struct Source {
-    /// Where it stands among the ids that were asked for.
-    index: usize,
-    id: String,
-    task_name: String,
-    /// None until it is read.
-    params: Params<'static>,
-    new_id: String,
-}
-
-impl Source {
-    fn named(index: usize, id: &str, task_name: &str, ulids: &mut ulid::Generator) -> Source {
-        let new_id = ulids.generate().unwrap_or_else(|_| ulid::Ulid::generate()).to_string();
-        Source { index, id: id.to_owned(), task_name: task_name.to_owned(), params: Params::None, new_id }
-    }
-}
-
 /// What is the same for all runs of a call.
-struct Call {
+struct Call<'f> {
     one: Statement,
-    many: Option<Statement>,
+    many: Option<(Statement, &'f Spawn)>,
     now: String,
 }
 
 /// The new runs' ids in their order, or the host's words for why it declined.
-type Batch = Result<Vec<String>, String>;
+type NewRuns = Result<Vec<String>, String>;
 
 impl PostgresSession<'_> {
     pub(super) fn spawn_all(
         &self,
-        Sources { ids, task_names, params }: Sources<'_>,
+        wanted: Sources<'_>,
         each: &mut dyn FnMut(usize, Spawned<'_>),
     ) -> Result<(), HostError> {
         // Until the transaction ends.
         self.prefer_indexes(true)?;
-        let prepare = |sql: &str| {
-            let prepared = self.connection().wait_for(self.connection().client().prepare(sql));
+        let prepare = |spawn: &Spawn| {
+            let prepared = self.connection().wait_for(self.connection().client().prepare(&spawn.sql));
             prepared.map_err(|error| self.error(DOING, error))
         };
+        let many = |many| Ok::<_, HostError>((prepare(many)?, many));
         let call = Call {
-            one: prepare(&self.fitted.spawn.sql)?,
-            many: self.fitted.spawn_many.as_ref().map(|many| prepare(&many.sql)).transpose()?,
+            one: prepare(&self.fitted.spawn)?,
+            many: self.fitted.spawn_many.as_ref().map(many).transpose()?,
             now: Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true),
         };
-        let read_first = params || self.fitted.must_be_read();
-        // Monotonic: a call's new ids sort as its runs do.
-        let mut ulids = ulid::Generator::new();
-        for (start, (ids, task_names)) in
-            (0..).step_by(RUNS_AT_ONCE).zip(ids.chunks(RUNS_AT_ONCE).zip(task_names.chunks(RUNS_AT_ONCE)))
-        {
-            let named = (start..).zip(ids.iter().zip(task_names));
-            let named = named.map(|(index, (id, task_name))| Source::named(index, id, task_name, &mut ulids));
-            let mut batch: Vec<Source> = named.collect();
+        let read_first = wanted.params || self.fitted.must_be_read();
+        let mut new_ids = NewIds::new(self.fitted.new_ids);
+        let mut next = self.connection().wait_for(Batch::from(0, wanted, &mut new_ids));
+        // The batch before, with its new runs: what became of it is told while the server works on the next.
+        let mut done: Option<(Batch<'_>, Vec<String>)> = None;
+        while let Some(mut batch) = next {
             if read_first {
                 self.read(&mut batch)?;
             }
-            // In one flight with the batch; the last one is released by the COMMIT.
-            let savepoint = if start == 0 { "SAVEPOINT batch" } else { "RELEASE batch; SAVEPOINT batch" };
-            let client = self.connection().client();
-            let flight = join(client.batch_execute(savepoint), self.start_batch(&call, &batch));
-            let (saved, started) = self.connection().wait_for(flight);
-            saved.map_err(|error| self.error(DOING, error))?;
-            let started = started?;
-            if started.is_err() {
-                self.execute(DOING, "ROLLBACK TO batch")?;
-                if !read_first {
-                    self.read(&mut batch)?;
+            let start = self.start_batch(&call, &batch);
+            let meanwhile = async {
+                if let Some((batch, new_ids)) = done.take() {
+                    batch.tell(new_ids, each).await;
                 }
-            }
-            let mut new_ids = started.ok().map(Vec::into_iter);
-            let mut sources = batch.iter().peekable();
-            for index in start..start + ids.len() {
-                // The batch is in their order, without those that are gone.
-                match (sources.next_if(|source| source.index == index), &mut new_ids) {
-                    (None, _) => each(index, Spawned::Gone),
-                    (Some(source), None) => self.start_alone(&call, source, each)?,
-                    (Some(source), Some(new_ids)) => {
-                        let run_id = new_ids.next().unwrap_or_default();
-                        each(index, Spawned::New { run_id, params: borrowed(&source.params) });
+                Batch::from(batch.indexes.end, wanted, &mut new_ids).await
+            };
+            let (started, following) = self.connection().wait_for(join(start, meanwhile));
+            next = following;
+            match started? {
+                Ok(new_ids) => done = Some((batch, new_ids)),
+                Err(_) => {
+                    self.execute(DOING, "ROLLBACK TO batch")?;
+                    if !read_first {
+                        self.read(&mut batch)?;
+                    }
+                    for (index, source) in batch.each() {
+                        match source {
+                            Some(source) => self.start_alone(&call, source, each)?,
+                            None => each(index, Spawned::Gone),
+                        }
                     }
                 }
             }
         }
+        if let Some((batch, new_ids)) = done {
+            self.connection().wait_for(batch.tell(new_ids, each));
+        }
         Ok(())
     }
 
-    /// Starts a batch, as fast as the profile lets us. It counts only if each source run has got its new run.
-    async fn start_batch(&self, call: &Call, batch: &[Source]) -> Result<Batch, HostError> {
-        match &call.many {
-            _ if batch.is_empty() => Ok(Ok(Vec::new())),
-            Some(many) => self.start_many(call, many, batch).await,
-            None => self.start_pipelined(call, batch).await,
-        }
+    /// Starts a batch in a savepoint, as fast as the profile lets us. It counts only if each source run has got its new
+    /// run.
+    async fn start_batch(&self, call: &Call<'_>, batch: &Batch<'_>) -> Result<NewRuns, HostError> {
+        // In one flight with the batch; the last one is released by the COMMIT.
+        let savepoint = if batch.indexes.start == 0 { "SAVEPOINT batch" } else { "RELEASE batch; SAVEPOINT batch" };
+        let start = async {
+            match &call.many {
+                _ if batch.sources.is_empty() => Ok(Ok(Vec::new())),
+                Some((statement, many)) => self.start_many(statement, many, &call.now, &batch.sources).await,
+                None => self.start_pipelined(call, &batch.sources).await,
+            }
+        };
+        let (saved, started) = join(self.connection().client().batch_execute(savepoint), start).await;
+        saved.map_err(|error| self.error(DOING, error))?;
+        started
     }
 
     /// Reads the source runs as they are now, and leaves out those that are gone.
-    fn read(&self, batch: &mut Vec<Source>) -> Result<(), HostError> {
+    fn read(&self, batch: &mut Batch<'_>) -> Result<(), HostError> {
         let columns = Columns { params: true, ..Columns::default() };
-        let ids: Vec<&str> = batch.iter().map(|source| source.id.as_str()).collect();
+        let ids: Vec<&str> = batch.sources.iter().map(|source| source.id).collect();
         let mut found = HashMap::with_capacity(ids.len());
         let _ = self.each_by_id(&ids, columns, &mut |run| {
             found.insert(run.id.to_owned(), run.params.into_owned());
             ControlFlow::Continue(())
         })?;
-        batch.retain_mut(|source| match found.remove(&source.id) {
+        batch.sources.retain_mut(|source| match found.remove(source.id) {
             Some(params) => {
                 source.params = params;
                 true
@@ -143,40 +132,48 @@ impl PostgresSession<'_> {
     }
 
     /// Starts a batch with one statement.
-    async fn start_many(&self, call: &Call, many: &Statement, batch: &[Source]) -> Result<Batch, HostError> {
-        let column = |of: fn(&Source) -> Option<&str>| batch.iter().map(of).collect::<Vec<Option<&str>>>();
-        let [ids, task_names] = [column(|source| Some(&source.id)), column(|source| Some(&source.task_name))];
-        let [params, new_ids] = [column(|source| text(&source.params)), column(|source| Some(&source.new_id))];
-        let parameters = self.fitted.spawn_many.iter().flat_map(|many| &many.parameters);
-        let values: Vec<&(dyn ToSql + Sync)> = parameters
-            .map(|parameter| -> &(dyn ToSql + Sync) {
-                match parameter {
-                    SpawnParameter::Id => &ids,
-                    SpawnParameter::TaskName => &task_names,
-                    SpawnParameter::Params => &params,
-                    SpawnParameter::NewId => &new_ids,
-                    SpawnParameter::Now => &call.now,
+    async fn start_many(
+        &self,
+        statement: &Statement,
+        many: &Spawn,
+        now: &String,
+        batch: &[Source<'_>],
+    ) -> Result<NewRuns, HostError> {
+        let value = |(parameter, kind): (&SpawnParameter, &Type)| -> Box<dyn ToSql + Sync + '_> {
+            match parameter {
+                SpawnParameter::Id => array(batch.iter().map(|source| Some(source.id)).collect(), kind),
+                SpawnParameter::TaskName => array(batch.iter().map(|source| Some(source.task_name)).collect(), kind),
+                SpawnParameter::Params => array(batch.iter().map(|source| text(&source.params)).collect(), kind),
+                SpawnParameter::NewId | SpawnParameter::NewUuid => {
+                    array(batch.iter().map(|source| Some(source.new_id.as_str())).collect(), kind)
                 }
-            })
-            .collect();
-        let started = self.connection().client().query(many, &values).await;
-        let rows = match self.unless_declined(started)? {
-            Ok(rows) => rows,
+                SpawnParameter::Now => Box::new(now),
+            }
+        };
+        let values: Vec<_> = many.parameters.iter().zip(statement.params()).map(value).collect();
+        let values: Vec<_> = values.iter().map(|value| &**value).collect();
+        let started = match self.unless_declined(self.send(statement, many, &values).await)? {
+            Ok(started) => started,
             Err(declined) => return Ok(Err(declined)),
         };
-        if rows.len() > batch.len() {
+        if started.count() > batch.len() as u64 {
             return Err(self.fitted.spawn_error(STARTED_MANY));
         }
-        let mut new_ids = HashMap::with_capacity(rows.len());
-        for row in &rows {
-            new_ids.insert(self.id_in(row, 0)?, self.id_in(row, 1)?);
-        }
-        let of_all = batch.iter().map(|source| new_ids.remove(&source.id)).collect::<Option<Vec<String>>>();
+        let of_all: Option<Vec<String>> = match started {
+            Started::Count(count) if count < batch.len() as u64 => None,
+            // No two runs have the same id, so each source run has got its one.
+            Started::Count(_) => Some(batch.iter().map(|source| source.new_id.clone()).collect()),
+            Started::Rows(rows) => {
+                let pairs = rows.iter().map(|row| Ok((self.id_in(row, 0)?, self.id_in(row, 1)?)));
+                let mut new_ids = pairs.collect::<Result<HashMap<_, _>, HostError>>()?;
+                batch.iter().map(|source| new_ids.remove(source.id)).collect()
+            }
+        };
         Ok(of_all.ok_or_else(|| STARTED_NONE.to_owned()))
     }
 
     /// Starts a batch with a statement each, many of them under way at a time.
-    async fn start_pipelined(&self, call: &Call, batch: &[Source]) -> Result<Batch, HostError> {
+    async fn start_pipelined(&self, call: &Call<'_>, batch: &[Source<'_>]) -> Result<NewRuns, HostError> {
         let start = |source| async move { (source, self.start(call, source).await) };
         let mut started = stream::iter(batch).map(start).buffered(IN_FLIGHT);
         let mut new_ids = Vec::with_capacity(batch.len());
@@ -196,8 +193,8 @@ impl PostgresSession<'_> {
     /// Starts one run in a savepoint of its own; nothing is left of it if the host declines.
     fn start_alone(
         &self,
-        call: &Call,
-        source: &Source,
+        call: &Call<'_>,
+        source: &Source<'_>,
         each: &mut dyn FnMut(usize, Spawned<'_>),
     ) -> Result<(), HostError> {
         self.execute(DOING, "SAVEPOINT one_run")?;
@@ -211,7 +208,7 @@ impl PostgresSession<'_> {
             Ok(run_id) => each(source.index, Spawned::New { run_id, params }),
             Err(detail) => {
                 self.execute(DOING, "ROLLBACK TO one_run")?;
-                match self.is_there(&source.id)? {
+                match self.is_there(source.id)? {
                     true => each(source.index, Spawned::Refused { params, detail }),
                     false => each(source.index, Spawned::Gone),
                 }
@@ -231,7 +228,7 @@ impl PostgresSession<'_> {
     }
 
     /// Sends the spawn statement for one source run. What is awaited is its answer alone.
-    async fn start(&self, call: &Call, source: &Source) -> Result<Started, Error> {
+    async fn start(&self, call: &Call<'_>, source: &Source<'_>) -> Result<Started, Error> {
         let params = text(&source.params);
         let values: Vec<&(dyn ToSql + Sync)> = self
             .fitted
@@ -243,20 +240,29 @@ impl PostgresSession<'_> {
                     SpawnParameter::Id => &source.id,
                     SpawnParameter::TaskName => &source.task_name,
                     SpawnParameter::Params => &params,
-                    SpawnParameter::NewId => &source.new_id,
+                    SpawnParameter::NewId | SpawnParameter::NewUuid => &source.new_id,
                     SpawnParameter::Now => &call.now,
                 }
             })
             .collect();
+        self.send(&call.one, &self.fitted.spawn, &values).await
+    }
+
+    async fn send(
+        &self,
+        statement: &Statement,
+        spawn: &Spawn,
+        values: &[&(dyn ToSql + Sync)],
+    ) -> Result<Started, Error> {
         let client = self.connection().client();
-        Ok(match self.fitted.returns_id {
-            true => Started::Rows(client.query(&call.one, &values).await?),
-            false => Started::Count(client.execute(&call.one, &values).await?),
+        Ok(match spawn.returns_ids {
+            true => Started::Rows(client.query(statement, values).await?),
+            false => Started::Count(client.execute(statement, values).await?),
         })
     }
 
     /// The new run's id; `None` if no run was started.
-    fn new_id(&self, source: &Source, started: Started) -> Result<Option<String>, HostError> {
+    fn new_id(&self, source: &Source<'_>, started: Started) -> Result<Option<String>, HostError> {
         match started {
             Started::Count(0) => Ok(None),
             Started::Count(1) => Ok(Some(source.new_id.clone())),
@@ -292,18 +298,12 @@ enum Started {
     Count(u64),
 }
 
-/// Parameters are text in this engine: the view's column is read as text.
-fn text<'a>(params: &'a Params<'_>) -> Option<&'a str> {
-    match params {
-        Params::None => None,
-        Params::Text(bytes) | Params::Blob(bytes) => std::str::from_utf8(bytes).ok(),
-    }
-}
-
-fn borrowed<'a>(params: &'a Params<'static>) -> Params<'a> {
-    match params {
-        Params::None => Params::None,
-        Params::Text(bytes) => Params::Text(bytes.as_ref().into()),
-        Params::Blob(bytes) => Params::Blob(bytes.as_ref().into()),
+impl Started {
+    /// How many runs it started.
+    fn count(&self) -> u64 {
+        match self {
+            Started::Rows(rows) => rows.len() as u64,
+            Started::Count(count) => *count,
+        }
     }
 }

@@ -6,7 +6,8 @@ use rusqlite::{Connection, OptionalExtension};
 
 use super::place::Place;
 use crate::host::HostError;
-use crate::host::profile::{Engine, Generation, Profile, SpawnParameter, check_columns};
+use crate::host::new_ids::Spelling;
+use crate::host::profile::{Engine, Generation, Profile, RETURNS_NO_ID, SpawnParameter, check_columns};
 use crate::host::view::View;
 
 /// A profile that fits, and its statements.
@@ -19,6 +20,7 @@ pub(super) struct Fitted {
     pub(super) spawn: String,
     /// What the spawn statement's parameters stand for, in their order.
     pub(super) spawn_parameters: Vec<SpawnParameter>,
+    pub(super) new_ids: Option<Spelling>,
 }
 
 impl Fitted {
@@ -112,7 +114,7 @@ fn first_that_fits(
         let misfit = misfit(connection, generation).map_err(|error| place.error("reading its schema", error))?;
         let Some(misfit) = misfit else {
             let (view, created_at_indexed) = check_runs(connection, profile, generation)?;
-            let (spawn, spawn_parameters) = check_spawn(connection, profile, generation)?;
+            let (spawn, spawn_parameters, new_ids) = check_spawn(connection, profile, generation)?;
             return Ok(Ok(Fitted {
                 profile: profile.clone(),
                 generation: generation.name.clone(),
@@ -120,6 +122,7 @@ fn first_that_fits(
                 created_at_indexed,
                 spawn,
                 spawn_parameters,
+                new_ids,
             }));
         };
         // The generation that comes nearest says most about what is wrong.
@@ -200,7 +203,7 @@ fn check_spawn(
     connection: &Connection,
     profile: &Profile,
     generation: &Generation,
-) -> Result<(String, Vec<SpawnParameter>), HostError> {
+) -> Result<(String, Vec<SpawnParameter>, Option<Spelling>), HostError> {
     let fail = |message: String| HostError::Profile {
         file: profile.file.clone(),
         part: format!("spawn (generation \"{}\")", generation.name),
@@ -219,7 +222,7 @@ fn check_spawn(
             SpawnParameter::ALL.into_iter().find(|parameter| parameter.as_str() == name).ok_or_else(|| {
                 fail(format!(
                     "the parameter {name} is unknown; there are {} (the source run's id, task and parameters, a new \
-                     ULID, and the time in UTC)",
+                     ULID, a new UUID, and the time in UTC)",
                     SpawnParameter::ALL.map(SpawnParameter::as_str).join(", ")
                 ))
             })
@@ -228,13 +231,12 @@ fn check_spawn(
     if !parameters.contains(&SpawnParameter::Id) && !parameters.contains(&SpawnParameter::TaskName) {
         return Err(fail("the statement uses neither :id nor :task_name, so it can't tell what to start".to_owned()));
     }
-    if statement.column_count() == 0 && !parameters.contains(&SpawnParameter::NewId) {
-        return Err(fail(
-            "the statement returns no id; end it with RETURNING id, or take :new_id for the new run's id".to_owned(),
-        ));
+    let new_ids = Spelling::of(&parameters).map_err(&fail)?;
+    if statement.column_count() == 0 && new_ids.is_none() {
+        return Err(fail(RETURNS_NO_ID.to_owned()));
     }
     drop(statement);
-    Ok((spawn, parameters))
+    Ok((spawn, parameters, new_ids))
 }
 
 /// A statement without the semicolon at its end.

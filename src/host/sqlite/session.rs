@@ -12,6 +12,7 @@ use super::dialect::{Sqlite, span};
 use super::fit::Fitted;
 use super::place::Place;
 use crate::contract::{Params, RunFilter};
+use crate::host::new_ids::NewIds;
 use crate::host::profile::SpawnParameter;
 use crate::host::time::read_instant;
 use crate::host::view::{Positions, Statement};
@@ -148,7 +149,9 @@ impl<'p, T: Transactions> SqliteSession<'p, T> {
                 SpawnParameter::Id => statement.raw_bind_parameter(index + 1, source.id),
                 SpawnParameter::TaskName => statement.raw_bind_parameter(index + 1, source.task_name),
                 SpawnParameter::Params => statement.raw_bind_parameter(index + 1, bindable(source.params)),
-                SpawnParameter::NewId => statement.raw_bind_parameter(index + 1, source.new_id),
+                SpawnParameter::NewId | SpawnParameter::NewUuid => {
+                    statement.raw_bind_parameter(index + 1, source.new_id)
+                }
                 SpawnParameter::Now => statement.raw_bind_parameter(index + 1, source.now),
             }
             .map_err(fail)?;
@@ -289,15 +292,14 @@ impl<T: Transactions> Session for SqliteSession<'_, T> {
         let fail = |error| self.place.error("starting runs", error);
         let mut statement = self.connection().prepare_cached(&self.fitted.spawn).map_err(fail)?;
         let now = Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true);
-        // Monotonic: a call's new ids sort as its runs do.
-        let mut ulids = ulid::Generator::new();
+        let mut new_ids = NewIds::new(self.fitted.new_ids);
         let mut spawning = Ok(Spawning::Done);
         self.each_by_id(ids, columns, &mut |index, run| {
             let Some(run) = run else {
                 each(index, Spawned::Gone);
                 return ControlFlow::Continue(());
             };
-            let new_id = ulids.generate().unwrap_or_else(|_| ulid::Ulid::generate()).to_string();
+            let new_id = new_ids.next();
             let source =
                 Source { id: run.id, task_name: run.task_name, params: &run.params, new_id: &new_id, now: &now };
             let started = match care {
