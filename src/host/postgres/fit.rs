@@ -180,10 +180,14 @@ impl Fitting<'_> {
                 && !known.includes(found)
             {
                 misfit = Some(Misfit::Version(format!(
-                    "the schema of {} in {} has the version {found}, and the profile {} is for {} to {}. A newer \
+                    "the schema of {} in {} has the version {found}, and the profile {} is for {}. A newer \
                      bulk-rerun may know it; or copy the profile (`bulk-rerun profiles {}`), check its statements \
                      against the new schema, and use the copy with --profile",
-                    profile.runner, self.server.address, profile.file, known.from, known.to, profile.name
+                    profile.runner,
+                    self.server.address,
+                    profile.file,
+                    known_versions(profile),
+                    profile.name
                 )));
                 continue;
             }
@@ -401,6 +405,13 @@ fn nearer(old: Option<Misfit>, new: Misfit) -> Misfit {
         (Some(Misfit::Lacks(_)), new) => new,
         (Some(old), _) => old,
     }
+}
+
+/// The versions of the schema that a profile's generations are for, the oldest first.
+fn known_versions(profile: &Profile) -> String {
+    let known = profile.generations.iter().rev().filter_map(|generation| generation.version.as_ref());
+    let known: Vec<_> = known.map(|version| format!("{} to {}", version.from, version.to)).collect();
+    known.join(" and ")
 }
 
 /// SQL for the relation of this name: along the search path, or `schema.table`.
