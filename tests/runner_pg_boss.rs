@@ -6,6 +6,7 @@ mod postgres;
 mod queues;
 mod support;
 
+use std::ops::Deref;
 use std::process::Command;
 
 use bulk_rerun::{Config, Plugin};
@@ -18,23 +19,44 @@ use support::runners::{Process, output};
 const STATES: &str = "SELECT id, name, state FROM pgboss.job ORDER BY created_on, id";
 const ROWS: &str = "SELECT job::text FROM pgboss.job AS job ORDER BY created_on, id";
 
-fn node(application: &Application, arguments: &[&str]) -> Command {
+/// An application on one version of pg-boss.
+struct Boss {
+    application: Application,
+    /// The name that the version is installed by (tests/runners/pg-boss/package.json).
+    package: &'static str,
+}
+
+impl Deref for Boss {
+    type Target = Application;
+
+    fn deref(&self) -> &Application {
+        &self.application
+    }
+}
+
+const NEWEST: &str = "pg-boss";
+
+fn node(application: &Boss, arguments: &[&str]) -> Command {
     let mut node = Command::new("node");
-    node.arg(application.runner.installed.join("app.js")).args(arguments);
+    node.arg(application.runner.installed.join("app.js")).args(arguments).env("PG_BOSS", application.package);
     application.with_store(node)
 }
 
 /// Calls pg-boss's own methods.
-fn boss(application: &Application, calls: &Value) -> Value {
+fn boss(application: &Boss, calls: &Value) -> Value {
     serde_json::from_str(output(node(application, &["do", &calls.to_string()])).lines().last().unwrap()).unwrap()
 }
 
-fn work(application: &Application, queues: &Value) -> Process {
+fn work(application: &Boss, queues: &Value) -> Process {
     application.start(node(application, &["work", &queues.to_string()]))
 }
 
-fn application(queues: &[(&str, Value)]) -> Application {
-    let application = Application::new("pg-boss");
+fn application(queues: &[(&str, Value)]) -> Boss {
+    application_on(NEWEST, queues)
+}
+
+fn application_on(package: &'static str, queues: &[(&str, Value)]) -> Boss {
+    let application = Boss { application: Application::new("pg-boss"), package };
     let calls: Vec<Value> = queues.iter().map(|(name, options)| json!(["createQueue", name, options])).collect();
     boss(&application, &json!(calls));
     application
@@ -45,30 +67,60 @@ fn all_have_failed(application: &Application) {
     application.client.execute("UPDATE pgboss.job SET state = 'failed', started_on = now(), completed_on = now()");
 }
 
-#[test]
-fn its_own_worker_runs_what_is_spawned() {
-    let application = application(&[("flaky", json!({"retryLimit": 0})), ("steady", json!({}))]);
+/// `version` is the schema's.
+fn its_own_worker_runs_what_is_spawned(package: &'static str, version: u32) {
+    let application = application_on(package, &[("flaky", json!({"retryLimit": 0})), ("steady", json!({}))]);
+    assert_eq!(application.value("SELECT version FROM pgboss.version"), version.to_string());
+    let options = json!({
+        "priority": 7, "expireInSeconds": 600, "group": {"id": "g", "tier": "t"}, "heartbeatSeconds": 60,
+        "singletonKey": "k", "singletonSeconds": 3600,
+    });
     let enqueue = |task: &str| {
         let data = json!({"needs": task == "flaky", "note": "Zoë \"1\""});
-        boss(&application, &json!([["send", task, data, {"priority": 7, "group": {"id": "g", "tier": "t"}}]]));
+        boss(&application, &json!([["send", task, data, options]]));
     };
     let often = json!({"pollingIntervalSeconds": 0.5});
     let worker = || work(&application, &json!({"flaky": often, "steady": often}));
     let words = ("failed", Some("completed"));
     let scenario = Scenario { enqueue: &enqueue, worker: &worker, states: STATES, rows: ROWS, words, flaky: "flaky" };
     scenario.play(&application);
-    let copied = "SELECT DISTINCT data::text || priority || retry_limit || expire_seconds || deletion_seconds || group_id || group_tier || policy
-                  FROM pgboss.job WHERE name = 'flaky'";
-    assert_eq!(application.column(copied).len(), 1, "{:?}", application.column(copied));
-    assert_eq!(
-        application.column("SELECT DISTINCT retry_count::text || (source_id IS NULL) FROM pgboss.job"),
-        ["0true"]
-    );
+    // A failed run, one that succeeded, and one that waits: they differ in nothing but their own lives.
+    let lives = "id,state,created_on,start_after,keep_until,started_on,heartbeat_on,completed_on,output,singleton_on";
+    let kept = format!("SELECT DISTINCT to_jsonb(job) - '{{{lives}}}'::text[] FROM pgboss.job WHERE name = 'flaky'");
+    assert_eq!(application.column(&kept).len(), 1, "{:?}", application.column(&kept));
+    let waiting = "SELECT start_after <= now() AND keep_until > now() + interval '13 days' AND started_on IS NULL
+                          AND completed_on IS NULL AND output IS NULL AND singleton_on IS NULL
+                   FROM pgboss.job WHERE state = 'created'";
+    assert_eq!(application.column(waiting), ["t"]);
 }
 
 #[test]
-fn a_worker_that_only_listens_is_woken() {
-    let application = application(&[("flaky", json!({"retryLimit": 0, "notify": true}))]);
+fn the_newest_runs_what_is_spawned() {
+    its_own_worker_runs_what_is_spawned(NEWEST, 46);
+}
+
+#[test]
+fn the_first_of_the_newest_generation_runs_what_is_spawned() {
+    its_own_worker_runs_what_is_spawned("pg-boss-12.23", 34);
+}
+
+#[test]
+fn the_last_of_the_older_generation_runs_what_is_spawned() {
+    its_own_worker_runs_what_is_spawned("pg-boss-12.22", 33);
+}
+
+#[test]
+fn version_11_runs_what_is_spawned() {
+    its_own_worker_runs_what_is_spawned("pg-boss-11.0", 25);
+}
+
+#[test]
+fn the_oldest_that_is_known_runs_what_is_spawned() {
+    its_own_worker_runs_what_is_spawned("pg-boss-10.0", 21);
+}
+
+fn a_worker_that_only_listens_is_woken(package: &'static str) {
+    let application = application_on(package, &[("flaky", json!({"retryLimit": 0, "notify": true}))]);
     boss(&application, &json!([["send", "flaky", {"needs": true}]]));
     let mut worker = work(&application, &json!({"flaky": {"pollingIntervalSeconds": 3600, "useListenNotify": true}}));
     let states = || application.column("SELECT state FROM pgboss.job ORDER BY created_on");
@@ -77,6 +129,16 @@ fn a_worker_that_only_listens_is_woken() {
     assert_eq!(triggered(&application.rerun_the_failed(&[])), ["flaky"]);
     worker.until("the new run has succeeded", || (states() == ["failed", "completed"]).then_some(()));
     worker.stop();
+}
+
+#[test]
+fn the_newests_worker_that_only_listens_is_woken() {
+    a_worker_that_only_listens_is_woken(NEWEST);
+}
+
+#[test]
+fn the_older_generations_worker_that_only_listens_is_woken() {
+    a_worker_that_only_listens_is_woken("pg-boss-12.22");
 }
 
 #[test]
@@ -139,7 +201,7 @@ fn a_queue_with_a_partition_of_its_own_gets_its_runs_there() {
 
 #[test]
 fn a_schema_of_another_name_is_found() {
-    let application = Application::new("pg-boss");
+    let application = application(&[]);
     let mut queue = node(&application, &["do", r#"[["createQueue","q"],["send","q",{"a":1}]]"#]);
     queue.env("SCHEMA", "jobs");
     output(queue);
@@ -155,7 +217,7 @@ fn a_version_that_the_profile_does_not_know_is_told_so() {
     let application = application(&[]);
     application.client.execute("UPDATE pgboss.version SET version = 1000");
     let error = open_error(&Config::new(&application.database.url));
-    assert_error(&error, 500, &["pg-boss", "version 1000", "46", "--profile"]);
+    assert_error(&error, 500, &["version 1000", "the profile pg-boss is for 21 to 33 and 34 to 46.", "--profile"]);
 }
 
 #[test]

@@ -1,9 +1,11 @@
 // An application with pg-boss. `node app.js do '[["send","flaky",{…},{…}], …]'` calls pg-boss's methods one after the
 // other and prints what they answer; `node app.js retry QUEUE` finds and retries every failed job of a queue at once and prints how
 // many seconds that took, for the benches; `node app.js work '{"flaky":{…}, …}'` works on queues, with options for each.
+// PG_BOSS names the package, of those in package.json.
 import { existsSync } from 'node:fs';
-import { PgBoss } from 'pg-boss';
 
+// Before 12 the class is all that the package exports.
+const { default: only, PgBoss = only } = await import(process.env.PG_BOSS ?? 'pg-boss');
 const [command, json] = process.argv.slice(2);
 const boss = new PgBoss({ connectionString: process.env.STORE, schema: process.env.SCHEMA ?? 'pgboss', application_name: 'app', supervise: false, schedule: false, useListenNotify: true });
 boss.on('error', console.error);
