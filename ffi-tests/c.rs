@@ -1,7 +1,8 @@
 //! The programs in C: as they are, under valgrind, and with the sanitizers compiled in.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::sync::Mutex;
 
 use libtest_mimic::{Failed, Trial};
@@ -34,6 +35,7 @@ pub fn trials() -> Vec<Trial> {
     trials.push(trial("threads", Checker::Sanitizers, &["3"]));
     trials.push(Trial::test("c: fork over a PostgreSQL server", fork_over_a_server));
     trials.push(Trial::test("c: a panic in any function becomes an error", panics));
+    trials.push(Trial::test("c: BULK_RERUN_LOG shows an error's cause", the_log_has_the_cause));
     for (what, checker, words) in [
         ("leak", Checker::Valgrind, "definitely lost"),
         ("leak", Checker::Sanitizers, "LeakSanitizer: detected memory leaks"),
@@ -83,6 +85,32 @@ fn panics() -> Result<(), Failed> {
     std::fs::create_dir_all(&folder)?;
     std::fs::copy(format!("{root}/target/capi/debug/libbulk_rerun.so"), folder.join("libbulk_rerun.so.1"))?;
     succeeds(start("panic", Checker::None, &folder, &[]))
+}
+
+/// The answer says that the store failed, and SQLite's own words are in the log alone.
+fn the_log_has_the_cause() -> Result<(), Failed> {
+    const CAUSE: &str = "integer overflow";
+    let stores = Stores::new();
+    stores.break_starting();
+    let door = compile_c("door", &["-ldl"]);
+    for (level, logged) in [("", false), ("off", false), ("error", true)] {
+        let mut command = Command::new(&door);
+        command.env("LD_LIBRARY_PATH", Installed::get().lib()).env("BULK_RERUN_LOG", level);
+        command.arg(&stores.rollback).arg("runwisp").stdin(Stdio::piped());
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+        child
+            .stdin
+            .take()
+            .expect("it is piped")
+            .write_all(br#"{"match_all": true, "filter": {"status": "failed"}}"#)?;
+        let output = child.wait_with_output()?;
+        let [answer, log] = [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned());
+        let answer_is_right = answer.contains(r#""status":500"#) && !answer.contains(CAUSE);
+        if !answer_is_right || log.contains(CAUSE) != logged || (!logged && !log.is_empty()) {
+            return Err(format!("BULK_RERUN_LOG={level}: {answer}\n{log}").into());
+        }
+    }
+    Ok(())
 }
 
 fn succeeds(output: Output) -> Result<(), Failed> {

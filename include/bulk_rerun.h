@@ -28,6 +28,11 @@
  *     char *error = NULL;
  *     if (!(plugin = bulk_rerun_open(config, &error))) { puts(error); bulk_rerun_string_free(error); }
  *
+ * LOG: an answer never has the engine's own words, which may quote data. BULK_RERUN_LOG=error in the
+ * environment writes them to standard error (warn, info, debug and trace write more).
+ *
+ *     setenv("BULK_RERUN_LOG", "error", 1);
+ *
  * THREADS: any number of them may use the same plugin or cursor at once. Callbacks come on the thread
  * that made the call, before it returns. A callback that calls its own plugin gets an error (409).
  *

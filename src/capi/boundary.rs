@@ -54,6 +54,8 @@ pub(super) fn quietly<T>(function: &str, work: impl FnOnce() -> T) -> Option<T> 
 fn guard<T>(function: &str, work: impl FnOnce() -> Result<T, ErrorModel>) -> Result<T, ErrorModel> {
     // Unwind safe: what a call holds is given up with it, and locks are used as if never poisoned.
     panic::catch_unwind(AssertUnwindSafe(|| {
+        #[cfg(feature = "capi")]
+        super::log::start();
         panic_if_asked(function);
         work()
     }))

@@ -12,6 +12,8 @@ mod cursor;
 mod default;
 mod host;
 mod in_flight;
+#[cfg(feature = "capi")]
+mod log;
 mod plugin;
 mod strings;
 mod version;
