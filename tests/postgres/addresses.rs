@@ -71,6 +71,42 @@ fn the_servers_socket_and_libpqs_variables_lead_there_too() {
     );
 }
 
+/// What `psql` makes of the same URL and variables is the measure, where one is installed.
+#[test]
+fn a_host_without_a_port_has_libpqs() {
+    let store = Store::with_failed(1);
+    let port = store.database.server.port.to_string();
+    let none = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
+    let name = &store.database.name;
+    let cases = [
+        (format!("postgres://postgres@127.0.0.1/{name}"), &port, true),
+        (format!("postgres://postgres@127.0.0.1:{port}/{name}"), &none, true),
+        (format!("postgres://postgres@127.0.0.1/{name}?port={port}"), &none, true),
+        (format!("postgres://postgres@127.0.0.1:{none}/{name}?port={port}"), &none, true),
+        (format!("postgres://postgres@{none}.invalid/{name}?host=127.0.0.1"), &port, true),
+        (format!("postgres:///{name}?user=postgres&host=127.0.0.1,127.0.0.1"), &port, true),
+        (format!("postgres://postgres@127.0.0.1:{none},127.0.0.1:{port}/{name}"), &none, true),
+        (format!("postgres://postgres@127.0.0.1:{none},127.0.0.1/{name}"), &port, false),
+        (format!("postgres://postgres@127.0.0.1:{none}/{name}"), &port, false),
+        (format!("postgres://postgres@127.0.0.1/{name}"), &none, false),
+    ];
+    let profile = store.profile();
+    for (url, ports, leads_there) in cases {
+        let ours = Command::new(env!("CARGO_BIN_EXE_bulk-rerun"))
+            .args(["check", "--store", &url, "--profile", profile.to_str().unwrap()])
+            .env("PGPORT", ports)
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&[ours.stdout, ours.stderr].concat()).into_owned();
+        assert_eq!(ours.status.success(), leads_there, "PGPORT={ports} {url}: {text}");
+        let there = format!("127.0.0.1:{port}");
+        assert!(!leads_there || text.contains(&there), "PGPORT={ports} {url}: {text}");
+        if let Ok(psqls) = Command::new("psql").args([&url, "-Atc", "SELECT 1"]).env("PGPORT", ports).output() {
+            assert_eq!(psqls.status.success(), leads_there, "PGPORT={ports} {url}: {psqls:?}");
+        }
+    }
+}
+
 #[test]
 fn a_schema_of_another_name_is_found_along_the_search_path() {
     let store = Store::with_failed(2);

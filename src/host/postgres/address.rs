@@ -1,8 +1,8 @@
-//! Where a PostgreSQL store is, and how to get there: the URL, libpq's environment variables, TLS.
+//! Where a PostgreSQL store is, and how to get there: a URL, libpq's environment variables, TLS.
 
-use std::borrow::Cow;
 use std::env;
 use std::future::Future;
+use std::num::NonZeroU16;
 use std::path::Path;
 use std::pin::Pin;
 use std::time::Duration;
@@ -12,6 +12,7 @@ use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres::{CancelToken, Client, Config, NoTls};
 
 use super::passfile;
+use super::url::Url;
 use crate::host::HostError;
 
 /// Where Debian, and most others, have the server's socket.
@@ -49,13 +50,14 @@ impl Address {
     }
 
     fn with_variables(url: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<Self, HostError> {
-        let (url, tls) = TlsWish::take_from(url);
-        let mut config: Config = url.parse().map_err(|error| unusable(&in_words(&error)))?;
+        let url = Url::read(url).map_err(|message| unusable(&message))?;
+        let mut config: Config = url.rest.parse().map_err(|error| unusable(&in_words(&error)))?;
         let tls = TlsWish {
-            mode: tls.mode.or_else(|| variable("PGSSLMODE")),
-            root_certificates: tls.root_certificates.or_else(|| variable("PGSSLROOTCERT")),
+            mode: url.sslmode.or_else(|| variable("PGSSLMODE")),
+            root_certificates: url.sslrootcert.or_else(|| variable("PGSSLROOTCERT")),
         };
-        fill(&mut config, variable)?;
+        set_servers(&mut config, url.hosts, url.ports, variable)?;
+        fill(&mut config, variable);
         let text = describe(&config);
         let tls = tls.apply(&mut config)?;
         if config.get_password().is_none()
@@ -90,22 +92,39 @@ impl Address {
     }
 }
 
-/// What the URL leaves open, from the environment, else libpq's defaults.
-fn fill(config: &mut Config, variable: &dyn Fn(&str) -> Option<String>) -> Result<(), HostError> {
-    if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
-        let default = || if Path::new(SOCKETS).is_dir() { SOCKETS } else { "localhost" }.to_owned();
-        let hosts = variable("PGHOST").unwrap_or_else(default);
-        hosts.split(',').for_each(|host| {
-            config.host(host);
-        });
+/// Where to connect to. As with libpq, one port is every host's, else each has its own; so `PGPORT` says nothing to
+/// `a,b:7`, where `a` has the default one.
+fn set_servers(
+    config: &mut Config,
+    hosts: Option<String>,
+    ports: Option<String>,
+    variable: &dyn Fn(&str) -> Option<String>,
+) -> Result<(), HostError> {
+    let default = if Path::new(SOCKETS).is_dir() { SOCKETS } else { "localhost" };
+    let by_address = hosts.is_none() && !config.get_hostaddrs().is_empty();
+    let hosts = hosts.or_else(|| variable("PGHOST")).unwrap_or_default();
+    for host in hosts.split(',').filter(|_| !by_address) {
+        config.host(if host.is_empty() { default } else { host });
     }
-    if config.get_ports().is_empty()
-        && let Some(ports) = variable("PGPORT")
-    {
-        for port in ports.split(',') {
-            config.port(port.parse().map_err(|_| unusable(&format!("PGPORT is no port number: {ports}")))?);
-        }
+    let in_url = ports.is_some();
+    let ports = ports.or_else(|| variable("PGPORT")).unwrap_or_default();
+    for port in ports.split(',') {
+        let number = if port.is_empty() { Ok(DEFAULT_PORT) } else { port.trim().parse().map(NonZeroU16::get) };
+        config.port(number.map_err(|_| match in_url {
+            // Where a password was not encoded, that may be a part of it.
+            true => unusable("what the URL has after a host's colon is no port number"),
+            false => unusable(&format!("PGPORT is no port number: {ports}")),
+        })?);
     }
+    let (hosts, ports) = (config.get_hosts().len().max(config.get_hostaddrs().len()), config.get_ports().len());
+    if ports > 1 && ports != hosts {
+        return Err(unusable(&format!("there are {ports} ports, and {hosts} hosts that they could belong to")));
+    }
+    Ok(())
+}
+
+/// What else the URL leaves open, from the environment, else libpq's defaults.
+fn fill(config: &mut Config, variable: &dyn Fn(&str) -> Option<String>) {
     if config.get_user().is_none()
         && let Some(user) = variable("PGUSER")
     {
@@ -128,25 +147,26 @@ fn fill(config: &mut Config, variable: &dyn Fn(&str) -> Option<String>) -> Resul
         let seconds = variable("PGCONNECT_TIMEOUT").and_then(|seconds| seconds.parse().ok());
         config.connect_timeout(seconds.filter(|&seconds| seconds > 0).map_or(CONNECT_TIMEOUT, Duration::from_secs));
     }
-    Ok(())
 }
 
 /// The address for a person: nothing of it is secret.
 fn describe(config: &Config) -> String {
-    let port = |index: usize| {
-        let ports = config.get_ports();
-        ports.get(index).or(ports.first().filter(|_| ports.len() == 1)).copied().unwrap_or(DEFAULT_PORT)
+    let name = |host: &Host| match host {
+        Host::Tcp(name) => name.clone(),
+        Host::Unix(folder) => folder.to_string_lossy().into_owned(),
     };
-    let mut hosts: Vec<String> = Vec::new();
-    for (index, host) in config.get_hosts().iter().enumerate() {
-        let name = match host {
-            Host::Tcp(name) => Cow::Borrowed(name.as_str()),
-            Host::Unix(folder) => folder.to_string_lossy(),
-        };
-        hosts.push(format!("{name}:{}", port(index)));
-    }
+    let mut hosts: Vec<String> = config.get_hosts().iter().map(name).collect();
     if hosts.is_empty() {
-        hosts.extend(config.get_hostaddrs().iter().enumerate().map(|(index, host)| format!("{host}:{}", port(index))));
+        hosts.extend(config.get_hostaddrs().iter().map(ToString::to_string));
+    }
+    for (index, host) in hosts.iter_mut().enumerate() {
+        if host.contains(':') && !host.starts_with('/') {
+            *host = format!("[{host}]");
+        }
+        let ports = config.get_ports();
+        if let Some(port) = ports.get(index).or(ports.first()) {
+            *host += &format!(":{port}");
+        }
     }
     let user = config.get_user().map(|user| format!("{user}@")).unwrap_or_default();
     let name = config.get_dbname().map(|name| format!("/{name}")).unwrap_or_default();
@@ -154,28 +174,12 @@ fn describe(config: &Config) -> String {
 }
 
 /// How far TLS is wanted, in libpq's words.
-#[derive(Default)]
 struct TlsWish {
     mode: Option<String>,
     root_certificates: Option<String>,
 }
 
 impl TlsWish {
-    /// Takes `sslmode` and `sslrootcert` out of a URL: tokio-postgres knows fewer modes than libpq.
-    fn take_from(url: &str) -> (String, TlsWish) {
-        let Some((before, query)) = url.split_once('?') else { return (url.to_owned(), TlsWish::default()) };
-        let mut wish = TlsWish::default();
-        let mut rest = Vec::new();
-        for part in query.split('&') {
-            match form_urlencoded::parse(part.as_bytes()).next() {
-                Some((name, value)) if name == "sslmode" => wish.mode = Some(value.into_owned()),
-                Some((name, value)) if name == "sslrootcert" => wish.root_certificates = Some(value.into_owned()),
-                _ => rest.push(part),
-            }
-        }
-        (format!("{before}?{}", rest.join("&")), wish)
-    }
-
     /// As libpq does: unless it is asked for, certificates are not verified. `verify-ca` verifies the
     /// name too, since rustls does not do one without the other.
     fn apply(self, config: &mut Config) -> Result<Option<MakeRustlsConnect>, HostError> {
@@ -277,6 +281,52 @@ mod tests {
         let address = parse("postgres://bob@three:1/other?options=-cx%3Dy", &variables).unwrap();
         assert_eq!(address.to_string(), "postgres://bob@three:1/other");
         assert_eq!(address.config.get_options(), Some("-cx=y"));
+    }
+
+    /// Each as `psql` of PostgreSQL 15 tries it with the same URL and variables.
+    #[test]
+    fn a_host_and_its_port_are_those_that_libpq_takes() {
+        let cases: [(&str, &str, &str); 22] = [
+            ("postgres://db.example/jobs", "", "db.example:5432/jobs"),
+            ("postgres://db.example/jobs", "6432", "db.example:6432/jobs"),
+            ("postgres://db.example:/jobs", "6432", "db.example:6432/jobs"),
+            ("postgres://db.example:5432/jobs", "6432", "db.example:5432/jobs"),
+            ("postgres://db.example:54%332/jobs", "6432", "db.example:5432/jobs"),
+            ("postgres://db.example:7/jobs", "nonsense", "db.example:7/jobs"),
+            ("postgres://db.example/jobs?port=7", "6432", "db.example:7/jobs"),
+            ("postgres://db.example:6/jobs?port=7", "", "db.example:7/jobs"),
+            ("postgres://db.example/jobs?port=", "6432", "db.example:5432/jobs"),
+            ("postgres://db.example/jobs?host=other&port=7", "", "other:7/jobs"),
+            ("postgres:///jobs?host=other", "6432", "other:6432/jobs"),
+            ("postgres://:7/jobs", "6432", "db:7/jobs"),
+            ("postgres:///jobs?host=a,b", "6432", "a:6432,b:6432/jobs"),
+            ("postgres:///jobs?host=a,b", "1,2", "a:1,b:2/jobs"),
+            ("postgres:///jobs?host=a,b&port=1,", "", "a:1,b:5432/jobs"),
+            // Where one of several hosts may have a port, none is asked of the environment.
+            ("postgres://a,b:7/jobs", "6432", "a:5432,b:7/jobs"),
+            ("postgres://a,b/jobs", "6432", "a:5432,b:5432/jobs"),
+            ("postgres://[::1]/jobs", "6432", "[::1]:6432/jobs"),
+            ("postgres://[::1]:7/jobs", "6432", "[::1]:7/jobs"),
+            ("postgres://%2Frun%2Fpg/jobs", "6432", "/run/pg:6432/jobs"),
+            ("postgres:///jobs?host=/run/pg&port=7", "6432", "/run/pg:7/jobs"),
+            ("postgres:///jobs?hostaddr=::1", "6432", "[::1]:6432/jobs"),
+        ];
+        for (url, ports, expected) in cases {
+            let address = parse(url, &[("PGHOST", "db"), ("PGPORT", ports)]);
+            let address = address.unwrap_or_else(|error| panic!("{url}, PGPORT={ports}: {error}"));
+            assert_eq!(address.to_string(), format!("postgres://{expected}"), "{url}, PGPORT={ports}");
+        }
+    }
+
+    #[test]
+    fn ports_that_can_not_be_are_named() {
+        let error = |url: &str, ports: &str| parse(url, &[("PGPORT", ports)]).err().unwrap();
+        for ports in ["nonsense", "0", "65536", "-1"] {
+            assert!(error("postgres://db/jobs", ports).contains(&format!("PGPORT is no port number: {ports}")));
+        }
+        assert!(error("postgres://db/jobs", "1,2").contains("2 ports, and 1 hosts"));
+        assert!(error("postgres:///jobs?host=a,b", "1,2,3").contains("3 ports, and 2 hosts"));
+        assert!(error("postgres://db:port/jobs", "1").contains("no port number"));
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod passfile;
 mod rights;
 mod session;
 mod spawn;
+mod url;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
