@@ -182,3 +182,17 @@ fn every_generation_of_runwisp_is_found_and_works() {
         }
     }
 }
+
+#[test]
+fn a_view_that_hides_the_keys_index_is_told_so() {
+    let anvil = Anvil::with_failed(&["forge"]);
+    let read_whole = |profile: &str| anvil.plugin(profile).unwrap().describe().unwrap().read_whole_for_an_id;
+    assert_eq!(read_whole(PROFILE), [""; 0]);
+    assert_eq!(read_whole(&profile_with("number AS id", "number + 0 AS id")), ["jobs"]);
+    assert_eq!(read_whole(&profile_with("number AS id", "'job ' || number AS id")), ["jobs"]);
+    // A join is no obstacle; a set of rows that has to be made first is one.
+    let joined = "FROM jobs LEFT JOIN (SELECT 1 AS one) AS other ON one = attempt\n'''\nspawn";
+    assert_eq!(read_whole(&profile_with("FROM jobs\n'''\nspawn", joined)), [""; 0]);
+    let made_first = "FROM (SELECT *, row_number() OVER () AS place FROM jobs) AS jobs\n'''\nspawn";
+    assert_eq!(read_whole(&profile_with("FROM jobs\n'''\nspawn", made_first)), ["jobs"]);
+}

@@ -49,11 +49,23 @@ fn print(out: &mut dyn Write, info: &StoreInfo, survey: Option<&Survey>, argumen
     let mut line = |label: &str, text: String| writeln!(out, "{BOLD}{label:10}{BOLD:#} {}", printable(&text));
     let journal_mode = info.journal_mode.as_ref().map(|mode| format!(", journal mode {mode}")).unwrap_or_default();
     line("store", format!("{} ({}{journal_mode})", info.store, info.engine))?;
-    let version = info.schema_version.map(|version| format!(", schema version {version}")).unwrap_or_default();
+    let version = match info.schema_version {
+        Some(version) => format!(", schema version {version}"),
+        None if info.schema_version_hidden => ", schema version not readable without the rights below".to_owned(),
+        None => String::new(),
+    };
     line("profile", format!("{}: {}{version}, {}", info.profile, info.runner, info.generation))?;
     match survey {
         Some(survey) => print_runs(&mut line, survey)?,
         None => line("runs", "can't be read without the rights below".to_owned())?,
+    }
+    if !info.read_whole_for_an_id.is_empty() {
+        let text = format!(
+            "to find a run by its id, all of {} is read, since no index serves; the profile's view must show the key's \
+             column as it is",
+            info.read_whole_for_an_id.join(", ")
+        );
+        line("ids", text)?;
     }
     if let Some(tasks) = &arguments.store.tasks {
         line("catalogue", format!("{} was read", tasks.display()))?;

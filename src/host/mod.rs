@@ -231,6 +231,12 @@ pub struct StoreInfo {
     pub generation: String,
     /// The schema's own version number, where it has one.
     pub schema_version: Option<i64>,
+    /// It has one, and our role may not read it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub schema_version_hidden: bool,
+    /// The tables of which every row is looked at to find a run by its id: the profile's view hides the key's index.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub read_whole_for_an_id: Vec<String>,
     /// SQLite: how the store keeps its transactions (`wal`, `delete`, …).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub journal_mode: Option<String>,

@@ -24,7 +24,7 @@ fn it_says_what_was_found() {
     {
         assert!(text.contains(words), "{words:?} is not in {text}");
     }
-    assert!(!text.contains("missing"), "{text}");
+    assert!(!text.contains("missing") && !text.contains("ids "), "{text}");
 }
 
 #[test]
@@ -60,4 +60,70 @@ fn a_schema_that_may_not_be_used_is_named_with_its_grant() {
     let (text, status) = check(&store, &store.database.url_as(&role));
     assert_eq!(status, 1);
     assert!(text.contains(&format!("GRANT USAGE ON SCHEMA hidden TO {role}")), "{text}");
+}
+
+#[test]
+fn a_view_that_hides_the_keys_index_is_told_so() {
+    let store = Store::with_failed(3);
+    let read = "ids        to find a run by its id, all of job is read, since no index serves";
+    for id in ["id + 0 AS id", "'run ' || id AS id", "id::numeric AS id"] {
+        store.reword("SELECT id, task AS task_name", &format!("SELECT {id}, task AS task_name"));
+        let (text, status) = check(&store, &store.database.url);
+        assert_eq!(status, 0, "{text}");
+        assert!(text.contains(read), "{id}: {text}");
+    }
+    // A join is no obstacle; a set of rows that has to be made first is one.
+    store.client.execute("CREATE TABLE kind (name text PRIMARY KEY)");
+    let end = "payload AS params\nFROM job\n";
+    store.reword(end, "payload AS params\nFROM job LEFT JOIN kind ON kind.name = job.task\n");
+    let (text, _) = check(&store, &store.database.url);
+    assert!(!text.contains("ids "), "{text}");
+    store.reword(end, "payload AS params\nFROM (SELECT * FROM job OFFSET 0) AS job\n");
+    let (text, _) = check(&store, &store.database.url);
+    assert!(text.contains(read), "{text}");
+}
+
+/// What is said where no built-in profile fits.
+fn nothing_fits(store: &Store, url: &str) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_bulk-rerun")).args(["check", "--store", url]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(text.contains("no built-in profile") && text.contains(&store.database.name), "{text}");
+    text
+}
+
+#[test]
+fn a_runner_in_another_schema_is_pointed_at() {
+    let store = Store::new();
+    let url = &store.database.url;
+    let text = nothing_fits(&store, url);
+    assert!(text.contains("along the search path: job. A schema of another name"), "{text}");
+    store.client.execute("CREATE SCHEMA attic CREATE TABLE trunk ()");
+    let text = nothing_fits(&store, url);
+    assert!(text.contains("along the search path: job; schemas besides: attic."), "{text}");
+
+    let tables = "CREATE TABLE job () CREATE TABLE queue () CREATE TABLE schedule () CREATE TABLE version ()";
+    store.client.execute(&format!("CREATE SCHEMA work {tables}"));
+    let text = nothing_fits(&store, url);
+    assert!(text.contains("the schema work has tables like pg-boss's"), "{text}");
+    assert!(text.contains("add ?options=-csearch_path%3Dwork to the address"), "{text}");
+    let role = format!("probe_{}", store.database.name);
+    store.client.execute(&format!("CREATE ROLE {role} LOGIN"));
+    let text = nothing_fits(&store, &store.database.url_as(&role));
+    assert!(text.contains(&format!("this role may not use it: GRANT USAGE ON SCHEMA work TO {role}")), "{text}");
+}
+
+#[test]
+fn a_version_that_may_not_be_read_is_told_so() {
+    let store = Store::with_failed(3);
+    store.client.execute("CREATE TABLE release (number int); INSERT INTO release VALUES (7)");
+    let version = "requires.release = ['number']\nversion = { query = 'SELECT number FROM release', from = 7, to = 7 }";
+    store.reword("rights.job", &format!("{version}\nrights.job"));
+    let role = format!("probe_{}", store.database.name);
+    store.client.execute(&format!("CREATE ROLE {role} LOGIN"));
+    let (text, _) = check(&store, &store.database.url_as(&role));
+    assert!(text.contains("schema version not readable without the rights below"), "{text}");
+    assert!(text.contains(&format!("missing    GRANT SELECT ON public.release TO {role};")), "{text}");
+    let (text, _) = check(&store, &store.database.url);
+    assert!(text.contains("schema version 7,"), "{text}");
 }

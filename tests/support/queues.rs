@@ -182,6 +182,7 @@ pub fn ids_go_by_the_key(application: &Application, ids: &[String], table: &str,
         assert!(!steps.contains(&format!("Seq Scan on {table} ")), "{steps:.9000}");
         assert!(steps.contains(index), "{index} is not used: {steps:.9000}");
     }
+    assert_eq!(application.plugin().describe().unwrap().read_whole_for_an_id, [""; 0]);
     let answer = call(&application.plugin(), &json!({"ids": [no_id]})).unwrap();
     assert_eq!(answer["skipped"], json!([{"run_id": no_id, "reason": "not_found"}]));
 }

@@ -97,6 +97,8 @@ impl Host for CallbackHost {
             journal_mode: Some(
                 if self.callbacks.has_transactions() { "transactions" } else { "no transactions" }.to_owned(),
             ),
+            schema_version_hidden: false,
+            read_whole_for_an_id: Vec::new(),
             missing_rights: Vec::new(),
             writable: true,
             open_in: Vec::new(),

@@ -7,6 +7,7 @@ use tokio_postgres::types::Type;
 
 use super::connection::{Connection, Server};
 use super::dialect::IdType;
+use super::nothing_fits;
 use super::parameters::{ARRAY, Numbered, number};
 use crate::host::HostError;
 use crate::host::new_ids::Spelling;
@@ -14,7 +15,7 @@ use crate::host::profile::{Engine, Generation, Profile, RETURNS_NO_ID, SpawnPara
 use crate::host::view::View;
 
 /// Tables, partitioned tables, views, materialized views, foreign tables.
-const TABLE_KINDS: &str = "rpvmf";
+pub(super) const TABLE_KINDS: &str = "rpvmf";
 
 /// A profile that fits, and its statements.
 #[derive(Debug)]
@@ -78,8 +79,8 @@ pub(super) fn fit(server: &Server, connection: &Connection, given: Option<&Profi
     fitted
 }
 
-struct Fitting<'s> {
-    server: &'s Server,
+pub(super) struct Fitting<'s> {
+    pub(super) server: &'s Server,
     connection: &'s Connection,
 }
 
@@ -114,18 +115,7 @@ impl Fitting<'_> {
         match (fitting.len(), nearly) {
             (1, _) => Ok(fitting.remove(0)),
             (0, Some(words)) => Err(HostError::Unusable(words)),
-            (0, None) => {
-                let known: Vec<_> = Profile::built_in_of(Engine::Postgres).map(|profile| profile.name).collect();
-                let tables = self.tables()?;
-                Err(HostError::Unusable(format!(
-                    "no built-in profile ({}) fits {address}; its tables along the search path: {}. A schema of another \
-                     name is found with ?options=-csearch_path%3Dmine, and another runner needs a profile file of its \
-                     own (`--profile FILE`; `bulk-rerun profiles {}` prints one to start from)",
-                    known.join(", "),
-                    if tables.is_empty() { "none at all".to_owned() } else { tables.join(", ") },
-                    known.first().map_or("runwisp", String::as_str),
-                )))
-            }
+            (0, None) => Err(HostError::Unusable(nothing_fits::explain(self)?)),
             _ => {
                 let names: Vec<_> = fitting.iter().map(|fitted| fitted.profile.name.as_str()).collect();
                 Err(HostError::Unusable(format!(
@@ -375,23 +365,17 @@ impl Fitting<'_> {
         })
     }
 
-    fn tables(&self) -> Result<Vec<String>, HostError> {
-        self.execute("RESET search_path")?;
-        self.one(
-            "SELECT coalesce(array_agg(name), '{}') FROM (SELECT relname::text FROM pg_class JOIN pg_namespace n ON n.oid = relnamespace
-             WHERE nspname = ANY (current_schemas(false)) AND relkind = ANY (string_to_array($1::text, NULL))
-             ORDER BY 1 LIMIT 20) AS known(name)",
-            TABLE_KINDS,
-        )
-    }
-
     /// One value of a query about the schema.
-    fn one<T: tokio_postgres::types::FromSqlOwned>(&self, sql: &str, parameter: &str) -> Result<T, HostError> {
+    pub(super) fn one<T: tokio_postgres::types::FromSqlOwned>(
+        &self,
+        sql: &str,
+        parameter: &str,
+    ) -> Result<T, HostError> {
         let row = self.connection.wait_for(self.connection.client().query_typed_one(sql, &[(&parameter, Type::TEXT)]));
         row.and_then(|row| row.try_get(0)).map_err(|error| self.server.error("reading its schema", error))
     }
 
-    fn execute(&self, sql: &str) -> Result<(), HostError> {
+    pub(super) fn execute(&self, sql: &str) -> Result<(), HostError> {
         let executed = self.connection.wait_for(self.connection.client().batch_execute(sql));
         executed.map_err(|error| self.server.error("reading its schema", error))
     }

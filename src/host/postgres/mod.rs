@@ -6,8 +6,10 @@ mod connection;
 mod dialect;
 mod error;
 mod fit;
+mod nothing_fits;
 mod parameters;
 mod passfile;
+mod plan;
 mod rights;
 mod session;
 mod spawn;
@@ -83,10 +85,15 @@ impl PostgresHost {
                 )
                 .await?;
             let missing_rights = rights::missing(client, &fitted).await?;
+            let read_whole_for_an_id = match missing_rights.is_empty() {
+                true => plan::read_whole_for_an_id(client, &fitted).await?,
+                // The server plans nothing that the role may not do.
+                false => Vec::new(),
+            };
             client.batch_execute("ROLLBACK").await?;
-            Ok((settings, others, missing_rights))
+            Ok((settings, others, missing_rights, read_whole_for_an_id))
         });
-        let (settings, others, missing_rights) =
+        let (settings, others, missing_rights, read_whole_for_an_id) =
             asked.map_err(|error| self.server.error("reading its settings", error))?;
         self.server.give_back(connection);
         let process = |row: tokio_postgres::Row| Process { pid: row.get::<_, i32>(0).unsigned_abs(), name: row.get(1) };
@@ -99,6 +106,10 @@ impl PostgresHost {
             runner: fitted.profile.runner.clone(),
             generation: fitted.generation.name.clone(),
             schema_version: fitted.version,
+            schema_version_hidden: fitted.version.is_none()
+                && fitted.generation.version.is_some()
+                && !missing_rights.is_empty(),
+            read_whole_for_an_id,
             journal_mode: None,
             writable: settings.get(1),
             missing_rights,

@@ -5,6 +5,7 @@ use rusqlite::Connection;
 
 use super::dialect::{Sqlite, span};
 use super::fit::{self, Fitted};
+use super::plan::read_whole_for_an_id;
 use crate::contract::RunFilter;
 use crate::host::profile::Profile;
 use crate::host::view::{Statement, View};
@@ -46,6 +47,7 @@ fn an_id_is_sought_in_the_keys_own_index() {
         let (sql, _) = view.by_id("id = ?1", Columns { params, ..Columns::default() }, &Sqlite::default());
         assert_eq!(explain(&connection, &sql), ["SEARCH runs USING INDEX sqlite_autoindex_runs_1 (id=?)"]);
     }
+    assert_eq!(read_whole_for_an_id(&connection, &view).unwrap(), [""; 0]);
 }
 
 #[test]
@@ -58,6 +60,7 @@ fn an_id_is_sought_in_the_keys_own_index_whatever_the_runner() {
         let (sql, _) = view.by_id("id = ?1", columns, &Sqlite::default());
         let sought = format!("SEARCH {table} USING INDEX sqlite_autoindex_{table}_1 (id=?)");
         assert_eq!(explain(&connection, &sql), [sought]);
+        assert_eq!(read_whole_for_an_id(&connection, &view).unwrap(), [""; 0]);
     }
 }
 

@@ -14,6 +14,7 @@ mod explain_tests;
 mod fit;
 mod own;
 mod place;
+mod plan;
 mod pool;
 mod presence;
 mod session;
@@ -150,6 +151,8 @@ impl SqliteHost {
             schema_version: version,
             journal_mode: Some(journal_mode),
             writable,
+            schema_version_hidden: false,
+            read_whole_for_an_id: plan::read_whole_for_an_id(connection, &fitted.view).map_err(fail)?,
             missing_rights: Vec::new(),
             start: start.clone(),
             open_in,
