@@ -1,17 +1,15 @@
-//! Finds the profile and the generation that fit a store, and checks their statements against it.
+//! Finds the profile and the generation that fit a store.
 
 use std::collections::HashSet;
 
-use tokio_postgres::Statement;
 use tokio_postgres::types::Type;
 
 use super::connection::{Connection, Server};
 use super::dialect::IdType;
 use super::nothing_fits;
-use super::parameters::{ARRAY, Numbered, number};
 use crate::host::HostError;
 use crate::host::new_ids::Spelling;
-use crate::host::profile::{Engine, Generation, Profile, RETURNS_NO_ID, SpawnParameter, check_columns};
+use crate::host::profile::{Engine, Generation, Profile, SpawnParameter};
 use crate::host::view::View;
 
 /// Tables, partitioned tables, views, materialized views, foreign tables.
@@ -81,7 +79,7 @@ pub(super) fn fit(server: &Server, connection: &Connection, given: Option<&Profi
 
 pub(super) struct Fitting<'s> {
     pub(super) server: &'s Server,
-    connection: &'s Connection,
+    pub(super) connection: &'s Connection,
 }
 
 impl Fitting<'_> {
@@ -290,81 +288,6 @@ impl Fitting<'_> {
         })
     }
 
-    /// The view compiles, and has the canonical columns.
-    fn check_runs(&self, profile: &Profile, generation: &Generation) -> Result<(View, IdType), HostError> {
-        let fail = |message: String| failure(profile, generation, "runs", message);
-        let runs = bare(&generation.runs);
-        let statement = self.prepare(&format!("SELECT * FROM (\n{runs}\n) AS run"), &fail)?;
-        if !statement.params().is_empty() {
-            return Err(fail("the statement takes parameters; a view of the runs has none".to_owned()));
-        }
-        let columns: HashSet<&str> = statement.columns().iter().map(|column| column.name()).collect();
-        check_columns(&columns).map_err(&fail)?;
-        let type_of = |name: &str| statement.columns().iter().find(|column| column.name() == name).map(|c| c.type_());
-        if type_of("created_at") != Some(&Type::TIMESTAMPTZ) {
-            return Err(fail(
-                "the column created_at is no timestamp with time zone; say created_at AT TIME ZONE 'UTC' where a \
-                 timestamp without one is in UTC, to_timestamp(…) where it is in seconds"
-                    .to_owned(),
-            ));
-        }
-        let view = View {
-            runs,
-            has_is_failure: columns.contains("is_failure"),
-            has_unfit: columns.contains("unfit"),
-            has_deleted: columns.contains("deleted"),
-        };
-        Ok((view, type_of("id").map_or(IdType::Other, IdType::of)))
-    }
-
-    /// The spawn compiles, returns an id, and takes only the parameters that there are.
-    fn check_spawn(&self, profile: &Profile, generation: &Generation) -> Result<Spawn, HostError> {
-        let fail = |message: String| failure(profile, generation, "spawn", message);
-        let Numbered { sql, parameters } = number(&bare(&generation.spawn), "text");
-        let statement = self.prepare(&sql, &fail)?;
-        let takes = |parameter| parameters.contains(&parameter);
-        if !takes(SpawnParameter::Id) && !takes(SpawnParameter::TaskName) {
-            return Err(fail(
-                "the statement uses neither :id nor :task_name, so it can't tell what to start".to_owned(),
-            ));
-        }
-        let returns_ids = !statement.columns().is_empty();
-        if !returns_ids && !parameters.iter().any(SpawnParameter::is_new_id) {
-            return Err(fail(RETURNS_NO_ID.to_owned()));
-        }
-        Ok(Spawn { sql, parameters, returns_ids })
-    }
-
-    fn check_spawn_many(&self, profile: &Profile, generation: &Generation) -> Result<Option<Spawn>, HostError> {
-        let Some(sql) = &generation.spawn_many else { return Ok(None) };
-        let fail = |message: String| failure(profile, generation, "spawn_many", message);
-        let Numbered { sql, parameters } = number(&bare(sql), ARRAY);
-        let statement = self.prepare(&sql, &fail)?;
-        let returns_ids = match statement.columns().len() {
-            2 => true,
-            0 if parameters.iter().any(SpawnParameter::is_new_id) => false,
-            _ => {
-                return Err(fail(
-                    "the statement returns two columns, the source run's id and the new run's, or nothing where it takes \
-                     :new_id or :new_uuid for the new run's id"
-                        .to_owned(),
-                ));
-            }
-        };
-        if !parameters.contains(&SpawnParameter::Id) {
-            return Err(fail("the statement does not use the array :id, so it can't tell what to start".to_owned()));
-        }
-        Ok(Some(Spawn { sql, parameters, returns_ids }))
-    }
-
-    fn prepare(&self, sql: &str, fail: &dyn Fn(String) -> HostError) -> Result<Statement, HostError> {
-        let prepared = self.connection.wait_for(self.connection.client().prepare(sql));
-        prepared.map_err(|error| match declared(&error) {
-            Some(message) => fail(format!("the statement does not compile: {message}")),
-            None => self.server.error("checking the profile", error),
-        })
-    }
-
     /// One value of a query about the schema.
     pub(super) fn one<T: tokio_postgres::types::FromSqlOwned>(
         &self,
@@ -406,17 +329,17 @@ pub(super) fn relation(name: &str) -> String {
 }
 
 /// A statement without the semicolon at its end.
-fn bare(sql: &str) -> String {
+pub(super) fn bare(sql: &str) -> String {
     sql.trim().trim_end_matches(';').trim_end().to_owned()
 }
 
-fn failure(profile: &Profile, generation: &Generation, part: &str, message: String) -> HostError {
+pub(super) fn failure(profile: &Profile, generation: &Generation, part: &str, message: String) -> HostError {
     let part = format!("{part} (generation \"{}\")", generation.name);
     HostError::Profile { file: profile.file.clone(), part, message }
 }
 
 /// The server's message about a statement: the profile's author needs it.
-fn declared(error: &tokio_postgres::Error) -> Option<String> {
+pub(super) fn declared(error: &tokio_postgres::Error) -> Option<String> {
     let said = error.as_db_error()?;
     let hint = said.hint().map(|hint| format!(" ({hint})")).unwrap_or_default();
     Some(format!("{}{hint}", said.message()))

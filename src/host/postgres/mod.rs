@@ -13,6 +13,7 @@ mod plan;
 mod rights;
 mod session;
 mod spawn;
+mod statements;
 mod url;
 
 use std::sync::{Arc, Mutex, PoisonError};

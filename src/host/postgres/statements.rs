@@ -1,0 +1,94 @@
+//! Checks a profile's statements against the store, before they are used.
+
+use std::collections::HashSet;
+
+use tokio_postgres::Statement;
+use tokio_postgres::types::Type;
+
+use super::dialect::IdType;
+use super::fit::{Fitting, Spawn, bare, declared, failure};
+use super::parameters::{ARRAY, Numbered, number};
+use crate::host::HostError;
+use crate::host::profile::{Generation, Profile, RETURNS_NO_ID, SpawnParameter, check_columns};
+use crate::host::view::View;
+
+impl Fitting<'_> {
+    /// The view compiles, and has the canonical columns.
+    pub(super) fn check_runs(&self, profile: &Profile, generation: &Generation) -> Result<(View, IdType), HostError> {
+        let fail = |message: String| failure(profile, generation, "runs", message);
+        let runs = bare(&generation.runs);
+        let statement = self.prepare(&format!("SELECT * FROM (\n{runs}\n) AS run"), &fail)?;
+        if !statement.params().is_empty() {
+            return Err(fail("the statement takes parameters; a view of the runs has none".to_owned()));
+        }
+        let columns: HashSet<&str> = statement.columns().iter().map(|column| column.name()).collect();
+        check_columns(&columns).map_err(&fail)?;
+        let type_of = |name: &str| statement.columns().iter().find(|column| column.name() == name).map(|c| c.type_());
+        if type_of("created_at") != Some(&Type::TIMESTAMPTZ) {
+            return Err(fail(
+                "the column created_at is no timestamp with time zone; say created_at AT TIME ZONE 'UTC' where a \
+                 timestamp without one is in UTC, to_timestamp(…) where it is in seconds"
+                    .to_owned(),
+            ));
+        }
+        let view = View {
+            runs,
+            has_is_failure: columns.contains("is_failure"),
+            has_unfit: columns.contains("unfit"),
+            has_deleted: columns.contains("deleted"),
+        };
+        Ok((view, type_of("id").map_or(IdType::Other, IdType::of)))
+    }
+
+    /// The spawn compiles, returns an id, and takes only the parameters that there are.
+    pub(super) fn check_spawn(&self, profile: &Profile, generation: &Generation) -> Result<Spawn, HostError> {
+        let fail = |message: String| failure(profile, generation, "spawn", message);
+        let Numbered { sql, parameters } = number(&bare(&generation.spawn), "text");
+        let statement = self.prepare(&sql, &fail)?;
+        let takes = |parameter| parameters.contains(&parameter);
+        if !takes(SpawnParameter::Id) && !takes(SpawnParameter::TaskName) {
+            return Err(fail(
+                "the statement uses neither :id nor :task_name, so it can't tell what to start".to_owned(),
+            ));
+        }
+        let returns_ids = !statement.columns().is_empty();
+        if !returns_ids && !parameters.iter().any(SpawnParameter::is_new_id) {
+            return Err(fail(RETURNS_NO_ID.to_owned()));
+        }
+        Ok(Spawn { sql, parameters, returns_ids })
+    }
+
+    pub(super) fn check_spawn_many(
+        &self,
+        profile: &Profile,
+        generation: &Generation,
+    ) -> Result<Option<Spawn>, HostError> {
+        let Some(sql) = &generation.spawn_many else { return Ok(None) };
+        let fail = |message: String| failure(profile, generation, "spawn_many", message);
+        let Numbered { sql, parameters } = number(&bare(sql), ARRAY);
+        let statement = self.prepare(&sql, &fail)?;
+        let returns_ids = match statement.columns().len() {
+            2 => true,
+            0 if parameters.iter().any(SpawnParameter::is_new_id) => false,
+            _ => {
+                return Err(fail(
+                    "the statement returns two columns, the source run's id and the new run's, or nothing where it takes \
+                     :new_id or :new_uuid for the new run's id"
+                        .to_owned(),
+                ));
+            }
+        };
+        if !parameters.contains(&SpawnParameter::Id) {
+            return Err(fail("the statement does not use the array :id, so it can't tell what to start".to_owned()));
+        }
+        Ok(Some(Spawn { sql, parameters, returns_ids }))
+    }
+
+    fn prepare(&self, sql: &str, fail: &dyn Fn(String) -> HostError) -> Result<Statement, HostError> {
+        let prepared = self.connection.wait_for(self.connection.client().prepare(sql));
+        prepared.map_err(|error| match declared(&error) {
+            Some(message) => fail(format!("the statement does not compile: {message}")),
+            None => self.server.error("checking the profile", error),
+        })
+    }
+}
