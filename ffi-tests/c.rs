@@ -91,7 +91,8 @@ fn panics() -> Result<(), Failed> {
 fn the_log_has_the_cause() -> Result<(), Failed> {
     const CAUSE: &str = "integer overflow";
     let stores = Stores::new();
-    stores.break_starting();
+    let trigger = "CREATE TRIGGER broken BEFORE INSERT ON runs BEGIN SELECT abs(-9223372036854775807 - 1); END";
+    rusqlite::Connection::open(&stores.rollback)?.execute_batch(trigger)?;
     let door = compile_c("door", &["-ldl"]);
     for (level, logged) in [("", false), ("off", false), ("error", true)] {
         let mut command = Command::new(&door);

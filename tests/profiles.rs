@@ -187,12 +187,35 @@ fn every_generation_of_runwisp_is_found_and_works() {
 fn a_view_that_hides_the_keys_index_is_told_so() {
     let anvil = Anvil::with_failed(&["forge"]);
     let read_whole = |profile: &str| anvil.plugin(profile).unwrap().describe().unwrap().read_whole_for_an_id;
-    assert_eq!(read_whole(PROFILE), [""; 0]);
+    let none = [""; 0];
+    assert_eq!(read_whole(PROFILE), none);
     assert_eq!(read_whole(&profile_with("number AS id", "number + 0 AS id")), ["jobs"]);
     assert_eq!(read_whole(&profile_with("number AS id", "'job ' || number AS id")), ["jobs"]);
+
+    let end = "FROM jobs\n'''\nspawn";
+    let from = |tables: &str| profile_with(end, &format!("FROM {tables}\n'''\nspawn"));
     // A join is no obstacle; a set of rows that has to be made first is one.
-    let joined = "FROM jobs LEFT JOIN (SELECT 1 AS one) AS other ON one = attempt\n'''\nspawn";
-    assert_eq!(read_whole(&profile_with("FROM jobs\n'''\nspawn", joined)), [""; 0]);
-    let made_first = "FROM (SELECT *, row_number() OVER () AS place FROM jobs) AS jobs\n'''\nspawn";
-    assert_eq!(read_whole(&profile_with("FROM jobs\n'''\nspawn", made_first)), ["jobs"]);
+    assert_eq!(read_whole(&from("jobs LEFT JOIN (SELECT 1 AS one) AS other ON one = attempt")), none);
+    assert_eq!(read_whole(&from("(SELECT *, row_number() OVER () AS place FROM jobs) AS jobs")), ["jobs"]);
+    assert_eq!(
+        read_whole(&profile_with("number AS id", "number + 0 AS id").replace(end, "FROM jobs AS j\n'''\nspawn")),
+        ["j"]
+    );
+    // The loop around the runs may be one over something else, with which the runs' own key begins.
+    let keyed = "CREATE UNIQUE INDEX by_kind ON jobs (kind, number); CREATE TABLE kinds (name TEXT)";
+    anvil.open().execute_batch(keyed).unwrap();
+    assert_eq!(read_whole(&from("kinds CROSS JOIN jobs INDEXED BY by_kind ON kinds.name = jobs.kind")), none);
+
+    // Two tables in one view: in each the id is sought by itself.
+    let old = "CREATE TABLE old AS SELECT * FROM jobs; CREATE INDEX old_number ON old (number)";
+    anvil.open().execute_batch(old).unwrap();
+    let (_, select) = PROFILE.split_once("runs = '''\n").unwrap();
+    let (select, _) = select.split_once("'''").unwrap();
+    let both = |id: &str, old_id: &str| {
+        let old = select.replace("number AS id", old_id).replace("FROM jobs", "FROM old");
+        profile_with("number AS id", id).replace(end, &format!("FROM jobs UNION ALL {old}'''\nspawn"))
+    };
+    assert_eq!(read_whole(&both("number AS id", "number AS id")), none);
+    assert_eq!(read_whole(&both("number AS id", "number + 0 AS id")), ["old"]);
+    assert_eq!(read_whole(&both("number + 0 AS id", "number + 0 AS id")), ["jobs", "old"]);
 }

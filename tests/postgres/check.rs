@@ -2,7 +2,10 @@
 
 use std::process::Command;
 
-use crate::store::Store;
+use bulk_rerun::Plugin;
+use serde_json::json;
+
+use crate::store::{Store, all_failed, assert_error, call, triggered};
 
 /// What it prints, and its exit status.
 fn check(store: &Store, url: &str) -> (String, i32) {
@@ -96,21 +99,38 @@ fn nothing_fits(store: &Store, url: &str) -> String {
 fn a_runner_in_another_schema_is_pointed_at() {
     let store = Store::new();
     let url = &store.database.url;
-    let text = nothing_fits(&store, url);
-    assert!(text.contains("along the search path: job. A schema of another name"), "{text}");
-    store.client.execute("CREATE SCHEMA attic CREATE TABLE trunk ()");
-    let text = nothing_fits(&store, url);
-    assert!(text.contains("along the search path: job; schemas besides: attic."), "{text}");
-
-    let tables = "CREATE TABLE job () CREATE TABLE queue () CREATE TABLE schedule () CREATE TABLE version ()";
-    store.client.execute(&format!("CREATE SCHEMA work {tables}"));
-    let text = nothing_fits(&store, url);
-    assert!(text.contains("the schema work has tables like pg-boss's"), "{text}");
-    assert!(text.contains("add ?options=-csearch_path%3Dwork to the address"), "{text}");
     let role = format!("probe_{}", store.database.name);
     store.client.execute(&format!("CREATE ROLE {role} LOGIN"));
+    let text = nothing_fits(&store, url);
+    assert!(text.contains("along the search path (\"$user\", public): job. Another runner needs a profile"), "{text}");
+    store.client.execute("CREATE SCHEMA attic CREATE TABLE trunk () CREATE TABLE box ()");
+    let text = nothing_fits(&store, url);
+    assert!(text.contains("public): job; in the schema attic: box, trunk. A schema is named with"), "{text}");
+    assert!(text.contains("?options=-csearch_path%3Dattic"), "{text}");
     let text = nothing_fits(&store, &store.database.url_as(&role));
-    assert!(text.contains(&format!("this role may not use it: GRANT USAGE ON SCHEMA work TO {role}")), "{text}");
+    let closed = format!("in the schema attic (closed to this role: GRANT USAGE ON SCHEMA attic TO {role}): box");
+    assert!(text.contains(&closed), "{text}");
+
+    let tables = "CREATE TABLE job () CREATE TABLE queue () CREATE TABLE schedule () CREATE TABLE version ()";
+    store.client.execute(&format!("CREATE SCHEMA \"My Jobs\" {tables}"));
+    let text = nothing_fits(&store, url);
+    let option = "?options=-csearch_path%3D%22My%5C%20Jobs%22";
+    let hint =
+        format!("the schema \"My Jobs\" has tables like pg-boss's: name it in the store's address with {option}");
+    assert!(text.contains(&hint), "{text}");
+    // It leads there: the tables are found, and are not what they seem.
+    let text = nothing_fits(&store, &format!("{url}{option}"));
+    assert!(text.contains("along the search path (\"My Jobs\"): job, queue, schedule, version"), "{text}");
+    let text = nothing_fits(&store, &store.database.url_as(&role));
+    let closed =
+        format!("\"My Jobs\" (closed to this role: GRANT USAGE ON SCHEMA \"My Jobs\" TO {role}) has tables like");
+    assert!(text.contains(&closed), "{text}");
+
+    // A profile that was asked for is looked for everywhere as well.
+    store.client.execute("CREATE SCHEMA moved; ALTER TABLE job SET SCHEMA moved");
+    let (text, status) = check(&store, url);
+    assert_eq!(status, 1);
+    assert!(text.contains("the schema moved has them: name it in the store's address with ?options="), "{text}");
 }
 
 #[test]
@@ -126,4 +146,26 @@ fn a_version_that_may_not_be_read_is_told_so() {
     assert!(text.contains(&format!("missing    GRANT SELECT ON public.release TO {role};")), "{text}");
     let (text, _) = check(&store, &store.database.url);
     assert!(text.contains("schema version 7,"), "{text}");
+
+    // The rights on the runs alone are not enough: the store may be of a version that the profile misreads.
+    store.client.execute(&format!("GRANT SELECT, INSERT ON job TO {role}; UPDATE release SET number = 99"));
+    let plugin = Plugin::open(&store.config(&store.database.url_as(&role))).unwrap();
+    let before = store.client.value("SELECT count(*) FROM job");
+    let error = call(&plugin, &all_failed(json!({}))).unwrap_err();
+    assert_error(&error, 500, &["may not read which version", "bulk-rerun check"]);
+    assert_eq!(store.client.value("SELECT count(*) FROM job"), before);
+    store.client.execute(&format!("GRANT SELECT ON release TO {role}; UPDATE release SET number = 7"));
+    assert_eq!(triggered(&call(&plugin, &all_failed(json!({}))).unwrap()), 3, "the right was given meanwhile");
+}
+
+#[test]
+fn a_table_that_somebody_keeps_locked_is_not_waited_for_without_end() {
+    let store = Store::with_failed(1);
+    let plugin = store.open();
+    let other = store.database.client();
+    other.execute("BEGIN; LOCK TABLE job IN ACCESS EXCLUSIVE MODE");
+    assert_error(&plugin.describe().unwrap_err(), 503, &["busy", "300 ms"]);
+    assert_error(&store.open_error(&store.database.url), 503, &["busy", "300 ms"]);
+    other.execute("ROLLBACK");
+    assert_eq!(plugin.describe().unwrap().runner, "Small");
 }

@@ -40,6 +40,11 @@ impl Server {
         Server { address: Arc::new(address), busy_timeout, idle: Mutex::new(idle) }
     }
 
+    /// For the beginning of a transaction: how long each of its statements waits for a lock.
+    pub(super) fn lock_timeout(&self) -> String {
+        format!("SET LOCAL lock_timeout = {}", self.busy_timeout.as_millis().max(1))
+    }
+
     /// An idle connection that is still alive, else a new one.
     pub(super) fn connect(&self) -> Result<Connection, HostError> {
         loop {

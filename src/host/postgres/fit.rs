@@ -6,14 +6,11 @@ use tokio_postgres::types::Type;
 
 use super::connection::{Connection, Server};
 use super::dialect::IdType;
-use super::nothing_fits;
+use super::misfit::Misfit;
 use crate::host::HostError;
 use crate::host::new_ids::Spelling;
 use crate::host::profile::{Engine, Generation, Profile, SpawnParameter};
 use crate::host::view::View;
-
-/// Tables, partitioned tables, views, materialized views, foreign tables.
-pub(super) const TABLE_KINDS: &str = "rpvmf";
 
 /// A profile that fits, and its statements.
 #[derive(Debug)]
@@ -22,6 +19,8 @@ pub(super) struct Fitted {
     pub(super) generation: Generation,
     /// The number of the schema's version, where the runner keeps one.
     pub(super) version: Option<i64>,
+    /// This role may not read that number: the store may be of any version, and is good for `check` alone.
+    pub(super) version_hidden: bool,
     /// What each transaction begins with, so that the runner's tables are found.
     pub(super) search_path: Option<String>,
     pub(super) view: View,
@@ -55,20 +54,10 @@ impl Fitted {
     }
 }
 
-/// Why a profile does not fit a store.
-enum Misfit {
-    /// The store lacks these.
-    Lacks(Vec<String>),
-    /// It has all of it, in a version that the profile is not for.
-    Version(String),
-    /// It has the schema, and this role may not look into it.
-    Hidden(String),
-}
-
 /// The profile that fits: the given one, or the only built-in one.
 pub(super) fn fit(server: &Server, connection: &Connection, given: Option<&Profile>) -> Result<Fitted, HostError> {
     let fitting = Fitting { server, connection };
-    fitting.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")?;
+    fitting.execute(&format!("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {}", server.lock_timeout()))?;
     let fitted = match given {
         Some(profile) => fitting.given(profile),
         None => fitting.built_in(),
@@ -77,6 +66,7 @@ pub(super) fn fit(server: &Server, connection: &Connection, given: Option<&Profi
     fitted
 }
 
+/// A transaction in which profiles are tried.
 pub(super) struct Fitting<'s> {
     pub(super) server: &'s Server,
     pub(super) connection: &'s Connection,
@@ -84,19 +74,10 @@ pub(super) struct Fitting<'s> {
 
 impl Fitting<'_> {
     fn given(&self, profile: &Profile) -> Result<Fitted, HostError> {
-        self.first_that_fits(profile)?.map_err(|misfit| {
-            HostError::Unusable(match misfit {
-                Misfit::Lacks(missing) => format!(
-                    "the profile {} does not fit the store {}, which lacks {}. Tables are looked for along the \
-                     connection's search path{}; ?options=-csearch_path%3Dmine names another schema",
-                    profile.file,
-                    self.server.address,
-                    missing.join(", "),
-                    profile.schema.as_ref().map(|schema| format!(", then in {schema}")).unwrap_or_default(),
-                ),
-                Misfit::Version(words) | Misfit::Hidden(words) => words,
-            })
-        })
+        match self.first_that_fits(profile)? {
+            Ok(fitted) => Ok(fitted),
+            Err(misfit) => Err(self.does_not_fit(profile, misfit)?),
+        }
     }
 
     fn built_in(&self) -> Result<Fitted, HostError> {
@@ -113,7 +94,7 @@ impl Fitting<'_> {
         match (fitting.len(), nearly) {
             (1, _) => Ok(fitting.remove(0)),
             (0, Some(words)) => Err(HostError::Unusable(words)),
-            (0, None) => Err(HostError::Unusable(nothing_fits::explain(self)?)),
+            (0, None) => Err(self.none_fits()?),
             _ => {
                 let names: Vec<_> = fitting.iter().map(|fitted| fitted.profile.name.as_str()).collect();
                 Err(HostError::Unusable(format!(
@@ -136,7 +117,7 @@ impl Fitting<'_> {
             let search_path = self.use_schema(schema)?;
             match self.generation_that_fits(profile, search_path)? {
                 Ok(fitted) => return Ok(Ok(fitted)),
-                Err(new) => misfit = Some(nearer(misfit, new)),
+                Err(new) => misfit = Some(Misfit::nearer(misfit, new)),
             }
             if let Some(schema) = schema
                 && let Some(grant) = self.grant_to_use(schema)?
@@ -160,10 +141,11 @@ impl Fitting<'_> {
         for generation in &profile.generations {
             let missing = self.missing(generation)?;
             if !missing.is_empty() {
-                misfit = Some(nearer(misfit, Misfit::Lacks(missing)));
+                misfit = Some(Misfit::nearer(misfit, Misfit::Lacks(missing)));
                 continue;
             }
-            let version = self.version(profile, generation)?;
+            let version_hidden = self.version_hidden(generation)?;
+            let version = if version_hidden { None } else { self.version(profile, generation)? };
             if let (Some(found), Some(known)) = (version, &generation.version)
                 && !known.includes(found)
             {
@@ -180,7 +162,8 @@ impl Fitting<'_> {
                 continue;
             }
             self.refuse_hidden_rows(generation)?;
-            return self.check(profile, generation, version, search_path).map(Ok);
+            let fitted = self.check(profile, generation, search_path)?;
+            return Ok(Ok(Fitted { version, version_hidden, ..fitted }));
         }
         Ok(Err(misfit.unwrap_or(Misfit::Lacks(Vec::new()))))
     }
@@ -227,20 +210,23 @@ impl Fitting<'_> {
         Ok(missing)
     }
 
-    fn version(&self, profile: &Profile, generation: &Generation) -> Result<Option<i64>, HostError> {
-        let Some(version) = &generation.version else { return Ok(None) };
-        // Without the rights `check` comes first, and lists them.
-        for table in generation.requires.keys() {
-            if !self.one(&format!("SELECT has_table_privilege({}, 'SELECT')", relation("$1::text")), table)? {
-                return Ok(None);
+    /// Whether this role lacks a right to read what the version may be in.
+    fn version_hidden(&self, generation: &Generation) -> Result<bool, HostError> {
+        let may_read = format!("SELECT has_table_privilege({}, 'SELECT')", relation("$1::text"));
+        for table in generation.requires.keys().filter(|_| generation.version.is_some()) {
+            if !self.one(&may_read, table)? {
+                return Ok(true);
             }
         }
+        Ok(false)
+    }
+
+    fn version(&self, profile: &Profile, generation: &Generation) -> Result<Option<i64>, HostError> {
+        let Some(version) = &generation.version else { return Ok(None) };
         let sql = format!("SELECT version::bigint FROM ({}) AS version(version)", bare(&version.query));
         let found = self.connection.wait_for(self.connection.client().query_typed(&sql, &[]));
-        let rows = found.map_err(|error| match declared(&error) {
-            Some(message) => failure(profile, generation, "version", format!("the query fails: {message}")),
-            None => self.server.error("reading the schema's version", error),
-        })?;
+        let fails = |message| failure(profile, generation, "version", format!("the query fails: {message}"));
+        let rows = found.map_err(|error| self.wrong_with("reading the schema's version", error, &fails))?;
         Ok(rows.first().and_then(|row| row.get(0)))
     }
 
@@ -266,7 +252,6 @@ impl Fitting<'_> {
         &self,
         profile: &Profile,
         generation: &Generation,
-        version: Option<i64>,
         search_path: Option<String>,
     ) -> Result<Fitted, HostError> {
         let (view, id_type) = self.check_runs(profile, generation)?;
@@ -276,7 +261,8 @@ impl Fitting<'_> {
             [Some(&spawn), spawn_many.as_ref()].into_iter().flatten().flat_map(|s| &s.parameters).copied().collect();
         let new_ids = Spelling::of(&parameters).map_err(|message| failure(profile, generation, "spawn", message))?;
         Ok(Fitted {
-            version,
+            version: None,
+            version_hidden: false,
             search_path,
             view,
             id_type,
@@ -304,16 +290,6 @@ impl Fitting<'_> {
     }
 }
 
-/// The misfit that says most about what is wrong.
-fn nearer(old: Option<Misfit>, new: Misfit) -> Misfit {
-    match (old, new) {
-        (None, new) => new,
-        (Some(Misfit::Lacks(old)), Misfit::Lacks(new)) => Misfit::Lacks(if new.len() < old.len() { new } else { old }),
-        (Some(Misfit::Lacks(_)), new) => new,
-        (Some(old), _) => old,
-    }
-}
-
 /// The versions of the schema that a profile's generations are for, the oldest first.
 fn known_versions(profile: &Profile) -> String {
     let known = profile.generations.iter().rev().filter_map(|generation| generation.version.as_ref());
@@ -336,11 +312,4 @@ pub(super) fn bare(sql: &str) -> String {
 pub(super) fn failure(profile: &Profile, generation: &Generation, part: &str, message: String) -> HostError {
     let part = format!("{part} (generation \"{}\")", generation.name);
     HostError::Profile { file: profile.file.clone(), part, message }
-}
-
-/// The server's message about a statement: the profile's author needs it.
-pub(super) fn declared(error: &tokio_postgres::Error) -> Option<String> {
-    let said = error.as_db_error()?;
-    let hint = said.hint().map(|hint| format!(" ({hint})")).unwrap_or_default();
-    Some(format!("{}{hint}", said.message()))
 }

@@ -6,7 +6,7 @@ mod connection;
 mod dialect;
 mod error;
 mod fit;
-mod nothing_fits;
+mod misfit;
 mod parameters;
 mod passfile;
 mod plan;
@@ -59,7 +59,8 @@ impl PostgresHost {
             return Ok(Arc::clone(known));
         }
         let new = Arc::new(fit::fit(&self.server, connection, self.given.as_ref())?);
-        *fitted = Some(Arc::clone(&new));
+        // Somebody may give the right a moment later.
+        *fitted = (!new.version_hidden).then(|| Arc::clone(&new));
         Ok(new)
     }
 
@@ -73,7 +74,7 @@ impl PostgresHost {
         let fitted = self.fit(&connection)?;
         let client = connection.client();
         let asked = connection.wait_for(async {
-            client.batch_execute("BEGIN READ ONLY").await?;
+            client.batch_execute(&format!("BEGIN READ ONLY; {}", self.server.lock_timeout())).await?;
             client.batch_execute(fitted.search_path.as_deref().unwrap_or_default()).await?;
             let settings =
                 client.query_one("SELECT current_setting('server_version'), NOT pg_is_in_recovery()", &[]).await?;
@@ -107,9 +108,7 @@ impl PostgresHost {
             runner: fitted.profile.runner.clone(),
             generation: fitted.generation.name.clone(),
             schema_version: fitted.version,
-            schema_version_hidden: fitted.version.is_none()
-                && fitted.generation.version.is_some()
-                && !missing_rights.is_empty(),
+            schema_version_hidden: fitted.version_hidden,
             read_whole_for_an_id,
             journal_mode: None,
             writable: settings.get(1),

@@ -58,6 +58,13 @@ impl<'h> PostgresSession<'h> {
     pub(super) fn new(host: &'h PostgresHost) -> Result<Self, HostError> {
         let connection = host.server.connect()?;
         let fitted = host.fit(&connection)?;
+        if fitted.version_hidden {
+            return Err(HostError::Unusable(format!(
+                "this role may not read which version of {}'s schema {} has, and the profile {} is not for all of them; \
+                 `bulk-rerun check` lists the rights that it needs",
+                fitted.profile.runner, host.server.address, fitted.profile.file
+            )));
+        }
         let connection = Some(connection);
         Ok(PostgresSession {
             host,
@@ -100,8 +107,7 @@ impl<'h> PostgresSession<'h> {
             return Err(HostError::Cancelled);
         }
         let path = self.fitted.search_path.as_deref().unwrap_or_default();
-        let busy = self.host.server.busy_timeout.as_millis().max(1);
-        let sql = format!("BEGIN {mode};\nSET LOCAL lock_timeout = {busy};\n{path}");
+        let sql = format!("BEGIN {mode};\n{};\n{path}", self.host.server.lock_timeout());
         self.in_transaction = true;
         let begun = self.connection().wait_for(self.connection().client().simple_query(&sql));
         begun.map_err(|error| self.error(doing, error))

@@ -6,7 +6,7 @@ use tokio_postgres::Statement;
 use tokio_postgres::types::Type;
 
 use super::dialect::IdType;
-use super::fit::{Fitting, Spawn, bare, declared, failure};
+use super::fit::{Fitting, Spawn, bare, failure};
 use super::parameters::{ARRAY, Numbered, number};
 use crate::host::HostError;
 use crate::host::profile::{Generation, Profile, RETURNS_NO_ID, SpawnParameter, check_columns};
@@ -86,9 +86,20 @@ impl Fitting<'_> {
 
     fn prepare(&self, sql: &str, fail: &dyn Fn(String) -> HostError) -> Result<Statement, HostError> {
         let prepared = self.connection.wait_for(self.connection.client().prepare(sql));
-        prepared.map_err(|error| match declared(&error) {
-            Some(message) => fail(format!("the statement does not compile: {message}")),
-            None => self.server.error("checking the profile", error),
-        })
+        let does_not_compile = |message| fail(format!("the statement does not compile: {message}"));
+        prepared.map_err(|error| self.wrong_with("checking the profile", error, &does_not_compile))
+    }
+
+    /// What is wrong with a statement of the profile, in the server's own words, which its author needs: unless the
+    /// trouble is the server's.
+    pub(super) fn wrong_with(
+        &self,
+        doing: &'static str,
+        error: tokio_postgres::Error,
+        fail: &dyn Fn(String) -> HostError,
+    ) -> HostError {
+        let Some(said) = error.as_db_error() else { return self.server.error(doing, error) };
+        let hint = said.hint().map(|hint| format!(" ({hint})")).unwrap_or_default();
+        self.server.meaning(doing, said).unwrap_or_else(|| fail(format!("{}{hint}", said.message())))
     }
 }
