@@ -162,8 +162,21 @@ impl Fitting<'_> {
                 continue;
             }
             self.refuse_hidden_rows(generation)?;
-            let fitted = self.check(profile, generation, search_path)?;
-            return Ok(Ok(Fitted { version, version_hidden, ..fitted }));
+            let (view, id_type) = self.check_runs(profile, generation)?;
+            let (spawn, spawn_many, new_ids) = self.check_spawns(profile, generation)?;
+            let (profile, generation) = (profile.clone(), generation.clone());
+            return Ok(Ok(Fitted {
+                profile,
+                generation,
+                version,
+                version_hidden,
+                search_path,
+                view,
+                id_type,
+                spawn,
+                spawn_many,
+                new_ids,
+            }));
         }
         Ok(Err(misfit.unwrap_or(Misfit::Lacks(Vec::new()))))
     }
@@ -246,32 +259,6 @@ impl Fitting<'_> {
             }
         }
         Ok(())
-    }
-
-    fn check(
-        &self,
-        profile: &Profile,
-        generation: &Generation,
-        search_path: Option<String>,
-    ) -> Result<Fitted, HostError> {
-        let (view, id_type) = self.check_runs(profile, generation)?;
-        let spawn = self.check_spawn(profile, generation)?;
-        let spawn_many = self.check_spawn_many(profile, generation)?;
-        let parameters: Vec<_> =
-            [Some(&spawn), spawn_many.as_ref()].into_iter().flatten().flat_map(|s| &s.parameters).copied().collect();
-        let new_ids = Spelling::of(&parameters).map_err(|message| failure(profile, generation, "spawn", message))?;
-        Ok(Fitted {
-            version: None,
-            version_hidden: false,
-            search_path,
-            view,
-            id_type,
-            spawn,
-            spawn_many,
-            new_ids,
-            profile: profile.clone(),
-            generation: generation.clone(),
-        })
     }
 
     /// One value of a query about the schema.

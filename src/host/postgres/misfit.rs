@@ -38,6 +38,9 @@ impl Misfit {
 const TABLES: &str = "pg_class JOIN pg_namespace AS schema ON schema.oid = relnamespace
     WHERE relkind = ANY ('{r,p,v,m,f}') AND nspname !~ '^pg_' AND nspname <> 'information_schema'";
 
+/// Where the search path does not lead to: a schema that this role may not use is left out of it.
+const ELSEWHERE: &str = "nspname <> ALL (current_schemas(false))";
+
 /// What lets this role use a schema, where it may not.
 const GRANT: &str = "CASE WHEN NOT has_schema_privilege(schema.oid, 'USAGE')
     THEN format('GRANT USAGE ON SCHEMA %I TO %I', nspname, current_user) END";
@@ -77,6 +80,12 @@ impl Schema {
         let lets = |grant| format!(" (closed to this role: {grant})");
         self.grant.as_ref().map(lets).unwrap_or_default()
     }
+
+    /// What it has, and how it is found.
+    fn hint(&self, has: &str) -> String {
+        let (permission, option) = (self.permission(), self.option());
+        format!("the schema {}{permission} has {has}: name it in the store's address with {option}", self.name)
+    }
 }
 
 impl Fitting<'_> {
@@ -96,17 +105,7 @@ impl Fitting<'_> {
         }
         words += match &self.schemas_of(profile)?[..] {
             [] => "; ?options=-csearch_path%3Dmine names another schema".to_owned(),
-            found => found
-                .iter()
-                .map(|schema| {
-                    format!(
-                        "; the schema {}{} has them: name it in the store's address with {}",
-                        schema.name,
-                        schema.permission(),
-                        schema.option()
-                    )
-                })
-                .collect(),
+            found => found.iter().map(|schema| format!("; {}", schema.hint("them"))).collect(),
         }
         .as_str();
         Ok(HostError::Unusable(words))
@@ -120,11 +119,7 @@ impl Fitting<'_> {
         let mut familiar = Vec::new();
         for profile in &known {
             for schema in self.schemas_of(profile)? {
-                let (name, permission, option) = (&schema.name, schema.permission(), schema.option());
-                familiar.push(format!(
-                    "the schema {name}{permission} has tables like {}'s: name it in the store's address with {option}",
-                    profile.runner
-                ));
+                familiar.push(schema.hint(&format!("tables like {}'s", profile.runner)));
             }
         }
         if !familiar.is_empty() {
@@ -209,9 +204,6 @@ impl Fitting<'_> {
         self.server.error("reading its schema", error)
     }
 }
-
-/// Where the search path does not lead to: a schema that this role may not use is left out of it.
-const ELSEWHERE: &str = "nspname <> ALL (current_schemas(false))";
 
 /// The first tables, by name.
 fn listed(tables: &[String]) -> String {

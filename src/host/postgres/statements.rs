@@ -1,6 +1,7 @@
 //! Checks a profile's statements against the store, before they are used.
 
 use std::collections::HashSet;
+use std::iter;
 
 use tokio_postgres::Statement;
 use tokio_postgres::types::Type;
@@ -9,6 +10,7 @@ use super::dialect::IdType;
 use super::fit::{Fitting, Spawn, bare, failure};
 use super::parameters::{ARRAY, Numbered, number};
 use crate::host::HostError;
+use crate::host::new_ids::Spelling;
 use crate::host::profile::{Generation, Profile, RETURNS_NO_ID, SpawnParameter, check_columns};
 use crate::host::view::View;
 
@@ -40,8 +42,21 @@ impl Fitting<'_> {
         Ok((view, type_of("id").map_or(IdType::Other, IdType::of)))
     }
 
+    /// Both spawns are in order, and spell the new run's id in one way.
+    pub(super) fn check_spawns(
+        &self,
+        profile: &Profile,
+        generation: &Generation,
+    ) -> Result<(Spawn, Option<Spawn>, Option<Spelling>), HostError> {
+        let one = self.check_spawn(profile, generation)?;
+        let many = self.check_spawn_many(profile, generation)?;
+        let parameters: Vec<_> = iter::once(&one).chain(&many).flat_map(|spawn| &spawn.parameters).copied().collect();
+        let new_ids = Spelling::of(&parameters).map_err(|message| failure(profile, generation, "spawn", message))?;
+        Ok((one, many, new_ids))
+    }
+
     /// The spawn compiles, returns an id, and takes only the parameters that there are.
-    pub(super) fn check_spawn(&self, profile: &Profile, generation: &Generation) -> Result<Spawn, HostError> {
+    fn check_spawn(&self, profile: &Profile, generation: &Generation) -> Result<Spawn, HostError> {
         let fail = |message: String| failure(profile, generation, "spawn", message);
         let Numbered { sql, parameters } = number(&bare(&generation.spawn), "text");
         let statement = self.prepare(&sql, &fail)?;
@@ -58,11 +73,7 @@ impl Fitting<'_> {
         Ok(Spawn { sql, parameters, returns_ids })
     }
 
-    pub(super) fn check_spawn_many(
-        &self,
-        profile: &Profile,
-        generation: &Generation,
-    ) -> Result<Option<Spawn>, HostError> {
+    fn check_spawn_many(&self, profile: &Profile, generation: &Generation) -> Result<Option<Spawn>, HostError> {
         let Some(sql) = &generation.spawn_many else { return Ok(None) };
         let fail = |message: String| failure(profile, generation, "spawn_many", message);
         let Numbered { sql, parameters } = number(&bare(sql), ARRAY);
