@@ -80,11 +80,6 @@ impl SpawnParameter {
         SpawnParameter::Now,
     ];
 
-    /// Whether it is an id for the new run.
-    pub(super) fn is_new_id(&self) -> bool {
-        matches!(self, SpawnParameter::NewId | SpawnParameter::NewUuid)
-    }
-
     /// How a statement names it, after a colon.
     pub fn name(self) -> &'static str {
         &self.as_str()[1..]

@@ -67,7 +67,7 @@ impl Fitting<'_> {
             ));
         }
         let returns_ids = !statement.columns().is_empty();
-        if !returns_ids && !parameters.iter().any(SpawnParameter::is_new_id) {
+        if !returns_ids && !takes_new_ids(&parameters) {
             return Err(fail(RETURNS_NO_ID.to_owned()));
         }
         Ok(Spawn { sql, parameters, returns_ids })
@@ -80,7 +80,7 @@ impl Fitting<'_> {
         let statement = self.prepare(&sql, &fail)?;
         let returns_ids = match statement.columns().len() {
             2 => true,
-            0 if parameters.iter().any(SpawnParameter::is_new_id) => false,
+            0 if takes_new_ids(&parameters) => false,
             _ => {
                 return Err(fail(
                     "the statement returns two columns, the source run's id and the new run's, or nothing where it takes \
@@ -113,4 +113,9 @@ impl Fitting<'_> {
         let hint = said.hint().map(|hint| format!(" ({hint})")).unwrap_or_default();
         self.server.meaning(doing, said).unwrap_or_else(|| fail(format!("{}{hint}", said.message())))
     }
+}
+
+/// In one spelling or in two, which is found out later.
+fn takes_new_ids(parameters: &[SpawnParameter]) -> bool {
+    Spelling::of(parameters) != Ok(None)
 }
