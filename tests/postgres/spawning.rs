@@ -50,6 +50,36 @@ fn a_trigger_that_raises_declines_its_run_in_its_own_words() {
     assert_eq!(answer["skipped"][0]["detail"], "task1 is on holiday");
 }
 
+/// The first and the last, neighbours, and two far from all others.
+#[test]
+fn runs_that_are_declined_among_thousands_are_found_wherever_they_stand() {
+    const DECLINED: [u32; 6] = [1, 1_001, 1_002, 7_000, 7_900, 14_000];
+    for statements in ["", MANY] {
+        let store = Store::with_failed(14_000);
+        store.add_to_profile(statements);
+        store.client.execute(&format!(
+            "CREATE FUNCTION decline() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+                IF (NEW.payload->>'n')::int IN ({}) THEN RAISE EXCEPTION 'it is on holiday'; END IF; RETURN NEW; END $$;
+             UPDATE job SET task = 'task' || to_char((payload->>'n')::int, 'FM00000');
+             CREATE TRIGGER decline BEFORE INSERT ON job FOR EACH ROW EXECUTE FUNCTION decline();",
+            DECLINED.map(|n| n.to_string()).join(", ")
+        ));
+        let answer = call(&store.open(), &all_failed(json!({}))).unwrap();
+        assert_eq!(skipped(&answer), DECLINED.map(|n| format!("task{n:05}: refused")));
+        let triggered = answer["triggered"].as_array().unwrap();
+        let expected = (1..=14_000).filter(|n| !DECLINED.contains(n)).map(|n| format!("task{n:05}"));
+        assert!(triggered.iter().map(|run| run["task_name"].as_str().unwrap()).eq(expected), "{statements}");
+        assert_eq!(store.count(), 14_000 + triggered.len());
+        let pairs = triggered.iter().map(|run| format!("({}, {})", run["rerun_of"], run["run_id"]).replace('"', ""));
+        let same = format!(
+            "SELECT count(*) FROM (VALUES {}) AS pair(old, new) JOIN job old ON old.id = pair.old
+             JOIN job new ON new.id = pair.new AND new.payload = old.payload AND new.state = 'waiting'",
+            pairs.collect::<Vec<_>>().join(", ")
+        );
+        assert_eq!(store.client.value(&same), Some(triggered.len().to_string()), "{statements}");
+    }
+}
+
 #[test]
 fn a_statement_that_starts_nothing_is_a_refusal() {
     let store = Store::with_failed(3);
@@ -129,10 +159,8 @@ fn a_statement_may_take_the_new_id_instead_of_returning_one() {
     assert_eq!(store.client.rows(&sql), [[Some("task1".to_owned()), Some("1".to_owned())]]);
 }
 
-#[test]
-fn one_statement_for_many_runs_does_what_one_for_each_does() {
-    let store = Store::with_failed(9_500);
-    let many = "
+/// One statement for many runs.
+const MANY: &str = "
 spawn_many = '''
 WITH source AS MATERIALIZED (
     SELECT job.*, nextval(pg_get_serial_sequence('job', 'id')) AS new_id
@@ -143,7 +171,11 @@ WITH source AS MATERIALIZED (
 SELECT id::text, new_id::text FROM source
 '''
 ";
-    std::fs::write(store.profile(), format!("{}{many}", crate::store::PROFILE)).unwrap();
+
+#[test]
+fn one_statement_for_many_runs_does_what_one_for_each_does() {
+    let store = Store::with_failed(9_500);
+    store.add_to_profile(MANY);
     store.client.execute("UPDATE job SET once = 'both' WHERE task IN ('task7', 'task8')");
     let answer = call(&store.open(), &all_failed(json!({}))).unwrap();
     // Of the two that exclude each other the first goes on.
@@ -201,7 +233,7 @@ fn a_statement_for_many_runs_says_what_became_of_each() {
             "either :new_id or :new_uuid",
         ),
     ] {
-        std::fs::write(store.profile(), format!("{}spawn_many = '{many}'", crate::store::PROFILE)).unwrap();
+        store.add_to_profile(&format!("spawn_many = '{many}'"));
         let error = store.open_error(&store.database.url);
         assert!(error.detail.contains(words), "{many}: {}", error.detail);
     }

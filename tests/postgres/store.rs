@@ -71,6 +71,11 @@ impl Store {
         self.folder.path().join("small.toml")
     }
 
+    /// Puts more behind the profile's text.
+    pub fn add_to_profile(&self, more: &str) {
+        std::fs::write(self.profile(), format!("{PROFILE}{more}")).unwrap();
+    }
+
     /// Changes the profile's text.
     pub fn reword(&self, from: &str, to: &str) {
         assert!(PROFILE.contains(from), "{from:?} is not in the profile");

@@ -6,13 +6,13 @@
 use std::ops::Range;
 
 use tokio::task::yield_now;
+use tokio_postgres::types::Type;
 
+use super::parameters::Encoded;
 use crate::contract::Params;
 use crate::host::new_ids::NewIds;
+use crate::host::profile::SpawnParameter;
 use crate::host::{Sources, Spawned};
-
-/// Runs that are started between two savepoints: enough for a statement's own cost to be small beside theirs.
-const RUNS_AT_ONCE: usize = 4_000;
 
 /// Runs after which the connection's bytes have their turn.
 const RUNS_A_TURN: usize = 250;
@@ -34,21 +34,45 @@ pub(super) struct Batch<'s> {
     pub(super) indexes: Range<usize>,
     /// In their order; without those that are known to be gone.
     pub(super) sources: Vec<Source<'s>>,
+    /// What a statement for all of them takes, once it is made.
+    pub(super) values: Vec<Encoded>,
 }
 
 impl<'s> Batch<'s> {
-    /// The batch from `start` on; `None` if there are no more runs.
-    pub(super) async fn from(start: usize, of: Sources<'s>, new_ids: &mut NewIds) -> Option<Batch<'s>> {
-        let end = of.ids.len().min(start + RUNS_AT_ONCE);
-        if start == end {
+    /// The batch with these indexes, as far as there are so many runs; `None` if there are none of them.
+    pub(super) async fn of(indexes: Range<usize>, of: Sources<'s>, new_ids: &mut NewIds) -> Option<Batch<'s>> {
+        let indexes = indexes.start..indexes.end.min(of.ids.len());
+        if indexes.is_empty() {
             return None;
         }
-        let mut sources = Vec::with_capacity(end - start);
-        for (index, (id, task_name)) in of.ids.iter().zip(of.task_names).enumerate().take(end).skip(start) {
+        let mut sources = Vec::with_capacity(indexes.len());
+        for index in indexes.clone() {
+            let (id, task_name) = (of.ids[index], of.task_names[index]);
             sources.push(Source { index, id, task_name, params: Params::None, new_id: new_ids.next() });
             give_way(index).await;
         }
-        Some(Batch { indexes: start..end, sources })
+        Some(Batch { indexes, sources, values: Vec::new() })
+    }
+
+    /// Makes what a statement for all of them takes.
+    pub(super) async fn encode<'k>(
+        &mut self,
+        parameters: impl Iterator<Item = (&'k SpawnParameter, &'k Type)>,
+        now: &str,
+    ) {
+        for (parameter, kind) in parameters {
+            let sources = self.sources.iter();
+            self.values.push(match parameter {
+                SpawnParameter::Id => Encoded::array(sources.map(|source| Some(source.id)), kind),
+                SpawnParameter::TaskName => Encoded::array(sources.map(|source| Some(source.task_name)), kind),
+                SpawnParameter::Params => Encoded::array(sources.map(|source| text(&source.params)), kind),
+                SpawnParameter::NewId | SpawnParameter::NewUuid => {
+                    Encoded::array(sources.map(|source| Some(source.new_id.as_str())), kind)
+                }
+                SpawnParameter::Now => Encoded::new(&now, kind),
+            });
+            yield_now().await;
+        }
     }
 
     /// Each run that was asked for, and its source run unless that is gone.

@@ -1,8 +1,10 @@
 //! Named parameters in a profile's statement, as PostgreSQL's numbered ones.
 
+use std::error::Error;
 use std::str::FromStr;
 
-use tokio_postgres::types::{ToSql, Type};
+use bytes::BytesMut;
+use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
 use uuid::Uuid;
 
 use crate::host::profile::SpawnParameter;
@@ -21,17 +23,43 @@ pub(super) const ARRAY: &str = "text[]";
 /// What an array may be cast to and bound as.
 const BOUND_AS_SUCH: [&str; 2] = ["::uuid[]", "::bigint[]"];
 
-/// An array as a value of the type that the server has made of its parameter. A text that is none of that type is NULL,
-/// which is no run's id.
-pub(super) fn array<'t>(texts: Vec<Option<&'t str>>, kind: &Type) -> Box<dyn ToSql + Sync + 't> {
-    fn read<T: FromStr>(texts: &[Option<&str>]) -> Vec<Option<T>> {
-        texts.iter().map(|text| text.and_then(|text| text.parse().ok())).collect()
+/// A parameter's value in the form in which it goes to the server, or why it has none.
+#[derive(Debug)]
+pub(super) struct Encoded(Result<BytesMut, String>);
+
+impl Encoded {
+    /// `kind` is the type that the server has made of the parameter.
+    pub(super) fn new(value: &dyn ToSql, kind: &Type) -> Encoded {
+        let mut bytes = BytesMut::new();
+        let encoded = value.to_sql_checked(kind, &mut bytes);
+        Encoded(encoded.map(|_| bytes).map_err(|error| error.to_string()))
     }
-    match *kind {
-        Type::UUID_ARRAY => Box::new(read::<Uuid>(&texts)),
-        Type::INT8_ARRAY => Box::new(read::<i64>(&texts)),
-        _ => Box::new(texts),
+
+    /// An array. A text that is none of its type is NULL, which is no run's id.
+    pub(super) fn array<'t>(texts: impl Iterator<Item = Option<&'t str>>, kind: &Type) -> Encoded {
+        fn read<'t, T: FromStr>(texts: impl Iterator<Item = Option<&'t str>>) -> Vec<Option<T>> {
+            texts.map(|text| text.and_then(|text| text.parse().ok())).collect()
+        }
+        match *kind {
+            Type::UUID_ARRAY => Encoded::new(&read::<Uuid>(texts), kind),
+            Type::INT8_ARRAY => Encoded::new(&read::<i64>(texts), kind),
+            _ => Encoded::new(&texts.collect::<Vec<_>>(), kind),
+        }
     }
+}
+
+impl ToSql for Encoded {
+    fn to_sql(&self, _kind: &Type, bytes: &mut BytesMut) -> Result<IsNull, Box<dyn Error + Sync + Send>> {
+        bytes.extend_from_slice(self.0.as_ref().map_err(String::as_str)?);
+        Ok(IsNull::No)
+    }
+
+    /// It is of the type that it was made for.
+    fn accepts(_kind: &Type) -> bool {
+        true
+    }
+
+    to_sql_checked!();
 }
 
 /// Puts `$1::text` in place of the first parameter's name, and so on; `kind` is `text`, or `text[]`.

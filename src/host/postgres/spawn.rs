@@ -7,19 +7,29 @@ use std::ops::ControlFlow;
 use chrono::{SecondsFormat, Utc};
 use futures_util::future::join;
 use futures_util::{StreamExt, stream};
-use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::types::ToSql;
 use tokio_postgres::{Error, Row, Statement};
 
 use super::batch::{Batch, Source, borrowed, text};
 use super::error::declines;
 use super::fit::Spawn;
-use super::parameters::array;
 use super::session::PostgresSession;
 use crate::host::new_ids::NewIds;
 use crate::host::profile::SpawnParameter;
 use crate::host::{Columns, HostError, Sources, Spawned};
 
 const DOING: &str = "starting runs";
+
+/// Runs that are started between two savepoints. The first ones are few, so that the server has work soon; while it is
+/// at them there is time to make more of them, for a statement's own cost to be small beside theirs.
+const RUNS_AT_FIRST: usize = 1_000;
+const RUNS_AT_ONCE: usize = 10_000;
+
+/// The same for runs that are read first, since their parameters are held in the meantime.
+const READ_RUNS_AT_ONCE: usize = 4_000;
+
+/// Where the host declines one of more runs than these, they are tried again in parts; of so few, one by one.
+const RUNS_IN_DOUBT: usize = 250;
 
 /// Statements that are under way at a time.
 const IN_FLIGHT: usize = 128;
@@ -28,10 +38,33 @@ const STARTED_NONE: &str = "the host's statement started no run";
 const STARTED_MANY: &str = "it started more than one run for one source run";
 
 /// What is the same for all runs of a call.
-struct Call<'f> {
+struct Call<'c> {
+    wanted: Sources<'c>,
     one: Statement,
-    many: Option<(Statement, &'f Spawn)>,
+    many: Option<(Statement, &'c Spawn)>,
     now: String,
+    /// Source runs are read before they are started.
+    read_first: bool,
+    /// So many of them at most.
+    at_once: usize,
+}
+
+impl<'c> Call<'c> {
+    /// Makes what the statement for many takes of a batch, as soon as all of it is known.
+    async fn encode(&self, batch: &mut Batch<'_>) {
+        if let Some((statement, many)) = &self.many {
+            batch.encode(many.parameters.iter().zip(statement.params()), &self.now).await;
+        }
+    }
+
+    /// A batch that is as far ready as it can be without the server.
+    async fn batch(&self, start: usize, size: usize, new_ids: &mut NewIds) -> Option<Batch<'c>> {
+        let mut batch = Batch::of(start..start + size.min(self.at_once), self.wanted, new_ids).await?;
+        if !self.read_first {
+            self.encode(&mut batch).await;
+        }
+        Some(batch)
+    }
 }
 
 /// The new runs' ids in their order, or the host's words for why it declined.
@@ -50,26 +83,31 @@ impl PostgresSession<'_> {
             prepared.map_err(|error| self.error(DOING, error))
         };
         let many = |many| Ok::<_, HostError>((prepare(many)?, many));
+        let read_first = wanted.params || self.fitted.must_be_read();
         let call = Call {
+            wanted,
             one: prepare(&self.fitted.spawn)?,
             many: self.fitted.spawn_many.as_ref().map(many).transpose()?,
             now: Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true),
+            read_first,
+            at_once: if read_first { READ_RUNS_AT_ONCE } else { RUNS_AT_ONCE },
         };
-        let read_first = wanted.params || self.fitted.must_be_read();
+        self.execute(DOING, "SAVEPOINT batch")?;
         let mut new_ids = NewIds::new(self.fitted.new_ids);
-        let mut next = self.connection().wait_for(Batch::from(0, wanted, &mut new_ids));
+        let mut next = self.connection().wait_for(call.batch(0, RUNS_AT_FIRST, &mut new_ids));
         // The batch before, with its new runs: what became of it is told while the server works on the next.
         let mut done: Option<(Batch<'_>, Vec<String>)> = None;
         while let Some(mut batch) = next {
-            if read_first {
+            if call.read_first {
                 self.read(&mut batch)?;
+                self.connection().wait_for(call.encode(&mut batch));
             }
             let start = self.start_batch(&call, &batch);
             let meanwhile = async {
                 if let Some((batch, new_ids)) = done.take() {
                     batch.tell(new_ids, each).await;
                 }
-                Batch::from(batch.indexes.end, wanted, &mut new_ids).await
+                call.batch(batch.indexes.end, batch.indexes.len() * 2, &mut new_ids).await
             };
             let (started, following) = self.connection().wait_for(join(start, meanwhile));
             next = following;
@@ -77,14 +115,11 @@ impl PostgresSession<'_> {
                 Ok(new_ids) => done = Some((batch, new_ids)),
                 Err(_) => {
                     self.execute(DOING, "ROLLBACK TO batch")?;
-                    if !read_first {
-                        self.read(&mut batch)?;
-                    }
-                    for (index, source) in batch.each() {
-                        match source {
-                            Some(source) => self.start_alone(&call, source, each)?,
-                            None => each(index, Spawned::Gone),
-                        }
+                    if batch.indexes.len() > RUNS_IN_DOUBT {
+                        let part = batch.indexes.len() / 4;
+                        next = self.connection().wait_for(call.batch(batch.indexes.start, part, &mut new_ids));
+                    } else {
+                        self.start_one_by_one(&call, &mut batch, each)?;
                     }
                 }
             }
@@ -99,15 +134,15 @@ impl PostgresSession<'_> {
     /// run.
     async fn start_batch(&self, call: &Call<'_>, batch: &Batch<'_>) -> Result<NewRuns, HostError> {
         // In one flight with the batch; the last one is released by the COMMIT.
-        let savepoint = if batch.indexes.start == 0 { "SAVEPOINT batch" } else { "RELEASE batch; SAVEPOINT batch" };
+        let savepoint = self.connection().client().batch_execute("RELEASE batch; SAVEPOINT batch");
         let start = async {
             match &call.many {
                 _ if batch.sources.is_empty() => Ok(Ok(Vec::new())),
-                Some((statement, many)) => self.start_many(statement, many, &call.now, &batch.sources).await,
+                Some((statement, many)) => self.start_many(statement, many, batch).await,
                 None => self.start_pipelined(call, &batch.sources).await,
             }
         };
-        let (saved, started) = join(self.connection().client().batch_execute(savepoint), start).await;
+        let (saved, started) = join(savepoint, start).await;
         saved.map_err(|error| self.error(DOING, error))?;
         started
     }
@@ -132,30 +167,13 @@ impl PostgresSession<'_> {
     }
 
     /// Starts a batch with one statement.
-    async fn start_many(
-        &self,
-        statement: &Statement,
-        many: &Spawn,
-        now: &String,
-        batch: &[Source<'_>],
-    ) -> Result<NewRuns, HostError> {
-        let value = |(parameter, kind): (&SpawnParameter, &Type)| -> Box<dyn ToSql + Sync + '_> {
-            match parameter {
-                SpawnParameter::Id => array(batch.iter().map(|source| Some(source.id)).collect(), kind),
-                SpawnParameter::TaskName => array(batch.iter().map(|source| Some(source.task_name)).collect(), kind),
-                SpawnParameter::Params => array(batch.iter().map(|source| text(&source.params)).collect(), kind),
-                SpawnParameter::NewId | SpawnParameter::NewUuid => {
-                    array(batch.iter().map(|source| Some(source.new_id.as_str())).collect(), kind)
-                }
-                SpawnParameter::Now => Box::new(now),
-            }
-        };
-        let values: Vec<_> = many.parameters.iter().zip(statement.params()).map(value).collect();
-        let values: Vec<_> = values.iter().map(|value| &**value).collect();
+    async fn start_many(&self, statement: &Statement, many: &Spawn, batch: &Batch<'_>) -> Result<NewRuns, HostError> {
+        let values: Vec<_> = batch.values.iter().map(|value| value as &(dyn ToSql + Sync)).collect();
         let started = match self.unless_declined(self.send(statement, many, &values).await)? {
             Ok(started) => started,
             Err(declined) => return Ok(Err(declined)),
         };
+        let batch = &batch.sources;
         if started.count() > batch.len() as u64 {
             return Err(self.fitted.spawn_error(STARTED_MANY));
         }
@@ -170,6 +188,25 @@ impl PostgresSession<'_> {
             }
         };
         Ok(of_all.ok_or_else(|| STARTED_NONE.to_owned()))
+    }
+
+    /// Starts a batch with a savepoint and a statement each.
+    fn start_one_by_one(
+        &self,
+        call: &Call<'_>,
+        batch: &mut Batch<'_>,
+        each: &mut dyn FnMut(usize, Spawned<'_>),
+    ) -> Result<(), HostError> {
+        if !call.read_first {
+            self.read(batch)?;
+        }
+        for (index, source) in batch.each() {
+            match source {
+                Some(source) => self.start_alone(call, source, each)?,
+                None => each(index, Spawned::Gone),
+            }
+        }
+        Ok(())
     }
 
     /// Starts a batch with a statement each, many of them under way at a time.
