@@ -10,8 +10,13 @@ pub(super) trait Dialect {
     /// The place where the value with this number, from 1, is bound.
     fn placeholder(&self, number: usize) -> String;
 
-    /// A canonical column as the session reads it and conditions compare it.
+    /// A canonical column as conditions compare it.
     fn column(&self, name: &'static str) -> String;
+
+    /// A canonical column as the session reads it.
+    fn read(&self, name: &'static str) -> String {
+        self.column(name)
+    }
 
     /// The column is one of these texts.
     fn one_of(&self, column: &str, texts: Vec<String>, conditions: &mut Conditions<'_>) -> String;
@@ -99,7 +104,7 @@ impl View {
             rest: add(columns.rest, &["phase", "exit_code", "triggered_by", "retry_attempt"]),
             is_failure: add(columns.rest && self.has_is_failure, &["is_failure"]),
         };
-        let list: Vec<String> = list.into_iter().map(|name| dialect.column(name)).collect();
+        let list: Vec<String> = list.into_iter().map(|name| dialect.read(name)).collect();
         (list.join(", "), positions)
     }
 

@@ -6,8 +6,8 @@ use tokio_postgres::types::{ToSql, Type};
 use crate::contract::Instant;
 use crate::host::view::{Conditions, Dialect, Value, Window};
 
-/// PostgreSQL's dialect.
-pub(super) struct Postgres;
+/// PostgreSQL's dialect, for a view whose ids are of this type.
+pub(super) struct Postgres(pub(super) IdType);
 
 impl Dialect for Postgres {
     fn placeholder(&self, number: usize) -> String {
@@ -28,6 +28,14 @@ impl Dialect for Postgres {
     fn one_of(&self, column: &str, texts: Vec<String>, conditions: &mut Conditions<'_>) -> String {
         let list = conditions.bind(Value::Texts(texts));
         format!("{column} = ANY({list})")
+    }
+
+    /// The server spells a uuid more slowly than we do.
+    fn read(&self, name: &'static str) -> String {
+        match name {
+            "id" if self.0 == IdType::Uuid => name.to_owned(),
+            _ => self.column(name),
+        }
     }
 
     /// In the collation "C" lower() folds ASCII only, as the contract does.

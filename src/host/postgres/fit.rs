@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use tokio_postgres::types::Type;
 
 use super::connection::{Connection, Server};
-use super::dialect::IdType;
+use super::dialect::{IdType, Postgres};
 use super::misfit::Misfit;
 use crate::host::HostError;
 use crate::host::new_ids::Spelling;
@@ -41,6 +41,10 @@ pub(super) struct Spawn {
 }
 
 impl Fitted {
+    pub(super) fn dialect(&self) -> Postgres {
+        Postgres(self.id_type)
+    }
+
     /// The source runs must be read before they are started again: the statement takes their parameters from us, or
     /// does not look by itself whether they are still there.
     pub(super) fn must_be_read(&self) -> bool {

@@ -3,7 +3,7 @@
 use serde_json::Value;
 use tokio_postgres::{Client, Error, SimpleQueryMessage};
 
-use super::dialect::{IdType, Postgres};
+use super::dialect::IdType;
 use super::fit::Fitted;
 use crate::host::Columns;
 
@@ -15,7 +15,7 @@ use crate::host::Columns;
 pub(super) async fn read_whole_for_an_id(client: &Client, fitted: &Fitted) -> Result<Vec<String>, Error> {
     let sought = an_id(fitted.id_type);
     let condition = fitted.id_type.condition().replace("$1", &format!("ARRAY['{sought}']"));
-    let (sql, _) = fitted.view.by_id(&condition, Columns::default(), &Postgres);
+    let (sql, _) = fitted.view.by_id(&condition, Columns::default(), &fitted.dialect());
     // As ids are sought; what still needs no index then has none.
     client.batch_execute("SET LOCAL enable_seqscan = off").await?;
     let mut tables = Vec::new();

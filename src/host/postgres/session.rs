@@ -12,10 +12,12 @@ use futures_util::StreamExt;
 use tokio::runtime::Builder;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Row, SimpleQueryMessage};
+use uuid::Uuid;
+use uuid::fmt::Hyphenated;
 
 use super::PostgresHost;
 use super::connection::Connection;
-use super::dialect::{Postgres, bound};
+use super::dialect::bound;
 use super::error::{is_lost, is_of_another_schema};
 use super::fit::Fitted;
 use crate::contract::Params;
@@ -155,14 +157,14 @@ impl<'h> PostgresSession<'h> {
         each: &mut dyn FnMut(RunRow<'_>) -> ControlFlow<()>,
     ) -> Result<ControlFlow<()>, HostError> {
         let kind = self.fitted.id_type;
-        let (sql, at) = self.fitted.view.by_id(kind.condition(), columns, &Postgres);
+        let (sql, at) = self.fitted.view.by_id(kind.condition(), columns, &self.fitted.dialect());
         for ids in ids.chunks(IDS_AT_ONCE) {
             let ids: Vec<&str> = ids.iter().copied().filter(|id| kind.has(id)).collect();
             if ids.is_empty() {
                 continue;
             }
             let ids: (Box<dyn ToSql + Sync + Send>, Type) = (Box::new(ids), Type::TEXT_ARRAY);
-            if self.each_row(&sql, vec![ids], &mut |row| each(read(row, &at)))?.is_break() {
+            if self.each_row(&sql, vec![ids], &mut |row| each(read(row, &at, &mut Spelled::default())))?.is_break() {
                 return Ok(ControlFlow::Break(()));
             }
         }
@@ -269,9 +271,10 @@ impl Session for PostgresSession<'_> {
                 ControlFlow::Break(()) => Ok(()),
             };
         }
-        let (statement, at) = self.fitted.view.compile(query, columns, &Postgres);
+        let (statement, at) = self.fitted.view.compile(query, columns, &self.fitted.dialect());
         let _ = self.each_row(&statement.sql, statement.values.iter().map(bound).collect(), &mut |row| {
-            let run = read(row, &at);
+            let mut spelled = Spelled::default();
+            let run = read(row, &at, &mut spelled);
             if statement.window.contains(run.created_at) { each(run) } else { ControlFlow::Continue(()) }
         })?;
         Ok(())
@@ -320,13 +323,26 @@ impl Drop for PostgresSession<'_> {
     }
 }
 
-/// A row's wanted columns.
-fn read<'r>(row: &'r Row, at: &Positions) -> RunRow<'r> {
+/// Room for a uuid as text.
+struct Spelled([u8; Hyphenated::LENGTH]);
+
+impl Default for Spelled {
+    fn default() -> Self {
+        Spelled([0; Hyphenated::LENGTH])
+    }
+}
+
+/// A row's wanted columns; an id that is a uuid is spelled into the buffer.
+fn read<'r>(row: &'r Row, at: &Positions, spelled: &'r mut Spelled) -> RunRow<'r> {
     // A value that is none of its column's type is as good as none: the time `infinity`, for one.
     let text = |index: usize| row.try_get::<_, Option<&str>>(index).ok().flatten();
     let number = |index: usize| row.try_get::<_, Option<i64>>(index).ok().flatten();
+    let id = match *row.columns()[0].type_() {
+        Type::UUID => row.try_get(0).ok().map(|id: Uuid| &*id.hyphenated().encode_lower(&mut spelled.0)),
+        _ => text(0),
+    };
     RunRow {
-        id: text(0).unwrap_or_default(),
+        id: id.unwrap_or_default(),
         task_name: text(1).unwrap_or_default(),
         created_at: row.try_get(2).ok().flatten(),
         params: at.params.and_then(text).map_or(Params::None, |text| Params::Text(text.as_bytes().into())),
