@@ -113,7 +113,7 @@ fn of_open_groups(
     ask: impl FnOnce(Option<&[&str]>) -> Result<(), HostError>,
 ) -> Result<(), HostError> {
     let mut names: Vec<&str> =
-        groups.iter().filter(|group| group.skip.is_none()).map(|group| group.task_name.as_str()).collect();
+        groups.iter().filter(|group| group.skip.is_none()).map(|group| &*group.task_name).collect();
     // The groups are ordered by task.
     names.dedup();
     match names.len() {

@@ -103,7 +103,7 @@ fn plan_only(session: &mut dyn Session, resolved: Resolved) -> Result<BulkRerunB
         .iter()
         .filter(|group| group.skip.is_none())
         .map(|group| Planned {
-            task_name: group.task_name.clone(),
+            task_name: group.task_name.to_string(),
             rerun_of: group.source.id.clone(),
             matched: group.matched,
         })
@@ -188,7 +188,7 @@ fn take_triggered(groups: &mut Vec<Group>, new_runs: Vec<String>) -> Vec<Trigger
             return true;
         }
         triggered.extend(new_runs.next().map(|run_id| Triggered {
-            task_name: mem::take(&mut group.task_name),
+            task_name: group.task_name.to_string(),
             run_id,
             rerun_of: mem::take(&mut group.source.id),
         }));
@@ -234,7 +234,7 @@ fn write(
     let (fit, ids) = fit(groups);
     let mut new_runs = Vec::with_capacity(ids.len());
     let mut skips = Vec::new();
-    let task_names: Vec<&str> = fit.iter().map(|&index| groups[index].task_name.as_str()).collect();
+    let task_names: Vec<&str> = fit.iter().map(|&index| &*groups[index].task_name).collect();
     let sources = Sources { ids: &ids, task_names: &task_names, params: digest.is_some() };
     let spawned = session.spawn(sources, care, &mut |index, spawned| {
         let group = &groups[fit[index]];
@@ -282,7 +282,7 @@ fn half_way(error: ErrorModel, groups: &mut Vec<Group>, new_runs: Vec<String>) -
 fn skipped(groups: Vec<Group>, unknown: Vec<String>) -> Vec<Skipped> {
     let of_groups = groups.into_iter().filter_map(|group| {
         let (reason, detail) = group.skip?;
-        Some(Skipped { task_name: Some(group.task_name), run_id: group.source.id, reason, detail })
+        Some(Skipped { task_name: Some(group.task_name.to_string()), run_id: group.source.id, reason, detail })
     });
     let of_ids =
         unknown.into_iter().map(|run_id| Skipped { task_name: None, run_id, reason: Reason::NotFound, detail: None });

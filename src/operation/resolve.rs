@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::ops::ControlFlow;
 
-use super::groups::{ByTask, Group, Source};
+use super::groups::{ByTask, Group, Names, Source};
 use crate::contract::{ErrorModel, Params, Request, Run, Selector, UniqueBy};
 use crate::host::{Columns, Query, RunRow, Session};
 
@@ -39,7 +39,7 @@ pub(super) fn resolve(
     };
     let mut grouping = match options.unique_by {
         UniqueBy::Task | UniqueBy::Params => Grouping::Shared(ByTask::new()),
-        UniqueBy::Run => Grouping::Each(Vec::new()),
+        UniqueBy::Run => Grouping::Each(Vec::new(), Names::default()),
     };
     let mut matched = 0;
     let unknown = each_selected(session, &request.selector, columns, &mut |mut run| {
@@ -56,7 +56,7 @@ pub(super) fn resolve(
         Ok(())
     })?;
     let mut groups = grouping.into_groups();
-    groups.sort_unstable_by(|a, b| (&a.task_name, &a.source.id).cmp(&(&b.task_name, &b.source.id)));
+    groups.sort_unstable_by(Group::order);
     Ok(Resolved { groups, matched, unknown })
 }
 
@@ -112,14 +112,14 @@ fn each_selected(
 /// Runs on their way into groups: many of them share one, or each is its own.
 enum Grouping {
     Shared(ByTask<(Source, u64)>),
-    Each(Vec<Group>),
+    Each(Vec<Group>, Names),
 }
 
 impl Grouping {
     fn add(&mut self, run: &RunRow<'_>) {
         match self {
-            Grouping::Each(groups) => groups.push(Group {
-                task_name: run.task_name.to_owned(),
+            Grouping::Each(groups, names) => groups.push(Group {
+                task_name: names.get(run.task_name),
                 params: run.params.clone().into_owned(),
                 source: Source::of(run),
                 matched: 1,
@@ -140,7 +140,7 @@ impl Grouping {
 
     fn into_groups(self) -> Vec<Group> {
         match self {
-            Grouping::Each(groups) => groups,
+            Grouping::Each(groups, _) => groups,
             Grouping::Shared(groups) => groups
                 .into_entries()
                 .map(|(task_name, params, (source, matched))| Group { task_name, params, source, matched, skip: None })
