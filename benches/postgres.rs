@@ -4,7 +4,7 @@
 //! retry (`boss.retry(name, ids)`, after a SELECT of the failed ids) puts the same jobs back in their queue: an UPDATE
 //! of rows where ours inserts new ones, whose foreign key the server checks. procrastinate's (`retry_job_by_id`, with the
 //! ids at hand) takes one job at a time, so the larger numbers are left out. Each turn works on tables that were filled
-//! anew; the median of three turns counts. Needs what `tests/run` installs.
+//! anew; the median of seven turns counts. Needs what `tests/run` installs.
 
 #[path = "../tests/support/postgres.rs"]
 mod postgres;
@@ -19,7 +19,7 @@ use comfy_table::{CellAlignment, Table, presets};
 use postgres::{Database, Kind, Server};
 
 const SIZES: [u32; 3] = [1_000, 10_000, 100_000];
-const TURNS: usize = 3;
+const TURNS: usize = 7;
 
 /// More jobs than this are not retried one by one.
 const ONE_BY_ONE_MAX: u32 = 10_000;
