@@ -67,7 +67,12 @@ pub(super) fn result(out: &mut dyn Write, plugin: &Plugin, body: &BulkRerunBody)
     }
     skipped(out, &body.skipped)?;
     if !body.triggered.is_empty() {
-        writeln!(out, "\n{DIM}{}.{DIM:#}", plugin.describe()?.start)?;
+        // The runs are there, whatever becomes of this question.
+        let start = match plugin.describe() {
+            Ok(info) => info.start,
+            Err(error) => format!("they are spawned, but when they start can't be told ({})", error.detail),
+        };
+        writeln!(out, "\n{DIM}{start}.{DIM:#}")?;
     }
     Ok(())
 }

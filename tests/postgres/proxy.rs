@@ -17,12 +17,22 @@ pub enum Cut {
     AfterCommit,
     /// So is everything that is tried afterwards.
     AfterCommitForGood,
+    /// The answer comes through; all that is tried afterwards is lost.
+    AfterAnswerForGood,
     ForGood,
 }
 
 impl Cut {
     fn of(number: u8) -> Cut {
-        [Cut::Never, Cut::BeforeCommit, Cut::AfterCommit, Cut::AfterCommitForGood, Cut::ForGood][usize::from(number)]
+        const ALL: [Cut; 6] = [
+            Cut::Never,
+            Cut::BeforeCommit,
+            Cut::AfterCommit,
+            Cut::AfterCommitForGood,
+            Cut::AfterAnswerForGood,
+            Cut::ForGood,
+        ];
+        ALL[usize::from(number)]
     }
 }
 
@@ -69,17 +79,22 @@ fn requests(mut client: TcpStream, mut server: TcpStream, when: &AtomicU8) {
     let mut buffer = [0; 65_536];
     while let Ok(length @ 1..) = client.read(&mut buffer) {
         let request = &buffer[..length];
+        let now = Cut::of(when.load(Ordering::SeqCst));
         let commits = request.windows(7).any(|bytes| bytes == b"COMMIT\0");
-        let cut = if commits { Cut::of(when.load(Ordering::SeqCst)) } else { Cut::Never };
+        let cut = if commits || now == Cut::ForGood { now } else { Cut::Never };
+        let then = match cut {
+            Cut::AfterCommitForGood | Cut::AfterAnswerForGood | Cut::ForGood => Cut::ForGood,
+            _ => Cut::Never,
+        };
+        let goes_on = matches!(cut, Cut::Never | Cut::AfterAnswerForGood);
         if cut != Cut::Never {
+            when.store(then as u8, Ordering::SeqCst);
+        }
+        if !goes_on {
             // Nothing comes back any more.
             let _ = client.shutdown(Shutdown::Both);
-            when.store(if cut == Cut::AfterCommitForGood { Cut::ForGood } else { Cut::Never } as u8, Ordering::SeqCst);
         }
-        if cut != Cut::BeforeCommit && server.write_all(request).is_err() {
-            break;
-        }
-        if cut != Cut::Never {
+        if !matches!(cut, Cut::BeforeCommit | Cut::ForGood) && server.write_all(request).is_err() || !goes_on {
             break;
         }
     }

@@ -63,6 +63,25 @@ fn a_commit_whose_answer_was_lost_is_asked_for() {
     assert_eq!(store.count(), 9);
 }
 
+/// Whoever types a command again because it failed would have every run twice.
+#[test]
+fn a_server_that_goes_away_after_the_commit_makes_no_failure_of_it() {
+    let store = Store::with_failed(3);
+    let proxy = Proxy::start(store.database.server.port);
+    proxy.cut(Cut::AfterAnswerForGood);
+    let output = Command::new(env!("CARGO_BIN_EXE_bulk-rerun"))
+        .args(["rerun", "--status", "failed", "--yes", "--store", &proxy.through(&store.database.url), "--profile"])
+        .arg(store.profile())
+        .output()
+        .unwrap();
+    let printed = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{printed}{}", String::from_utf8_lossy(&output.stderr));
+    for words in ["3 new runs spawned", "task2", "when they start can't be told (the store"] {
+        assert!(printed.contains(words), "{words:?} is not in {printed}");
+    }
+    assert_eq!(store.count(), 6);
+}
+
 #[test]
 fn a_statement_that_takes_too_long_is_an_error_that_says_so() {
     let store = Store::with_failed(3);
