@@ -1,5 +1,6 @@
 //! Starts runs again, a batch after the other: with one statement where the profile has one for many runs, else many
-//! statements in flight at a time; one by one where the host declines some.
+//! statements in flight at a time. A batch of which the host declines a run is tried again in parts, the smallest one by
+//! one.
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;
@@ -190,7 +191,7 @@ impl PostgresSession<'_> {
         Ok(of_all.ok_or_else(|| STARTED_NONE.to_owned()))
     }
 
-    /// Starts a batch with a savepoint and a statement each.
+    /// Starts a batch with a savepoint and a statement for each run.
     fn start_one_by_one(
         &self,
         call: &Call<'_>,
@@ -209,7 +210,7 @@ impl PostgresSession<'_> {
         Ok(())
     }
 
-    /// Starts a batch with a statement each, many of them under way at a time.
+    /// Starts a batch with a statement for each run, many of them under way at a time.
     async fn start_pipelined(&self, call: &Call<'_>, batch: &[Source<'_>]) -> Result<NewRuns, HostError> {
         let start = |source| async move { (source, self.start(call, source).await) };
         let mut started = stream::iter(batch).map(start).buffered(IN_FLIGHT);
