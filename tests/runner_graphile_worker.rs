@@ -15,8 +15,11 @@ use queues::{Application, Scenario, ids_go_by_the_key, nothing_has_failed};
 use support::calls::{all_failed, assert_error, call, open_error, triggered};
 use support::runners::{Process, output};
 
-const STATES: &str = "SELECT id, task_id, CASE WHEN attempts >= max_attempts THEN 'failed' ELSE 'waiting' END AS state
-                      FROM graphile_worker._private_jobs ORDER BY id";
+// Its attempts are used up as soon as a worker has taken it for the last time; it has failed when it is let go.
+const STATES: &str = "
+    SELECT id, task_id,
+        CASE WHEN attempts < max_attempts THEN 'waiting' WHEN locked_at IS NULL THEN 'failed' ELSE 'running' END AS state
+    FROM graphile_worker._private_jobs ORDER BY id";
 const ROWS: &str = "SELECT job::text FROM graphile_worker._private_jobs AS job ORDER BY id";
 
 fn node(application: &Application, arguments: &[&str]) -> Command {
