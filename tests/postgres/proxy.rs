@@ -2,13 +2,11 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread;
 
 /// When the wire is cut.
 #[derive(Debug, Clone, Copy, PartialEq)]
-#[repr(u8)]
 pub enum Cut {
     Never,
     /// The server never gets the COMMIT.
@@ -23,33 +21,37 @@ pub enum Cut {
 }
 
 impl Cut {
-    fn of(number: u8) -> Cut {
-        const ALL: [Cut; 6] = [
-            Cut::Never,
-            Cut::BeforeCommit,
-            Cut::AfterCommit,
-            Cut::AfterCommitForGood,
-            Cut::AfterAnswerForGood,
-            Cut::ForGood,
-        ];
-        ALL[usize::from(number)]
+    fn lets_the_request_through(self) -> bool {
+        !matches!(self, Cut::BeforeCommit | Cut::ForGood)
+    }
+
+    fn lets_the_answer_through(self) -> bool {
+        matches!(self, Cut::Never | Cut::AfterAnswerForGood)
+    }
+
+    /// What becomes of the requests after the COMMIT.
+    fn afterwards(self) -> Cut {
+        match self {
+            Cut::AfterCommitForGood | Cut::AfterAnswerForGood | Cut::ForGood => Cut::ForGood,
+            Cut::Never | Cut::BeforeCommit | Cut::AfterCommit => Cut::Never,
+        }
     }
 }
 
 pub struct Proxy {
     port: u16,
-    cut: Arc<AtomicU8>,
+    cut: Arc<Mutex<Cut>>,
 }
 
 impl Proxy {
     pub fn start(server: u16) -> Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
-        let cut = Arc::new(AtomicU8::new(Cut::Never as u8));
+        let cut = Arc::new(Mutex::new(Cut::Never));
         let when = Arc::clone(&cut);
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
-                if Cut::of(when.load(Ordering::SeqCst)) == Cut::ForGood {
+                if *when.lock().unwrap() == Cut::ForGood {
                     continue;
                 }
                 let server = TcpStream::connect(("127.0.0.1", server)).unwrap();
@@ -71,30 +73,27 @@ impl Proxy {
 
     /// Cuts the wire at the next COMMIT.
     pub fn cut(&self, when: Cut) {
-        self.cut.store(when as u8, Ordering::SeqCst);
+        *self.cut.lock().unwrap() = when;
     }
 }
 
-fn requests(mut client: TcpStream, mut server: TcpStream, when: &AtomicU8) {
+fn requests(mut client: TcpStream, mut server: TcpStream, when: &Mutex<Cut>) {
     let mut buffer = [0; 65_536];
     while let Ok(length @ 1..) = client.read(&mut buffer) {
         let request = &buffer[..length];
-        let now = Cut::of(when.load(Ordering::SeqCst));
-        let commits = request.windows(7).any(|bytes| bytes == b"COMMIT\0");
-        let cut = if commits || now == Cut::ForGood { now } else { Cut::Never };
-        let then = match cut {
-            Cut::AfterCommitForGood | Cut::AfterAnswerForGood | Cut::ForGood => Cut::ForGood,
-            _ => Cut::Never,
+        let cut = {
+            let mut when = when.lock().unwrap();
+            let now = *when;
+            let commits = request.windows(7).any(|bytes| bytes == b"COMMIT\0");
+            if commits {
+                *when = now.afterwards();
+            }
+            if commits || now == Cut::ForGood { now } else { Cut::Never }
         };
-        let goes_on = matches!(cut, Cut::Never | Cut::AfterAnswerForGood);
-        if cut != Cut::Never {
-            when.store(then as u8, Ordering::SeqCst);
-        }
-        if !goes_on {
-            // Nothing comes back any more.
+        if !cut.lets_the_answer_through() {
             let _ = client.shutdown(Shutdown::Both);
         }
-        if !matches!(cut, Cut::BeforeCommit | Cut::ForGood) && server.write_all(request).is_err() || !goes_on {
+        if cut.lets_the_request_through() && server.write_all(request).is_err() || !cut.lets_the_answer_through() {
             break;
         }
     }

@@ -13,7 +13,6 @@ use tokio::runtime::Builder;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Row, SimpleQueryMessage};
 use uuid::Uuid;
-use uuid::fmt::Hyphenated;
 
 use super::PostgresHost;
 use super::connection::Connection;
@@ -164,7 +163,7 @@ impl<'h> PostgresSession<'h> {
                 continue;
             }
             let ids: (Box<dyn ToSql + Sync + Send>, Type) = (Box::new(ids), Type::TEXT_ARRAY);
-            if self.each_row(&sql, vec![ids], &mut |row| each(read(row, &at, &mut Spelled::default())))?.is_break() {
+            if self.each_row(&sql, vec![ids], &mut |row| each(read(row, &at, &mut Uuid::encode_buffer())))?.is_break() {
                 return Ok(ControlFlow::Break(()));
             }
         }
@@ -273,7 +272,7 @@ impl Session for PostgresSession<'_> {
         }
         let (statement, at) = self.fitted.view.compile(query, columns, &self.fitted.dialect());
         let _ = self.each_row(&statement.sql, statement.values.iter().map(bound).collect(), &mut |row| {
-            let mut spelled = Spelled::default();
+            let mut spelled = Uuid::encode_buffer();
             let run = read(row, &at, &mut spelled);
             if statement.window.contains(run.created_at) { each(run) } else { ControlFlow::Continue(()) }
         })?;
@@ -323,22 +322,13 @@ impl Drop for PostgresSession<'_> {
     }
 }
 
-/// Room for a uuid as text.
-struct Spelled([u8; Hyphenated::LENGTH]);
-
-impl Default for Spelled {
-    fn default() -> Self {
-        Spelled([0; Hyphenated::LENGTH])
-    }
-}
-
 /// A row's wanted columns; an id that is a uuid is spelled into the buffer.
-fn read<'r>(row: &'r Row, at: &Positions, spelled: &'r mut Spelled) -> RunRow<'r> {
+fn read<'r>(row: &'r Row, at: &Positions, spelled: &'r mut [u8]) -> RunRow<'r> {
     // A value that is none of its column's type is as good as none: the time `infinity`, for one.
     let text = |index: usize| row.try_get::<_, Option<&str>>(index).ok().flatten();
     let number = |index: usize| row.try_get::<_, Option<i64>>(index).ok().flatten();
     let id = match *row.columns()[0].type_() {
-        Type::UUID => row.try_get(0).ok().map(|id: Uuid| &*id.hyphenated().encode_lower(&mut spelled.0)),
+        Type::UUID => row.try_get(0).ok().map(|id: Uuid| &*id.hyphenated().encode_lower(spelled)),
         _ => text(0),
     };
     RunRow {

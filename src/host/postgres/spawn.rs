@@ -46,8 +46,6 @@ struct Call<'c> {
     now: String,
     /// Source runs are read before they are started.
     read_first: bool,
-    /// So many of them at most.
-    at_once: usize,
 }
 
 impl<'c> Call<'c> {
@@ -60,7 +58,8 @@ impl<'c> Call<'c> {
 
     /// A batch that is as far ready as it can be without the server.
     async fn batch(&self, start: usize, size: usize, new_ids: &mut NewIds) -> Option<Batch<'c>> {
-        let mut batch = Batch::of(start..start + size.min(self.at_once), self.wanted, new_ids).await?;
+        let most = if self.read_first { READ_RUNS_AT_ONCE } else { RUNS_AT_ONCE };
+        let mut batch = Batch::of(start..start + size.min(most), self.wanted, new_ids).await?;
         if !self.read_first {
             self.encode(&mut batch).await;
         }
@@ -84,14 +83,12 @@ impl PostgresSession<'_> {
             prepared.map_err(|error| self.error(DOING, error))
         };
         let many = |many| Ok::<_, HostError>((prepare(many)?, many));
-        let read_first = wanted.params || self.fitted.must_be_read();
         let call = Call {
             wanted,
             one: prepare(&self.fitted.spawn)?,
             many: self.fitted.spawn_many.as_ref().map(many).transpose()?,
             now: Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true),
-            read_first,
-            at_once: if read_first { READ_RUNS_AT_ONCE } else { RUNS_AT_ONCE },
+            read_first: wanted.params || self.fitted.must_be_read(),
         };
         self.execute(DOING, "SAVEPOINT batch")?;
         let mut new_ids = NewIds::new(self.fitted.new_ids);
@@ -174,18 +171,18 @@ impl PostgresSession<'_> {
             Ok(started) => started,
             Err(declined) => return Ok(Err(declined)),
         };
-        let batch = &batch.sources;
-        if started.count() > batch.len() as u64 {
+        let sources = &batch.sources;
+        if started.count() > sources.len() as u64 {
             return Err(self.fitted.spawn_error(STARTED_MANY));
         }
         let of_all: Option<Vec<String>> = match started {
-            Started::Count(count) if count < batch.len() as u64 => None,
+            Started::Count(count) if count < sources.len() as u64 => None,
             // No two runs have the same id, so each source run has got its one.
-            Started::Count(_) => Some(batch.iter().map(|source| source.new_id.clone()).collect()),
+            Started::Count(_) => Some(sources.iter().map(|source| source.new_id.clone()).collect()),
             Started::Rows(rows) => {
                 let pairs = rows.iter().map(|row| Ok((self.id_in(row, 0)?, self.id_in(row, 1)?)));
                 let mut new_ids = pairs.collect::<Result<HashMap<_, _>, HostError>>()?;
-                batch.iter().map(|source| new_ids.remove(source.id)).collect()
+                sources.iter().map(|source| new_ids.remove(source.id)).collect()
             }
         };
         Ok(of_all.ok_or_else(|| STARTED_NONE.to_owned()))
