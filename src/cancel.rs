@@ -36,7 +36,7 @@ enum State {
     Searching(Option<Interrupter>),
     /// It was cancelled.
     Cancelled,
-    /// It spawns, or is done.
+    /// It spawns, or is over.
     TooLate,
 }
 
@@ -59,9 +59,10 @@ impl Cancel {
         true
     }
 
-    /// The call begins to search.
-    pub(crate) fn search_begins(&self, interrupter: Option<Interrupter>) -> Result<(), HostError> {
-        self.go_on(State::Searching(interrupter))
+    /// The call begins to search, and can be cancelled until the guard is dropped, or the spawn begins.
+    pub(crate) fn search_begins(&self, interrupter: Option<Interrupter>) -> Result<Searching<'_>, HostError> {
+        self.go_on(State::Searching(interrupter))?;
+        Ok(Searching(self))
     }
 
     /// The search is over: from here on the call completes.
@@ -80,6 +81,16 @@ impl Cancel {
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A call that can be cancelled. Once it is over, nobody is stopped any more: its connection may be another call's by then.
+pub(crate) struct Searching<'c>(&'c Cancel);
+
+impl Drop for Searching<'_> {
+    fn drop(&mut self) {
+        // It waits for a cancel that is under way, and remembers one.
+        let _ = self.0.go_on(State::TooLate);
     }
 }
 

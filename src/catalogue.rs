@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use crate::contract::{ErrorModel, Reason};
+use crate::host::Key;
 
 /// The tasks that a runner knows.
 #[derive(Debug, Clone, Default)]
@@ -19,6 +20,17 @@ pub struct Catalogue {
     /// The file also takes tasks from elsewhere (compose projects, crontabs), so that a name which
     /// is not listed may still be a task.
     open: bool,
+}
+
+/// What a catalogue says of a task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// It may be started by hand.
+    MayStart,
+    /// It may not, for this reason.
+    MayNot(Reason),
+    /// The catalogue does not have it, and is not the only place that tasks come from.
+    Unknown,
 }
 
 #[derive(Debug, Clone)]
@@ -80,12 +92,15 @@ impl Catalogue {
         Ok(catalogue)
     }
 
-    /// Why a task may not be started by hand, if so.
-    pub(crate) fn refuses(&self, task_name: &str) -> Option<Reason> {
-        match self.entries.get(task_name) {
-            Some(entry) => entry.refusal,
-            None if self.open => None,
-            None => Some(Reason::UnknownTask),
+    /// Whether a task may be started by hand.
+    pub(crate) fn verdict(&self, task_name: &Key<'_>) -> Verdict {
+        let name = task_name.spelled().filter(|_| task_name.fault().is_none());
+        let entry = name.and_then(|name| self.entries.get(&*name));
+        match entry.map(|entry| entry.refusal) {
+            Some(Some(reason)) => Verdict::MayNot(reason),
+            Some(None) => Verdict::MayStart,
+            None if self.open => Verdict::Unknown,
+            None => Verdict::MayNot(Reason::UnknownTask),
         }
     }
 

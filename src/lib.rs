@@ -37,5 +37,5 @@ pub use contract::{
     Spelling, Triggered, UniqueBy, Violation,
 };
 pub use cursor::Cursor;
-pub use operation::Survey;
+pub use operation::{Survey, Trial};
 pub use plugin::Plugin;

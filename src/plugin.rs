@@ -13,7 +13,7 @@ use crate::host::callbacks::{CallbackHost, HostCallbacks};
 use crate::host::profile::Profile;
 use crate::host::sqlite::{self, SqliteHost};
 use crate::host::{Host, HostError, StoreInfo};
-use crate::operation::{self, Survey};
+use crate::operation::{self, Survey, Trial};
 
 /// Bulk re-run over one store. Safe to call from several threads at once.
 ///
@@ -168,6 +168,17 @@ impl Plugin {
     /// 500 or 503 if the store fails.
     pub fn survey(&self) -> Result<Survey, ErrorModel> {
         operation::survey(&*self.host)
+    }
+
+    /// Starts one run for trial, the newest fit one (of this task, where one is named), and takes it back: what stands in
+    /// the way of a re-run shows here.
+    ///
+    /// # Errors
+    ///
+    /// 422 if there is no such run, or the host has no transactions; 500 or 503 if the store fails.
+    pub fn trial(&self, task_name: Option<&str>) -> Result<Trial, ErrorModel> {
+        let _entered = self.enter()?;
+        operation::trial(&*self.host, self.catalogue.as_ref(), task_name)
     }
 
     /// Begins a call. A predicate or a callback that calls its own plugin would wait for itself.

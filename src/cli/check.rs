@@ -12,20 +12,28 @@ use super::Failure;
 use super::arguments::StoreArguments;
 use super::output::{BOLD, count, for_people, printable};
 use super::progress::watch;
-use crate::host::StoreInfo;
-use crate::operation::Survey;
+use crate::contract::ErrorModel;
+use crate::host::{Particulars, StoreInfo};
+use crate::operation::{Survey, Trial};
 
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
   bulk-rerun check --store .runwisp/runwisp.db
-  bulk-rerun check --store jobs.db --profile my-runner.toml    while you write a profile")]
+  bulk-rerun check --store jobs.db --profile my-runner.toml    while you write a profile
+  bulk-rerun check --store .runwisp/runwisp.db --try           will a re-run work? Nothing of it is kept")]
 pub(super) struct Arguments {
     #[command(flatten)]
     store: StoreArguments,
     /// Print what was found as JSON
     #[arg(long)]
     pub(super) json: bool,
+    /// Start one run for trial (the newest that may be), look at the new one, and take it back
+    #[arg(long = "try")]
+    trial: bool,
+    /// The task whose run is started for trial
+    #[arg(long, value_name = "NAME", requires = "trial")]
+    task: Option<String>,
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
@@ -34,30 +42,69 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let survey = watch("reading the runs", || plugin.survey());
     // Without the rights to read the runs, which rights those are is what matters.
     let survey = match survey {
-        Err(error) if info.missing_rights.is_empty() => return Err(error.into()),
+        Err(error) if info.missing_rights().is_empty() => return Err(error.into()),
         survey => survey.ok(),
     };
+    let trial = arguments.trial.then(|| plugin.trial(arguments.task.as_deref()));
     if arguments.json {
-        writeln!(io::stdout(), "{}", json!({ "store": info, "runs": survey }))?;
+        let mut found = json!({ "store": info, "runs": survey });
+        match &trial {
+            Some(Ok(trial)) => found["trial"] = json!(trial),
+            Some(Err(error)) => found["trial"] = json!({ "error": error }),
+            None => {}
+        }
+        writeln!(io::stdout(), "{found}")?;
     } else {
-        print(&mut *for_people(false), &info, survey.as_ref(), arguments)?;
+        let mut people = for_people(false);
+        print(&mut *people, &info, survey.as_ref(), arguments)?;
+        print_trial(&mut *people, trial.as_ref())?;
     }
-    Ok(if survey.is_some() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let works = trial.is_none_or(|trial| trial.is_ok_and(|trial| trial.new.is_some()));
+    Ok(if survey.is_some() && works { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// What came of the trial, or that there is one to be had.
+fn print_trial(out: &mut dyn Write, trial: Option<&Result<Trial, ErrorModel>>) -> io::Result<()> {
+    let mut line = |text: String| writeln!(out, "{BOLD}{:10}{BOLD:#} {}", "trial", printable(&text));
+    match trial {
+        None => line("none was made; --try starts one run, looks at the new one, and takes it back".to_owned()),
+        Some(Err(error)) => line(format!("it fails: {error}")),
+        Some(Ok(Trial { source, new: Some(new), .. })) => {
+            line(format!(
+                "{} of {} was started again, and taken back; the new run, as the view shows it:",
+                source.id, source.task_name
+            ))?;
+            line(new.to_json())
+        }
+        Some(Ok(Trial { source, refused, .. })) => {
+            let words = refused.as_deref().unwrap_or("the view does not show the new run");
+            line(format!("{} of {} can't be started again: {words}", source.id, source.task_name))
+        }
+    }
 }
 
 fn print(out: &mut dyn Write, info: &StoreInfo, survey: Option<&Survey>, arguments: &Arguments) -> io::Result<()> {
     let mut line = |label: &str, text: String| writeln!(out, "{BOLD}{label:10}{BOLD:#} {}", printable(&text));
-    let journal_mode = info.journal_mode.as_ref().map(|mode| format!(", journal mode {mode}")).unwrap_or_default();
-    line("store", format!("{} ({}{journal_mode})", info.store, info.engine))?;
-    let version = match info.schema_version {
-        Some(version) => format!(", schema version {version}"),
-        None if info.schema_version_hidden => ", schema version not readable without the rights below".to_owned(),
-        None => String::new(),
+    let particulars = match &info.particulars {
+        Particulars::Sqlite { journal_mode } => format!(", journal mode {journal_mode}"),
+        Particulars::Postgres { schema: Some(schema), .. } => format!(", schema {schema}"),
+        Particulars::Postgres { .. } | Particulars::Callbacks { .. } => String::new(),
+    };
+    line("store", format!("{} ({}{particulars})", info.store, info.engine))?;
+    let version = match (info.schema_version, &info.particulars) {
+        (Some(version), _) => format!(", schema version {version}"),
+        (None, Particulars::Postgres { schema_version_hidden: true, .. }) => {
+            ", schema version not readable without the rights below".to_owned()
+        }
+        (None, _) => String::new(),
     };
     line("profile", format!("{}: {}{version}, {}", info.profile, info.runner, info.generation))?;
     match survey {
         Some(survey) => print_runs(&mut line, survey)?,
         None => line("runs", "can't be read without the rights below".to_owned())?,
+    }
+    if !info.lacks.is_empty() {
+        line("view", format!("lacks {}: NULL for every run", info.lacks.join(", ")))?;
     }
     if !info.read_whole_for_an_id.is_empty() {
         let text = format!(
@@ -74,7 +121,7 @@ fn print(out: &mut dyn Write, info: &StoreInfo, survey: Option<&Survey>, argumen
     line("re-runs", info.start.clone())?;
     let writable = if info.writable { "yes" } else { "no: only dry runs will work" };
     line("writable", writable.to_owned())?;
-    let mut rights = info.missing_rights.iter();
+    let mut rights = info.missing_rights().iter();
     rights.try_for_each(|grant| line("missing", grant.clone()))
 }
 
@@ -97,7 +144,12 @@ fn print_runs(line: &mut dyn FnMut(&str, String) -> io::Result<()>, survey: &Sur
         line("phases", format!("{words}: neither pending, running nor ended; the profile's view must say which"))?;
     }
     if survey.nameless > 0 {
-        line("names", format!("{} without an id or without a task", count(survey.nameless, "run")))?;
+        let text = "with an id or a task that is NULL, empty or not UTF-8: they can't be started again";
+        line("names", format!("{} {text}", count(survey.nameless, "run")))?;
+    }
+    if survey.repeated > 0 {
+        let text = "more than there are runs: the profile's view shows a run several times, and joins too much";
+        line("rows", format!("{} {text}", count(survey.repeated, "row")))?;
     }
     if survey.unreadable_times > 0 {
         let unreadable = count(survey.unreadable_times, "run");

@@ -85,7 +85,7 @@ fn skipped(out: &mut dyn Write, skipped: &[Skipped]) -> Result<(), Failure> {
     let rows = skipped.iter().map(|skipped| {
         vec![
             skipped.task_name.clone().unwrap_or_else(|| "-".to_owned()),
-            skipped.run_id.clone(),
+            skipped.run_id.clone().unwrap_or_default(),
             skipped.reason.as_str().to_owned(),
             why(skipped),
         ]

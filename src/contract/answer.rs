@@ -43,16 +43,24 @@ pub struct Triggered {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[cfg_attr(feature = "http", derive(utoipa::ToSchema))]
 pub struct Skipped {
-    /// The task; absent for an unknown id.
+    /// The task; absent for an unknown id, and for runs that have no task.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub task_name: Option<String>,
-    /// The group's source run, or the unknown id.
-    pub run_id: String,
+    /// The group's source run, or the unknown id; absent for a run that has no id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run_id: Option<String>,
     /// Why.
     pub reason: Reason,
     /// More about why, where there is more to say.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
+}
+
+impl Skipped {
+    /// An id that is no run.
+    pub(crate) fn unknown(id: String) -> Self {
+        Skipped { task_name: None, run_id: Some(id), reason: Reason::NotFound, detail: None }
+    }
 }
 
 /// A group that would get a new run.

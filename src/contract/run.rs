@@ -50,8 +50,9 @@ impl Phase {
 
 /// A run's parameters: the host's own text for them, byte for byte.
 ///
-/// They are copied, grouped by and compared, never interpreted.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+/// They are copied, grouped by and compared, never interpreted. Two are equal when their bytes are, whatever a store calls
+/// them: none at all is not the same as an empty text.
+#[derive(Debug, Clone, Default)]
 pub enum Params<'a> {
     /// The run has none.
     #[default]
@@ -63,6 +64,14 @@ pub enum Params<'a> {
 }
 
 impl Params<'_> {
+    /// Their bytes, if there are any parameters.
+    pub fn bytes(&self) -> Option<&[u8]> {
+        match self {
+            Params::None => None,
+            Params::Text(bytes) | Params::Blob(bytes) => Some(bytes),
+        }
+    }
+
     /// The same parameters, with bytes of their own.
     pub fn into_owned(self) -> Params<'static> {
         match self {
@@ -74,12 +83,17 @@ impl Params<'_> {
 
     /// The parameters as text, for a person.
     pub fn to_text(&self) -> Option<Cow<'_, str>> {
-        match self {
-            Params::None => None,
-            Params::Text(bytes) | Params::Blob(bytes) => Some(String::from_utf8_lossy(bytes)),
-        }
+        self.bytes().map(String::from_utf8_lossy)
     }
 }
+
+impl PartialEq for Params<'_> {
+    fn eq(&self, other: &Params<'_>) -> bool {
+        self.bytes() == other.bytes()
+    }
+}
+
+impl Eq for Params<'_> {}
 
 impl Serialize for Params<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

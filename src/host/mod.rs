@@ -6,6 +6,7 @@
 
 pub mod callbacks;
 pub mod error;
+mod key;
 mod new_ids;
 #[cfg(feature = "postgres")]
 pub mod postgres;
@@ -18,8 +19,9 @@ use std::ops::ControlFlow;
 
 use serde::Serialize;
 
-use crate::contract::{Instant, Params, Run, RunFilter};
+use crate::contract::{Instant, Params, Phase, Run, RunFilter};
 pub use error::HostError;
+pub use key::{Key, RunRef};
 
 /// A job runner's store. Sessions are independent, and may be used from several threads at once.
 pub trait Host: Send + Sync {
@@ -58,6 +60,11 @@ pub trait Session {
         true
     }
 
+    /// Whether a search may hand one run over twice, as a view with a join too many does.
+    fn may_repeat(&mut self) -> Result<bool, HostError> {
+        Ok(true)
+    }
+
     /// Hands over the runs that a query selects, in the store's own order, until `each` breaks off.
     fn runs(
         &mut self,
@@ -66,16 +73,13 @@ pub trait Session {
         each: &mut dyn FnMut(RunRow<'_>) -> ControlFlow<()>,
     ) -> Result<(), HostError>;
 
-    /// Hands over the parameters of each of these runs, in the same order; `None` for one that is gone.
-    fn params(&mut self, ids: &[&str], each: &mut dyn FnMut(usize, Option<Params<'_>>)) -> Result<(), HostError>;
+    /// Hands over the parameters of each of these runs with its index, in any order; `None` for one that is gone.
+    fn params(&mut self, runs: &[RunRef<'_>], each: &mut dyn FnMut(usize, Option<Params<'_>>))
+    -> Result<(), HostError>;
 
-    /// Starts each of these source runs again, in the same order.
-    fn spawn(
-        &mut self,
-        sources: Sources<'_>,
-        care: Care,
-        each: &mut dyn FnMut(usize, Spawned<'_>),
-    ) -> Result<Spawning, HostError>;
+    /// Starts each of these runs again, and tells with its index what became of it, in any order. A new run is one that
+    /// the host's own view shows as pending or running; of any other nothing is left.
+    fn spawn(&mut self, sources: &[RunRef<'_>], each: &mut dyn FnMut(usize, Spawned)) -> Result<(), HostError>;
 }
 
 /// Stops, from another thread, what a session is reading.
@@ -88,12 +92,15 @@ pub enum Query<'a> {
     Ids(&'a [&'a str]),
     /// The runs that match.
     Filter(&'a RunFilter),
-    /// The runs of these tasks (`None`: of every task); with `active`, those pending or running.
-    Tasks {
+    /// The runs of these tasks (`None`: of every task).
+    Tasks(Option<&'a [&'a Key<'a>]>),
+    /// Those of them that are pending or running.
+    Active {
         /// The tasks' names.
-        names: Option<&'a [&'a str]>,
-        /// Only runs that are pending or running.
-        active: bool,
+        names: Option<&'a [&'a Key<'a>]>,
+        /// Runs that the same query found since [`Session::begin_read`] may be left out, and those that can't have become
+        /// active since.
+        new_only: bool,
     },
 }
 
@@ -114,9 +121,9 @@ pub struct Columns {
 #[derive(Debug, Clone, Default)]
 pub struct RunRow<'a> {
     /// The run's id.
-    pub id: &'a str,
+    pub id: Key<'a>,
     /// Its task.
-    pub task_name: &'a str,
+    pub task_name: Key<'a>,
     /// When it was created; `None` if that can't be read.
     pub created_at: Option<Instant>,
     /// Its parameters.
@@ -141,8 +148,8 @@ impl RunRow<'_> {
     /// The run with text of its own.
     pub fn to_run(&self) -> Run {
         Run {
-            id: self.id.to_owned(),
-            task_name: self.task_name.to_owned(),
+            id: self.id.to_text(),
+            task_name: self.task_name.to_text(),
             phase: self.phase.map(str::to_owned),
             end_reason: self.end_reason.map(str::to_owned),
             exit_code: self.exit_code,
@@ -156,55 +163,15 @@ impl RunRow<'_> {
     }
 }
 
-/// The runs that are to be started again.
-#[derive(Debug, Clone, Copy)]
-pub struct Sources<'a> {
-    /// Their ids.
-    pub ids: &'a [&'a str],
-    /// Their tasks, in the same order.
-    pub task_names: &'a [&'a str],
-    /// Their parameters are wanted with what became of them; else those may be left out.
-    pub params: bool,
-}
-
 /// What became of one source run.
-#[derive(Debug)]
-pub enum Spawned<'a> {
-    /// A new run was started.
-    New {
-        /// The new run's id.
-        run_id: String,
-        /// The parameters that it carries.
-        params: Params<'a>,
-    },
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Spawned {
+    /// A new run was started; this is its id.
+    New(String),
     /// The source run is no longer there.
     Gone,
-    /// The host declined.
-    Refused {
-        /// The source run's parameters.
-        params: Params<'a>,
-        /// The host's own words.
-        detail: String,
-    },
-}
-
-/// Whether the host is expected to decline a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Care {
-    /// It is not. If it does all the same, the work is [`Spawning::Unfinished`].
-    Fast,
-    /// It may: each run is started in a savepoint of its own, so that a declined one leaves nothing behind.
-    Savepoints,
-}
-
-/// How far [`Session::spawn`] has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Spawning {
-    /// Every source run was handed over.
-    Done,
-    /// The host declined one, and may have kept a part of the work, or it gave the transaction up
-    /// for another one's sake: end it all and start again with [`Care::Savepoints`].
-    Unfinished,
+    /// The host declined, in these words.
+    Refused(String),
 }
 
 /// Whether what was read is still what is there.
@@ -223,32 +190,66 @@ pub struct StoreInfo {
     pub store: String,
     /// Its engine and the engine's version, such as `SQLite 3.51.1`.
     pub engine: String,
+    /// What only this engine has.
+    #[serde(flatten)]
+    pub particulars: Particulars,
     /// The profile in use.
     pub profile: String,
     /// The runner's name.
     pub runner: String,
     /// Which of the profile's generations of the schema the store is of.
     pub generation: String,
-    /// The schema's own version number, where it has one.
+    /// The schema's own version number, where it has one that may be read.
     pub schema_version: Option<i64>,
-    /// It has one, and our role may not read it.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub schema_version_hidden: bool,
+    /// The canonical columns that the profile's view does not have: NULL for every run.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub lacks: Vec<&'static str>,
     /// The tables of which every row is looked at to find a run by its id: the profile's view hides the key's index.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub read_whole_for_an_id: Vec<String>,
-    /// SQLite: how the store keeps its transactions (`wal`, `delete`, …).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub journal_mode: Option<String>,
     /// Whether we may write to it.
     pub writable: bool,
-    /// PostgreSQL: what our role still needs, as the GRANT statements that give it.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub missing_rights: Vec<String>,
     /// The processes that have the store open, as far as can be seen.
     pub open_in: Vec<Process>,
     /// When a run that is spawned now will start, given whether the runner is up.
     pub start: String,
+}
+
+impl StoreInfo {
+    /// What our role still needs, as the GRANT statements that give it.
+    pub fn missing_rights(&self) -> &[String] {
+        match &self.particulars {
+            Particulars::Postgres { missing_rights, .. } => missing_rights,
+            Particulars::Sqlite { .. } | Particulars::Callbacks { .. } => &[],
+        }
+    }
+}
+
+/// What is known about a store of one engine alone.
+#[derive(Debug, Clone, Serialize)]
+#[serde(untagged)]
+pub enum Particulars {
+    /// A file.
+    Sqlite {
+        /// How it keeps its transactions (`wal`, `delete`, …).
+        journal_mode: String,
+    },
+    /// A database on a server.
+    Postgres {
+        /// The schema in which the runner's tables were found.
+        schema: Option<String>,
+        /// The runner's schema has a version, and our role may not read it.
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        schema_version_hidden: bool,
+        /// What our role still needs, as the GRANT statements that give it.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        missing_rights: Vec<String>,
+    },
+    /// A host's own, behind its callbacks.
+    Callbacks {
+        /// All new runs or none.
+        transactions: bool,
+    },
 }
 
 /// Another process that has the store open.
@@ -258,4 +259,18 @@ pub struct Process {
     pub pid: u32,
     /// Its name.
     pub name: String,
+}
+
+/// Why a row that the host's view shows for a new run is none that will be run, if so.
+fn not_to_be_run(run: &RunRow<'_>) -> Option<String> {
+    let shown = match run.phase.map(|phase| (phase, Phase::from_word(phase))) {
+        Some((_, Some(Phase::Pending | Phase::Running))) => return None,
+        Some((_, Some(Phase::Ended))) => match run.end_reason {
+            Some(reason) => format!("as ended ({reason})"),
+            None => "as ended".to_owned(),
+        },
+        Some((word, None)) => format!("in the phase {word:?}"),
+        None => "in no phase".to_owned(),
+    };
+    Some(format!("the host's view shows the new run {shown}, and not as pending"))
 }

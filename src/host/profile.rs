@@ -20,33 +20,53 @@ const BUILT_IN: [(&str, &str); 7] = [
     ("oban", include_str!("../profiles/oban.toml")),
 ];
 
-/// The columns that every view must have.
-pub const REQUIRED_COLUMNS: [&str; 9] =
+/// The canonical columns of a run. One that a view does not have is NULL for every run, but for [`NECESSARY_COLUMNS`].
+pub const CANONICAL_COLUMNS: [&str; 9] =
     ["id", "task_name", "phase", "end_reason", "exit_code", "triggered_by", "created_at", "retry_attempt", "params"];
 
-/// The columns that a view may have besides: whether a run counts as a failure, why a run of its
-/// kind is never started again, and whether it is deleted and only waits to be purged.
-pub const OPTIONAL_COLUMNS: [&str; 3] = ["is_failure", "unfit", "deleted"];
+/// The columns without which there is nothing to re-run.
+pub const NECESSARY_COLUMNS: [&str; 3] = ["id", "task_name", "phase"];
 
-/// Whether a view has the canonical columns and no others; else what to do about it.
-pub(crate) fn check_columns(columns: &HashSet<&str>) -> Result<(), String> {
-    let missing: Vec<_> = REQUIRED_COLUMNS.into_iter().filter(|name| !columns.contains(name)).collect();
-    if let [first, ..] = missing[..] {
+/// The columns that a view may have besides: whether a run counts as a failure, why a run of its kind is never started
+/// again, whether it is deleted and only waits to be purged, and (SQLite, for a runner that never takes up a run again
+/// that has ended) the number that each inserted row gets, higher than that of any row that is there.
+pub const OPTIONAL_COLUMNS: [&str; 4] = ["is_failure", "unfit", "deleted", "serial"];
+
+/// The canonical columns that a view lacks; an error says which must not be lacking, or which one nobody knows.
+pub(crate) fn check_columns(columns: &HashSet<String>) -> Result<Vec<&'static str>, String> {
+    let lacks: Vec<_> = CANONICAL_COLUMNS.into_iter().filter(|name| !columns.contains(*name)).collect();
+    let missing: Vec<_> = lacks.iter().copied().filter(|name| NECESSARY_COLUMNS.contains(name)).collect();
+    if !missing.is_empty() {
         return Err(format!(
-            "the columns {} are missing; where a host has no such thing, say NULL AS {first}",
+            "the columns {} are missing: without its id, its task and its phase no run can be re-run",
             missing.join(", ")
         ));
     }
-    let known = |name: &str| REQUIRED_COLUMNS.contains(&name) || OPTIONAL_COLUMNS.contains(&name);
+    let known = |name: &str| CANONICAL_COLUMNS.contains(&name) || OPTIONAL_COLUMNS.contains(&name);
     match columns.iter().find(|name| !known(name)) {
         Some(unknown) => Err(format!(
             "the column {unknown} is not a canonical one ({}; optional: {})",
-            REQUIRED_COLUMNS.join(", "),
+            CANONICAL_COLUMNS.join(", "),
             OPTIONAL_COLUMNS.join(", ")
         )),
-        None => Ok(()),
+        None => Ok(lacks),
     }
 }
+
+/// A statement for a store as it is: without the semicolon at its end, and without the lines that end in the comment
+/// `-- if TABLE.COLUMN` where `has` does not know that column. So one text serves schemas that differ by a few columns.
+pub(super) fn fitted_text(statement: &str, has: &mut dyn FnMut(&str, &str) -> bool) -> String {
+    let mut kept = |line: &&str| {
+        let condition = line.rsplit_once("-- if ").and_then(|(_, condition)| condition.trim().rsplit_once('.'));
+        condition.is_none_or(|(table, column)| has(table, column))
+    };
+    let kept: Vec<&str> = statement.lines().filter(|line| kept(line)).collect();
+    kept.join("\n").trim().trim_end_matches(';').trim_end().to_owned()
+}
+
+/// What is wrong with a spawn statement that started none or too many runs for a source run.
+pub(super) const STARTED_NONE: &str = "the host's statement started no run";
+pub(super) const STARTED_MANY: &str = "it started more than one run for one source run";
 
 /// What is wrong with a spawn statement that neither returns the new run's id nor takes it from us.
 pub(super) const RETURNS_NO_ID: &str = "the statement returns no id; end it with RETURNING id, or take :new_id (a ULID) or :new_uuid for the new \

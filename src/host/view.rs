@@ -2,7 +2,10 @@
 //!
 //! The same for every engine that speaks SQL; what differs is its [`Dialect`].
 
-use super::{Columns, Query};
+use std::collections::HashSet;
+
+use super::profile::{OPTIONAL_COLUMNS, check_columns};
+use super::{Columns, Key, Query, RunRow};
 use crate::contract::{FAILURE_END_REASONS, Instant, Phase, RunFilter, is_success};
 
 /// How an engine says the same thing in its own words.
@@ -21,6 +24,14 @@ pub(super) trait Dialect {
     /// The column is one of these texts.
     fn one_of(&self, column: &str, texts: Vec<String>, conditions: &mut Conditions<'_>) -> String;
 
+    /// The task's name is one of these, or a name that the engine takes for one of them.
+    fn named(&self, names: &[&Key<'_>], conditions: &mut Conditions<'_>) -> String;
+
+    /// A canonical column that a view does not have.
+    fn nothing(&self, name: &'static str) -> String {
+        format!("NULL AS {name}")
+    }
+
     /// One of the columns contains this text, ASCII case ignored.
     fn contains(&self, columns: [&str; 2], text: &str, conditions: &mut Conditions<'_>) -> String;
 
@@ -32,9 +43,10 @@ pub(super) trait Dialect {
 #[derive(Debug, Clone)]
 pub(super) struct View {
     pub(super) runs: String,
-    pub(super) has_is_failure: bool,
-    pub(super) has_unfit: bool,
-    pub(super) has_deleted: bool,
+    /// The optional columns that it has.
+    pub(super) optional: Vec<&'static str>,
+    /// The canonical columns that the profile's own text has not.
+    pub(super) lacks: Vec<&'static str>,
 }
 
 /// A statement, and what of the query SQL does not decide.
@@ -44,6 +56,15 @@ pub(super) struct Statement {
     pub(super) values: Vec<Value>,
     /// Bounds on the time of creation, to be checked on instants: the SQL's own may be coarse.
     pub(super) window: Window,
+    /// The task whose runs are meant. SQL compares names as a column's collation does, and so may find others.
+    pub(super) task_name: Option<String>,
+}
+
+impl Statement {
+    /// Whether a row that it found is meant.
+    pub(super) fn means(&self, run: &RunRow<'_>) -> bool {
+        self.window.contains(run.created_at) && self.task_name.as_ref().is_none_or(|name| run.task_name.is(name))
+    }
 }
 
 /// A value that is bound.
@@ -51,6 +72,7 @@ pub(super) struct Statement {
 pub(super) enum Value {
     Text(String),
     Integer(i64),
+    Key(Key<'static>),
     #[cfg(feature = "postgres")]
     Texts(Vec<String>),
     #[cfg(feature = "postgres")]
@@ -87,6 +109,24 @@ pub(super) struct Positions {
 }
 
 impl View {
+    /// A view of which these columns are known; the canonical ones that it lacks are NULL.
+    pub(super) fn new(runs: String, columns: &HashSet<String>, dialect: &dyn Dialect) -> Result<View, String> {
+        let lacks = check_columns(columns)?;
+        let runs = match lacks.is_empty() {
+            true => runs,
+            false => {
+                let nothing: Vec<_> = lacks.iter().map(|name| dialect.nothing(name)).collect();
+                format!("SELECT given.*, {} FROM (\n{runs}\n) AS given", nothing.join(", "))
+            }
+        };
+        let optional = OPTIONAL_COLUMNS.into_iter().filter(|name| columns.contains(*name)).collect();
+        Ok(View { runs, optional, lacks })
+    }
+
+    pub(super) fn has(&self, optional: &str) -> bool {
+        self.optional.contains(&optional)
+    }
+
     /// The wanted columns as a SELECT list, and where each stands.
     fn columns(&self, columns: Columns, dialect: &dyn Dialect) -> (String, Positions) {
         let mut list = vec!["id", "task_name", "created_at"];
@@ -99,10 +139,10 @@ impl View {
         };
         let positions = Positions {
             params: add(columns.params, &["params"]),
-            unfit: add(columns.unfit && self.has_unfit, &["unfit"]),
+            unfit: add(columns.unfit && self.has("unfit"), &["unfit"]),
             end_reason: add(columns.end_reason, &["end_reason"]),
             rest: add(columns.rest, &["phase", "exit_code", "triggered_by", "retry_attempt"]),
-            is_failure: add(columns.rest && self.has_is_failure, &["is_failure"]),
+            is_failure: add(columns.rest && self.has("is_failure"), &["is_failure"]),
         };
         let list: Vec<String> = list.into_iter().map(|name| dialect.read(name)).collect();
         (list.join(", "), positions)
@@ -121,28 +161,42 @@ impl View {
         (self.select(&list) + &where_all(&terms), positions)
     }
 
+    /// Reads runs that a join picks out, and the join's own column `place` behind the wanted ones.
+    #[cfg(feature = "postgres")]
+    pub(super) fn joined(&self, join: &str, columns: Columns, dialect: &dyn Dialect) -> (String, Positions) {
+        let (list, positions) = self.columns(columns, dialect);
+        let mut terms = Vec::new();
+        self.only_visible(&mut terms);
+        (format!("{} {join}{}", self.select(&format!("{list}, place")), where_all(&terms)), positions)
+    }
+
     /// Compiles a query that is not one of ids.
     pub(super) fn compile(&self, query: Query<'_>, columns: Columns, dialect: &dyn Dialect) -> (Statement, Positions) {
         let (list, positions) = self.columns(columns, dialect);
         let mut conditions = Conditions { dialect, terms: Vec::new(), values: Vec::new() };
-        let mut window = Window::default();
+        let (mut window, mut task_name) = (Window::default(), None);
         match query {
             Query::Filter(filter) => {
                 window = Window { after: filter.created_after, before: filter.created_before };
+                task_name = filter.task_name.clone();
                 self.filter(filter, window, &mut conditions);
             }
-            Query::Tasks { names, active } => tasks(names, active, &mut conditions),
+            Query::Tasks(names) => conditions.named(names),
+            Query::Active { names, .. } => {
+                conditions.named(names);
+                conditions.active();
+            }
             Query::Ids(_) => {}
         }
         self.only_visible(&mut conditions.terms);
         let sql = self.select(&list) + &where_all(&conditions.terms);
-        (Statement { sql, values: conditions.values, window }, positions)
+        (Statement { sql, values: conditions.values, window, task_name }, positions)
     }
 
     /// Deleted runs are never seen. Asked last: in a long row the mark stands far behind what filters
     /// ask for, and SQLite reads a row only as far as it must.
     fn only_visible(&self, terms: &mut Vec<String>) {
-        if self.has_deleted {
+        if self.has("deleted") {
             terms.push("NOT deleted".to_owned());
         }
     }
@@ -151,7 +205,7 @@ impl View {
     fn filter(&self, filter: &RunFilter, window: Window, conditions: &mut Conditions<'_>) {
         self.status(filter, conditions);
         if let Some(name) = &filter.task_name {
-            conditions.compare("task_name", "=", Value::Text(name.clone()));
+            conditions.named(Some(&[&Key::text(name)]));
         }
         if let Some(trigger) = &filter.triggered_by {
             conditions.compare("triggered_by", "=", Value::Text(trigger.clone()));
@@ -194,7 +248,7 @@ impl View {
         }
         if filter.is_failure || filter.status.iter().any(|word| word == "failure") {
             let by_reason = conditions.one_of("end_reason", FAILURE_END_REASONS.map(str::to_owned).to_vec());
-            alternatives.push(match self.has_is_failure {
+            alternatives.push(match self.has("is_failure") {
                 true => format!("coalesce({}, {by_reason})", conditions.dialect.column("is_failure")),
                 false => by_reason,
             });
@@ -207,18 +261,6 @@ impl View {
 
 fn where_all(terms: &[String]) -> String {
     if terms.is_empty() { String::new() } else { format!("\nWHERE {}", terms.join("\n  AND ")) }
-}
-
-fn tasks(names: Option<&[&str]>, active: bool, conditions: &mut Conditions<'_>) {
-    if let Some(names) = names {
-        let term = conditions.one_of("task_name", names.iter().map(|name| (*name).to_owned()).collect());
-        conditions.add(term);
-    }
-    if active {
-        let phases = [Phase::Pending, Phase::Running].map(|phase| phase.as_str().to_owned());
-        let term = conditions.one_of("phase", phases.to_vec());
-        conditions.add(term);
-    }
 }
 
 /// Conditions on their way into a WHERE, and the values bound in them.
@@ -242,6 +284,20 @@ impl Conditions<'_> {
     fn compare(&mut self, column: &'static str, operator: &str, value: Value) {
         let value = self.bind(value);
         self.add(format!("{} {operator} {value}", self.dialect.column(column)));
+    }
+
+    fn named(&mut self, names: Option<&[&Key<'_>]>) {
+        if let Some(names) = names {
+            let term = self.dialect.named(names, self);
+            self.add(term);
+        }
+    }
+
+    /// The run is pending or running.
+    pub(super) fn active(&mut self) {
+        let phases = [Phase::Pending, Phase::Running].map(|phase| phase.as_str().to_owned());
+        let term = self.one_of("phase", phases.to_vec());
+        self.add(term);
     }
 
     fn one_of(&mut self, column: &'static str, texts: Vec<String>) -> String {

@@ -1,20 +1,21 @@
-//! Groups of runs that are the same work, and tables keyed by task and parameters.
+//! Groups of runs that are the same work, and what tells tasks, parameters and runs apart.
 
 use std::cmp::Ordering;
-use std::hash::BuildHasher;
-use std::sync::Arc;
+use std::hash::{BuildHasher, Hash, RandomState};
+use std::sync::{Arc, LazyLock};
 
 use hashbrown::{DefaultHashBuilder, HashSet, HashTable};
 
 use crate::contract::{Instant, Params, Reason};
+use crate::host::{Key, RunRef, RunRow};
 
 /// Runs that are the same work, of which one is started again: the source run.
 #[derive(Debug)]
 pub(super) struct Group {
     /// Shared by all groups of the task.
-    pub(super) task_name: Arc<str>,
-    /// The parameters, where they matter to what the group is.
-    pub(super) params: Params<'static>,
+    pub(super) task_name: Arc<Key<'static>>,
+    /// Of the parameters, where they matter to what the group is.
+    pub(super) params: Digest,
     pub(super) source: Source,
     /// How many selected runs it has.
     pub(super) matched: u64,
@@ -23,32 +24,85 @@ pub(super) struct Group {
 }
 
 impl Group {
-    /// By task name, then by source run. A million of groups are told apart without a look at the names of the same task.
+    /// By task name, then by source run. A million groups are told apart without a look at the names of the same task.
     pub(super) fn order(&self, other: &Group) -> Ordering {
         let tasks = match Arc::ptr_eq(&self.task_name, &other.task_name) {
             true => Ordering::Equal,
-            false => self.task_name.cmp(&other.task_name),
+            false => self.task_name.order_of_bytes(&other.task_name),
         };
-        tasks.then_with(|| self.source.id.cmp(&other.source.id))
+        tasks.then_with(|| self.source.id.order_of_bytes(&other.source.id))
+    }
+
+    /// The run that is started again.
+    pub(super) fn run(&self) -> RunRef<'_> {
+        RunRef { task_name: &self.task_name, id: &self.source.id }
     }
 }
 
 /// A group's newest run.
 #[derive(Debug)]
 pub(super) struct Source {
-    pub(super) id: String,
+    pub(super) id: Key<'static>,
     pub(super) created_at: Option<Instant>,
     /// Why the host says that a run of its kind is never started again.
-    pub(super) unfit: Option<String>,
+    pub(super) unfit: Option<Box<str>>,
+}
+
+impl Source {
+    pub(super) fn of(run: &RunRow<'_>) -> Source {
+        Source { id: run.id.to_owned(), created_at: run.created_at, unfit: run.unfit.map(Box::from) }
+    }
+
+    /// Whether another run is newer: the latest is, then the one with the higher id. An unreadable time is the oldest.
+    pub(super) fn is_older_than(&self, created_at: Option<Instant>, id: &Key<'_>) -> bool {
+        self.created_at.cmp(&created_at).then_with(|| self.id.order(id)).is_lt()
+    }
+}
+
+/// What stands for a value of any size: no two that differ have the same one, in any number of runs that fits a disk. Its
+/// keys are new in each process, so that no text can be chosen to have another one's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub(super) struct Digest([u64; 2]);
+
+impl Digest {
+    fn of(value: &impl Hash) -> Digest {
+        static KEYS: LazyLock<[RandomState; 2]> = LazyLock::new(Default::default);
+        Digest(KEYS.each_ref().map(|key| key.hash_one(value)))
+    }
+
+    /// Of parameters that set groups apart.
+    pub(super) fn of_params(params: &Params<'_>) -> Digest {
+        Digest::of(&params.bytes())
+    }
+}
+
+/// The runs that were handed over, where one may be twice.
+#[derive(Default)]
+pub(super) struct Seen(HashSet<Digest>);
+
+impl Seen {
+    /// Whether it was not seen before. A run without an id is like no other.
+    pub(super) fn is_new(&mut self, run: &RunRow<'_>) -> bool {
+        matches!(run.id, Key::Null) || self.0.insert(Digest::of(&(&run.task_name, &run.id)))
+    }
 }
 
 /// The names of tasks, each of them once in memory.
 #[derive(Default)]
-pub(super) struct Names(HashSet<Arc<str>>);
+pub(super) struct Names {
+    names: HashTable<Arc<Key<'static>>>,
+    hasher: DefaultHashBuilder,
+}
 
 impl Names {
-    pub(super) fn get(&mut self, name: &str) -> Arc<str> {
-        Arc::clone(self.0.get_or_insert_with(name, |name| name.into()))
+    pub(super) fn get(&mut self, name: &Key<'_>) -> Arc<Key<'static>> {
+        let hash = self.hasher.hash_one(name);
+        let entry = self.names.entry(hash, |known| **known == *name, |known| self.hasher.hash_one(&**known));
+        Arc::clone(entry.or_insert_with(|| Arc::new(name.to_owned())).get())
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.names.len()
     }
 }
 
@@ -60,8 +114,8 @@ pub(super) struct ByTask<V> {
 }
 
 struct Entry<V> {
-    task_name: Arc<str>,
-    params: Params<'static>,
+    task_name: Arc<Key<'static>>,
+    params: Digest,
     value: V,
 }
 
@@ -71,36 +125,31 @@ impl<V> ByTask<V> {
     }
 
     /// The value of a task and parameters, made by `new` if there is none yet.
-    pub(super) fn or_insert_with(&mut self, task_name: &str, params: &Params<'_>, new: impl FnOnce() -> V) -> &mut V {
+    pub(super) fn or_insert_with(&mut self, task_name: &Key<'_>, params: Digest, new: impl FnOnce() -> V) -> &mut V {
         let hash = self.hasher.hash_one((task_name, params));
         let entry = self.entries.entry(
             hash,
             |entry| entry.is(task_name, params),
-            |entry| self.hasher.hash_one((&*entry.task_name, &entry.params)),
+            |entry| self.hasher.hash_one((&*entry.task_name, entry.params)),
         );
         let names = &mut self.names;
-        let new = || Entry { task_name: names.get(task_name), params: params.clone().into_owned(), value: new() };
+        let new = || Entry { task_name: names.get(task_name), params, value: new() };
         &mut entry.or_insert_with(new).into_mut().value
     }
 
-    pub(super) fn get(&self, task_name: &str, params: &Params<'_>) -> Option<&V> {
-        let hash = self.hasher.hash_one((task_name, params));
-        self.entries.find(hash, |entry| entry.is(task_name, params)).map(|entry| &entry.value)
-    }
-
-    pub(super) fn get_mut(&mut self, task_name: &str, params: &Params<'_>) -> Option<&mut V> {
+    pub(super) fn get_mut(&mut self, task_name: &Key<'_>, params: Digest) -> Option<&mut V> {
         let hash = self.hasher.hash_one((task_name, params));
         self.entries.find_mut(hash, |entry| entry.is(task_name, params)).map(|entry| &mut entry.value)
     }
 
     /// Every task, its parameters, and their value.
-    pub(super) fn into_entries(self) -> impl Iterator<Item = (Arc<str>, Params<'static>, V)> {
+    pub(super) fn into_entries(self) -> impl Iterator<Item = (Arc<Key<'static>>, Digest, V)> {
         self.entries.into_iter().map(|entry| (entry.task_name, entry.params, entry.value))
     }
 }
 
 impl<V> Entry<V> {
-    fn is(&self, task_name: &str, params: &Params<'_>) -> bool {
-        *self.task_name == *task_name && self.params == *params
+    fn is(&self, task_name: &Key<'_>, params: Digest) -> bool {
+        self.params == params && *self.task_name == *task_name
     }
 }

@@ -2,13 +2,19 @@
 
 use std::ops::ControlFlow;
 
-use super::groups::{ByTask, Group};
-use crate::catalogue::Catalogue;
-use crate::contract::{Instant, Reason, RerunOptions, UniqueBy, is_success};
-use crate::host::{Columns, HostError, Query, Session};
+use super::groups::{ByTask, Digest, Group, Source};
+use super::resolve::by_params;
+use crate::catalogue::{Catalogue, Verdict};
+use crate::contract::{Reason, RerunOptions, is_success};
+use crate::host::{Columns, HostError, Key, Query, RunRef, RunRow, Session};
 
 /// Up to so many tasks are asked for by name; for more, all runs are read, which is cheaper than seeking each.
 const NAMED_TASKS_MAX: usize = 32;
+
+/// The reasons that a host's view can give in the contract's own words.
+const WORDS: [Reason; 3] = [Reason::Service, Reason::UnknownTask, Reason::TriggerDisabled];
+
+type Skip = (Reason, Option<String>);
 
 /// Judges every group as of the session's snapshot.
 pub(super) fn judge(
@@ -18,101 +24,125 @@ pub(super) fn judge(
     options: &RerunOptions,
 ) -> Result<(), HostError> {
     for group in groups.iter_mut() {
-        group.skip = match catalogue {
-            Some(catalogue) => catalogue.refuses(&group.task_name).map(|reason| (reason, None)),
-            None => group.source.unfit.take().map(unfit),
-        };
+        group.skip = of_its_kind(catalogue, &group.task_name, group.source.unfit.as_deref());
     }
     if options.skip_active {
-        skip_active(session, groups, options)?;
+        skip_active(session, groups, options, false)?;
     }
     if options.skip_superseded {
         skip_superseded(session, groups, options)?;
     }
+    for group in groups.iter_mut().filter(|group| group.skip.is_none()) {
+        group.skip = refusal(group.run(), group.source.unfit.as_deref());
+    }
     Ok(())
 }
 
-/// A profile's own word for why a run is unfit: one of the contract's reasons, else the host declines with it.
-fn unfit(word: String) -> (Reason, Option<String>) {
-    let known = [Reason::Service, Reason::UnknownTask, Reason::TriggerDisabled];
-    match known.into_iter().find(|reason| reason.as_str() == word) {
-        Some(reason) => (reason, None),
-        None => (Reason::Refused, Some(word)),
-    }
+/// Whether a run may be started again, as far as it can tell by itself.
+pub(super) fn is_fit(catalogue: Option<&Catalogue>, run: &RunRow<'_>) -> bool {
+    let of = RunRef { task_name: &run.task_name, id: &run.id };
+    of_its_kind(catalogue, &run.task_name, run.unfit).is_none() && refusal(of, run.unfit).is_none()
 }
 
-/// Skips the groups that have a pending or running run.
+/// Why runs of this kind are never started again: as the catalogue says where it knows the task, else the host's view.
+fn of_its_kind(catalogue: Option<&Catalogue>, task_name: &Key<'_>, unfit: Option<&str>) -> Option<Skip> {
+    let verdict = catalogue.map_or(Verdict::Unknown, |catalogue| catalogue.verdict(task_name));
+    let reason = match verdict {
+        Verdict::MayStart => None,
+        Verdict::MayNot(reason) => Some(reason),
+        Verdict::Unknown => unfit.and_then(|word| WORDS.into_iter().find(|reason| reason.as_str() == word)),
+    };
+    reason.map(|reason| (reason, None))
+}
+
+/// Why this very run is not: it can't be carried faithfully, or the view has a word of its own.
+fn refusal(run: RunRef<'_>, unfit: Option<&str>) -> Option<Skip> {
+    let own_word = || unfit.filter(|word| WORDS.iter().all(|reason| reason.as_str() != *word)).map(str::to_owned);
+    run.fault().or_else(own_word).map(|detail| (Reason::Refused, Some(detail)))
+}
+
+/// Skips the groups that have a pending or running run. `new_only`: it was done before in this session.
 pub(super) fn skip_active(
     session: &mut dyn Session,
     groups: &mut [Group],
     options: &RerunOptions,
+    new_only: bool,
 ) -> Result<(), HostError> {
-    let mut active = open_groups(groups, || false);
-    let columns = Columns { params: options.unique_by != UniqueBy::Task, ..Columns::default() };
+    let mut active = Open::of(groups, options, || false);
+    let columns = Columns { params: active.by_params, ..Columns::default() };
     of_open_groups(groups, |names| {
-        session.runs(Query::Tasks { names, active: true }, columns, &mut |run| {
-            if let Some(active) = active.get_mut(run.task_name, &run.params) {
+        session.runs(Query::Active { names, new_only }, columns, &mut |run| {
+            if let Some(active) = active.of_run(&run) {
                 *active = true;
             }
             ControlFlow::Continue(())
         })
     })?;
     for group in groups.iter_mut().filter(|group| group.skip.is_none()) {
-        if active.get(&group.task_name, &group.params) == Some(&true) {
+        if active.of_group(group).is_some_and(|active| *active) {
             group.skip = Some((Reason::Active, None));
         }
     }
     Ok(())
 }
 
-/// Skips the groups whose newest run of all is newer than the source run and succeeded.
+/// Skips the groups whose newest run of all is newer than the source run and has succeeded.
 fn skip_superseded(session: &mut dyn Session, groups: &mut [Group], options: &RerunOptions) -> Result<(), HostError> {
-    #[derive(Default)]
-    struct Newest {
-        created_at: Option<Instant>,
-        id: String,
-        succeeded: bool,
-    }
-    let mut newest = open_groups(groups, Newest::default);
-    let columns = Columns { params: options.unique_by != UniqueBy::Task, end_reason: true, ..Columns::default() };
+    // The newest run so far, and whether it has succeeded.
+    let mut newest = Open::of(groups, options, || None::<(Source, bool)>);
+    let columns = Columns { params: newest.by_params, end_reason: true, ..Columns::default() };
     of_open_groups(groups, |names| {
-        session.runs(Query::Tasks { names, active: false }, columns, &mut |run| {
-            if let Some(newest) = newest.get_mut(run.task_name, &run.params)
-                && (run.created_at, run.id) > (newest.created_at, &newest.id)
+        session.runs(Query::Tasks(names), columns, &mut |run| {
+            if let Some(newest) = newest.of_run(&run)
+                && newest.as_ref().is_none_or(|(newest, _)| newest.is_older_than(run.created_at, &run.id))
             {
-                newest.created_at = run.created_at;
-                run.id.clone_into(&mut newest.id);
-                newest.succeeded = run.end_reason.is_some_and(is_success);
+                *newest = Some((Source::of(&run), run.end_reason.is_some_and(is_success)));
             }
             ControlFlow::Continue(())
         })
     })?;
     for group in groups.iter_mut().filter(|group| group.skip.is_none()) {
-        if let Some(newest) = newest.get(&group.task_name, &group.params)
-            && newest.succeeded
-            && (newest.created_at, &newest.id) > (group.source.created_at, &group.source.id)
+        if let Some(Some((newest, true))) = newest.of_group(group)
+            && group.source.is_older_than(newest.created_at, &newest.id)
         {
-            group.skip = Some((Reason::Superseded, Some(format!("succeeded since as {}", newest.id))));
+            group.skip = Some((Reason::Superseded, Some(format!("succeeded since as {}", newest.id.to_text()))));
         }
     }
     Ok(())
 }
 
-/// A table with an entry for each group that may still get a new run.
-fn open_groups<V>(groups: &[Group], new: impl Fn() -> V) -> ByTask<V> {
-    let mut table = ByTask::new();
-    for group in groups.iter().filter(|group| group.skip.is_none()) {
-        table.or_insert_with(&group.task_name, &group.params, &new);
+/// A value for each group that may still get a new run.
+struct Open<V> {
+    values: ByTask<V>,
+    /// Parameters set them apart.
+    by_params: bool,
+}
+
+impl<V> Open<V> {
+    fn of(groups: &[Group], options: &RerunOptions, new: impl Fn() -> V) -> Self {
+        let mut values = ByTask::new();
+        for group in groups.iter().filter(|group| group.skip.is_none()) {
+            values.or_insert_with(&group.task_name, group.params, &new);
+        }
+        Open { values, by_params: by_params(options) }
     }
-    table
+
+    fn of_run(&mut self, run: &RunRow<'_>) -> Option<&mut V> {
+        let params = if self.by_params { Digest::of_params(&run.params) } else { Digest::default() };
+        self.values.get_mut(&run.task_name, params)
+    }
+
+    fn of_group(&mut self, group: &Group) -> Option<&V> {
+        self.values.get_mut(&group.task_name, group.params).map(|value| &*value)
+    }
 }
 
 /// Asks for the runs of the tasks behind the groups that may still get a new run, if there are any.
 fn of_open_groups(
     groups: &[Group],
-    ask: impl FnOnce(Option<&[&str]>) -> Result<(), HostError>,
+    ask: impl FnOnce(Option<&[&Key<'_>]>) -> Result<(), HostError>,
 ) -> Result<(), HostError> {
-    let mut names: Vec<&str> =
+    let mut names: Vec<&Key<'_>> =
         groups.iter().filter(|group| group.skip.is_none()).map(|group| &*group.task_name).collect();
     // The groups are ordered by task.
     names.dedup();

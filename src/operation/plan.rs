@@ -5,40 +5,36 @@ use std::fmt::Write;
 use sha2::{Digest, Sha256};
 
 use crate::contract::Params;
+use crate::host::RunRef;
 
-/// Digests which runs are started again, in order, with which parameters.
-pub(super) struct PlanDigest(Sha256);
+/// What stands for one run that is to be started again, with its parameters.
+pub(super) type OfRun = [u8; 32];
 
-impl PlanDigest {
-    pub(super) fn new() -> Self {
-        PlanDigest(Sha256::new())
+/// Each part carries its kind and its length, so that no two runs read the same.
+pub(super) fn of_run(run: RunRef<'_>, params: &Params<'_>) -> OfRun {
+    let mut digest = Sha256::new();
+    let mut part = |kind: u8, bytes: &[u8]| {
+        digest.update([kind]);
+        digest.update((bytes.len() as u64).to_le_bytes());
+        digest.update(bytes);
+    };
+    part(b't', &run.task_name.bytes().unwrap_or_default());
+    part(b's', &run.id.bytes().unwrap_or_default());
+    match params.bytes() {
+        Some(bytes) => part(b'p', bytes),
+        None => part(b'n', b""),
     }
+    digest.finalize().into()
+}
 
-    /// Adds a run that is to be started again.
-    pub(super) fn add(&mut self, task_name: &str, source: &str, params: &Params<'_>) {
-        self.part(b't', task_name.as_bytes());
-        self.part(b's', source.as_bytes());
-        match params {
-            Params::None => self.part(b'n', b""),
-            Params::Text(bytes) => self.part(b'p', bytes),
-            Params::Blob(bytes) => self.part(b'b', bytes),
-        }
+/// The digest of all of them in their order, such as `sha256:9f86…`.
+pub(super) fn of_all(runs: impl Iterator<Item = OfRun>) -> String {
+    let mut digest = Sha256::new();
+    runs.for_each(|run| digest.update(run));
+    let mut text = String::from("sha256:");
+    for byte in digest.finalize() {
+        // Writing to a String never fails.
+        let _ = write!(text, "{byte:02x}");
     }
-
-    /// Each part carries its kind and its length, so that no two plans read the same.
-    fn part(&mut self, kind: u8, bytes: &[u8]) {
-        self.0.update([kind]);
-        self.0.update((bytes.len() as u64).to_le_bytes());
-        self.0.update(bytes);
-    }
-
-    /// The digest, such as `sha256:9f86…`.
-    pub(super) fn finish(self) -> String {
-        let mut text = String::from("sha256:");
-        for byte in self.0.finalize() {
-            // Writing to a String never fails.
-            let _ = write!(text, "{byte:02x}");
-        }
-        text
-    }
+    text
 }

@@ -1,16 +1,17 @@
 //! From a selector to groups, each with its newest run.
 
-use std::collections::HashSet;
 use std::ops::ControlFlow;
 
-use super::groups::{ByTask, Group, Names, Source};
-use crate::contract::{ErrorModel, Params, Request, Run, Selector, UniqueBy};
+use super::groups::{ByTask, Digest, Group, Names, Seen, Source};
+use crate::contract::{ErrorModel, Request, RerunOptions, Run, Selector, UniqueBy};
 use crate::host::{Columns, Query, RunRow, Session};
 
 /// What a selector has come to.
 pub(super) struct Resolved {
     /// Ordered by task name, then by source run.
     pub(super) groups: Vec<Group>,
+    /// How many groups would get a new run and were not kept, since they are more than the limit anyway.
+    pub(super) beyond: u64,
     /// How many runs were selected.
     pub(super) matched: u64,
     /// The named ids that are no run, in the order in which they were named.
@@ -20,44 +21,47 @@ pub(super) struct Resolved {
 /// A predicate over the matched runs, before they are grouped. An error fails the call.
 pub(super) type Keep<'k> = dyn FnMut(&Run) -> Result<bool, ErrorModel> + 'k;
 
-/// Finds the selected runs and groups those that `keep` keeps. `ask_unfit`: the host says which runs are unfit.
+/// Finds the selected runs and groups those that `keep` keeps. `is_fit`: whether a run may be started again, as far as
+/// it can tell by itself.
 pub(super) fn resolve(
     session: &mut dyn Session,
     request: &Request,
-    ask_unfit: bool,
+    is_fit: &dyn Fn(&RunRow<'_>) -> bool,
     mut keep: Option<&mut Keep<'_>>,
 ) -> Result<Resolved, ErrorModel> {
     let options = &request.options;
-    let by_params = match options.unique_by {
-        UniqueBy::Task => false,
-        UniqueBy::Params => true,
-        UniqueBy::Run => options.skip_active || options.skip_superseded,
-    };
     let columns = match keep {
         Some(_) => WHOLE,
-        None => Columns { params: by_params, unfit: ask_unfit, ..Columns::default() },
+        None => Columns { params: by_params(options), unfit: true, ..Columns::default() },
     };
-    let mut grouping = match options.unique_by {
-        UniqueBy::Task | UniqueBy::Params => Grouping::Shared(ByTask::new()),
-        UniqueBy::Run => Grouping::Each(Vec::new(), Names::default()),
-    };
+    let mut seen = session.may_repeat()?.then(Seen::default);
+    let mut grouping = Grouping::new(options);
     let mut matched = 0;
-    let unknown = each_selected(session, &request.selector, columns, &mut |mut run| {
+    let unknown = each_selected(session, &request.selector, columns, &mut |run| {
+        if seen.as_mut().is_some_and(|seen| !seen.is_new(&run)) {
+            return Ok(());
+        }
         if let Some(keep) = &mut keep
             && !keep(&run.to_run())?
         {
             return Ok(());
         }
         matched += 1;
-        if !by_params {
-            run.params = Params::None;
-        }
-        grouping.add(&run);
+        grouping.add(&run, is_fit);
         Ok(())
     })?;
-    let mut groups = grouping.into_groups();
+    let (mut groups, beyond) = grouping.into_groups();
     groups.sort_unstable_by(Group::order);
-    Ok(Resolved { groups, matched, unknown })
+    Ok(Resolved { groups, beyond, matched, unknown })
+}
+
+/// Whether parameters set groups apart: what they are themselves, or which runs are like them.
+pub(super) fn by_params(options: &RerunOptions) -> bool {
+    match options.unique_by {
+        UniqueBy::Task => false,
+        UniqueBy::Params => true,
+        UniqueBy::Run => options.skip_active || options.skip_superseded,
+    }
 }
 
 /// Every column of a run.
@@ -69,7 +73,12 @@ pub(super) fn each_run(
     selector: &Selector,
     each: &mut dyn FnMut(Run) -> Result<(), ErrorModel>,
 ) -> Result<(), ErrorModel> {
-    each_selected(session, selector, WHOLE, &mut |run| each(run.to_run())).map(|_unknown| ())
+    let mut seen = session.may_repeat()?.then(Seen::default);
+    let mut each = |run: RunRow<'_>| {
+        let is_new = seen.as_mut().is_none_or(|seen| seen.is_new(&run));
+        if is_new { each(run.to_run()) } else { Ok(()) }
+    };
+    each_selected(session, selector, WHOLE, &mut each).map(|_unknown| ())
 }
 
 /// Hands over each selected run, and answers the named ids that are no run, in the order in which they were named.
@@ -87,70 +96,104 @@ fn each_selected(
             ControlFlow::Break(())
         }
     };
-    let unknown = match selector {
+    let mut unknown = Vec::new();
+    let searched = match selector {
         Selector::Ids(ids) => {
             // Sorted, so that neighbours in the key's index are sought one after the other.
             let mut sorted: Vec<&str> = ids.iter().map(String::as_str).collect();
             sorted.sort_unstable();
-            let mut found = HashSet::with_capacity(ids.len());
-            session.runs(Query::Ids(&sorted), columns, &mut |run| {
-                found.insert(run.id.to_owned());
+            let mut found = vec![false; sorted.len()];
+            let place = |bytes: &[u8]| sorted.binary_search_by(|id| id.as_bytes().cmp(bytes));
+            let searched = session.runs(Query::Ids(&sorted), columns, &mut |run| {
+                match run.id.bytes().map(|bytes| place(&bytes)) {
+                    Some(Ok(place)) => found[place] = true,
+                    // A host that hands over more than it was asked for.
+                    _ => return ControlFlow::Continue(()),
+                }
                 each(run)
-            })?;
-            ids.iter().filter(|id| !found.contains(*id)).cloned().collect()
+            });
+            let is_unknown = |id: &&String| place(id.as_bytes()).is_ok_and(|place| !found[place]);
+            unknown.extend(ids.iter().filter(is_unknown).cloned());
+            searched
         }
-        Selector::Matching { filter, except_ids } => {
-            session.runs(Query::Filter(filter), columns, &mut |run| {
-                if except_ids.contains(run.id) { ControlFlow::Continue(()) } else { each(run) }
-            })?;
-            Vec::new()
-        }
+        Selector::Matching { filter, except_ids } => session.runs(Query::Filter(filter), columns, &mut |run| {
+            let excepted = !except_ids.is_empty() && run.id.spelled().is_some_and(|id| except_ids.contains(&*id));
+            if excepted && run.id.fault().is_none() { ControlFlow::Continue(()) } else { each(run) }
+        }),
     };
-    failed.map_or(Ok(unknown), Err)
+    // What went wrong first is what is told.
+    match failed {
+        Some(error) => Err(error),
+        None => Ok(searched.map(|()| unknown)?),
+    }
 }
 
-/// Runs on their way into groups: many of them share one, or each is its own.
-enum Grouping {
+/// Runs on their way into groups.
+struct Grouping {
+    groups: Groups,
+    /// Parameters set them apart.
+    by_params: bool,
+}
+
+enum Groups {
+    /// Many runs share one.
     Shared(ByTask<(Source, u64)>),
-    Each(Vec<Group>, Names),
+    /// Each run is its own.
+    Each {
+        groups: Vec<Group>,
+        names: Names,
+        /// So many may get a new run, where nothing but the run itself decides whether it does.
+        limit: Option<u64>,
+        /// So many would.
+        fit: u64,
+    },
 }
 
 impl Grouping {
-    fn add(&mut self, run: &RunRow<'_>) {
-        match self {
-            Grouping::Each(groups, names) => groups.push(Group {
-                task_name: names.get(run.task_name),
-                params: run.params.clone().into_owned(),
-                source: Source::of(run),
-                matched: 1,
-                skip: None,
-            }),
-            Grouping::Shared(groups) => {
-                let (source, matched) = groups.or_insert_with(run.task_name, &run.params, || (Source::of(run), 0));
+    fn new(options: &RerunOptions) -> Grouping {
+        let groups = match options.unique_by {
+            UniqueBy::Task | UniqueBy::Params => Groups::Shared(ByTask::new()),
+            UniqueBy::Run => {
+                let limit = options.limit.filter(|_| !options.skip_active && !options.skip_superseded);
+                Groups::Each { groups: Vec::new(), names: Names::default(), limit, fit: 0 }
+            }
+        };
+        Grouping { groups, by_params: by_params(options) }
+    }
+
+    fn add(&mut self, run: &RunRow<'_>, is_fit: &dyn Fn(&RunRow<'_>) -> bool) {
+        let params = if self.by_params { Digest::of_params(&run.params) } else { Digest::default() };
+        match &mut self.groups {
+            Groups::Shared(groups) => {
+                let (source, matched) = groups.or_insert_with(&run.task_name, params, || (Source::of(run), 0));
                 *matched += 1;
-                // The newest run: the latest, then the one with the highest id. An unreadable time is the oldest.
-                if (run.created_at, run.id) > (source.created_at, &source.id) {
-                    source.created_at = run.created_at;
-                    run.id.clone_into(&mut source.id);
-                    source.unfit = run.unfit.map(str::to_owned);
+                if source.is_older_than(run.created_at, &run.id) {
+                    *source = Source::of(run);
                 }
+            }
+            Groups::Each { groups, names, limit, fit } => {
+                *fit += u64::from(limit.is_some() && is_fit(run));
+                if limit.is_some_and(|limit| *fit > limit) {
+                    // By now it is an error, which needs no more than the number.
+                    *groups = Vec::new();
+                    return;
+                }
+                let (task_name, source) = (names.get(&run.task_name), Source::of(run));
+                groups.push(Group { task_name, params, source, matched: 1, skip: None });
             }
         }
     }
 
-    fn into_groups(self) -> Vec<Group> {
-        match self {
-            Grouping::Each(groups, _) => groups,
-            Grouping::Shared(groups) => groups
-                .into_entries()
-                .map(|(task_name, params, (source, matched))| Group { task_name, params, source, matched, skip: None })
-                .collect(),
+    /// The groups, and how many that would get a new run were not kept.
+    fn into_groups(self) -> (Vec<Group>, u64) {
+        match self.groups {
+            Groups::Each { limit: Some(limit), fit, .. } if fit > limit => (Vec::new(), fit),
+            Groups::Each { groups, .. } => (groups, 0),
+            Groups::Shared(groups) => {
+                let group =
+                    |(task_name, params, (source, matched))| Group { task_name, params, source, matched, skip: None };
+                (groups.into_entries().map(group).collect(), 0)
+            }
         }
-    }
-}
-
-impl Source {
-    fn of(run: &RunRow<'_>) -> Source {
-        Source { id: run.id.to_owned(), created_at: run.created_at, unfit: run.unfit.map(str::to_owned) }
     }
 }

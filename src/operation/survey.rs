@@ -1,10 +1,11 @@
 //! What a store holds, for `check`.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 use serde::Serialize;
 
+use super::groups::{Names, Seen};
 use crate::contract::{ErrorModel, Phase, RunFilter};
 use crate::host::{Columns, Host, Query};
 
@@ -24,8 +25,10 @@ pub struct Survey {
     pub unknown_phases: BTreeMap<String, u64>,
     /// How often each end reason occurs among the runs that have ended. (`NULL` for no word at all.)
     pub end_reasons: BTreeMap<String, u64>,
-    /// How many have no id, or no task.
+    /// How many have an id or a task that can't be carried faithfully (none, empty, no UTF-8): they are never started.
     pub nameless: u64,
+    /// How many rows show a run that another row shows already: the view joins too much.
+    pub repeated: u64,
     /// How many have a time of creation that can't be read: they match no time bound, and count as the oldest.
     pub unreadable_times: u64,
     /// When the newest run was created, in RFC 3339.
@@ -37,22 +40,25 @@ pub(crate) fn survey(host: &dyn Host) -> Result<Survey, ErrorModel> {
     let mut session = host.session()?;
     session.begin_read()?;
     let mut survey = Survey::default();
-    let mut tasks = HashSet::new();
+    let mut tasks = Names::default();
+    let mut seen = session.may_repeat()?.then(Seen::default);
     let mut newest = None;
     let columns = Columns { end_reason: true, rest: true, ..Columns::default() };
     session.runs(Query::Filter(&RunFilter::default()), columns, &mut |run| {
+        if seen.as_mut().is_some_and(|seen| !seen.is_new(&run)) {
+            survey.repeated += 1;
+            return ControlFlow::Continue(());
+        }
         survey.runs += 1;
         match run.phase.and_then(Phase::from_word) {
             Some(Phase::Pending | Phase::Running) => survey.active += 1,
             Some(Phase::Ended) => count(&mut survey.end_reasons, run.end_reason),
             None => count(&mut survey.unknown_phases, run.phase),
         }
-        survey.nameless += u64::from(run.id.is_empty() || run.task_name.is_empty());
+        survey.nameless += u64::from(run.id.fault().or(run.task_name.fault()).is_some());
         survey.unreadable_times += u64::from(run.created_at.is_none());
         newest = newest.max(run.created_at);
-        if !tasks.contains(run.task_name) {
-            tasks.insert(run.task_name.to_owned());
-        }
+        tasks.get(&run.task_name);
         ControlFlow::Continue(())
     })?;
     session.end()?;

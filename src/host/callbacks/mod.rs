@@ -7,7 +7,7 @@
 mod handed;
 mod session;
 
-use super::{Host, HostError, Session, StoreInfo};
+use super::{Host, HostError, Particulars, Session, StoreInfo};
 use session::CallbackSession;
 
 /// A host behind callbacks. They come on the calling thread, one at a time for each call; several
@@ -94,12 +94,9 @@ impl Host for CallbackHost {
             runner: "the host".to_owned(),
             generation: String::new(),
             schema_version: None,
-            journal_mode: Some(
-                if self.callbacks.has_transactions() { "transactions" } else { "no transactions" }.to_owned(),
-            ),
-            schema_version_hidden: false,
+            particulars: Particulars::Callbacks { transactions: self.callbacks.has_transactions() },
+            lacks: Vec::new(),
             read_whole_for_an_id: Vec::new(),
-            missing_rights: Vec::new(),
             writable: true,
             open_in: Vec::new(),
             start: "when the host starts it".to_owned(),

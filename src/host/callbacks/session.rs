@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 
 use super::{HostCallbacks, Reply, handed};
 use crate::contract::{Params, Phase, Run, RunFilter, Selector};
-use crate::host::{Care, Columns, Freshness, HostError, Query, RunRow, Session, Sources, Spawned, Spawning};
+use crate::host::{Columns, Freshness, HostError, Key, Query, RunRef, RunRow, Session, Spawned};
 
 /// As many source runs are asked for at once, before they are started again.
 const ASKED_AT_ONCE: usize = 10_000;
@@ -24,9 +24,9 @@ impl<'h> CallbackSession<'h> {
     /// Asks for runs, and hands over those that the query means.
     fn ask(&self, query: Query<'_>, each: &mut dyn FnMut(Run) -> ControlFlow<()>) -> Result<(), HostError> {
         let (selector, tasks) = selector(query);
-        let mut ids = match &selector {
-            Selector::Ids(ids) => Some(ids.iter().cloned().collect::<HashSet<String>>()),
-            Selector::Matching { .. } => None,
+        let ids: HashSet<&str> = match &selector {
+            Selector::Ids(ids) => ids.iter().map(String::as_str).collect(),
+            Selector::Matching { .. } => HashSet::new(),
         };
         let mut ended = false;
         let mut refused = None;
@@ -43,13 +43,11 @@ impl<'h> CallbackSession<'h> {
                     return Err(HostError::Unusable(message));
                 }
             };
-            let meant = match (&selector, &mut ids) {
-                // An id counts once, however often the host hands it over.
-                (Selector::Ids(_), Some(ids)) => ids.remove(&run.id),
-                (Selector::Matching { filter, .. }, _) => filter.matches(&run),
-                _ => false,
+            let meant = match &selector {
+                Selector::Ids(_) => ids.contains(&*run.id),
+                Selector::Matching { filter, .. } => filter.matches(&run),
             };
-            if meant && tasks.as_ref().is_none_or(|tasks| tasks.contains(run.task_name.as_str())) {
+            if meant && tasks.as_ref().is_none_or(|tasks| tasks.contains(&Key::text(&run.task_name))) {
                 ended = each(run).is_break();
             }
             Ok(())
@@ -62,30 +60,42 @@ impl<'h> CallbackSession<'h> {
         }
     }
 
-    /// These runs as the host has them now, by id.
-    fn by_id(&self, ids: &[&str]) -> Result<HashMap<String, Run>, HostError> {
-        let mut runs = HashMap::with_capacity(ids.len());
-        self.ask(Query::Ids(ids), &mut |run| {
-            runs.insert(run.id.clone(), run);
-            ControlFlow::Continue(())
-        })?;
-        Ok(runs)
+    /// Each of these runs as the host has it now, with its index; `None` for one that is gone.
+    fn each_of_runs(
+        &self,
+        runs: &[RunRef<'_>],
+        each: &mut dyn FnMut(usize, Option<Run>) -> Result<(), HostError>,
+    ) -> Result<(), HostError> {
+        for (chunk, wanted) in runs.chunks(ASKED_AT_ONCE).enumerate() {
+            let ids: Vec<String> = wanted.iter().map(|run| run.id.to_text()).collect();
+            let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+            let mut found = HashMap::with_capacity(ids.len());
+            self.ask(Query::Ids(&ids), &mut |run| {
+                found.insert((run.task_name.clone(), run.id.clone()), run);
+                ControlFlow::Continue(())
+            })?;
+            for (index, run) in wanted.iter().enumerate() {
+                let run = found.remove(&(run.task_name.to_text(), run.id.to_text()));
+                each(chunk * ASKED_AT_ONCE + index, run)?;
+            }
+        }
+        Ok(())
     }
 }
 
 /// A query in the contract's words, and the tasks that it is about where those have no word for it.
-fn selector(query: Query<'_>) -> (Selector, Option<HashSet<&str>>) {
+fn selector(query: Query<'_>) -> (Selector, Option<HashSet<&Key<'_>>>) {
     let matching = |filter| Selector::Matching { filter, except_ids: HashSet::new() };
     match query {
         Query::Ids(ids) => (Selector::Ids(ids.iter().map(|id| (*id).to_owned()).collect()), None),
         Query::Filter(filter) => (matching(filter.clone()), None),
-        Query::Tasks { names, active } => {
+        Query::Tasks(names) | Query::Active { names, .. } => {
             let mut filter = RunFilter::default();
-            if active {
+            if let Query::Active { .. } = query {
                 filter.status = [Phase::Pending, Phase::Running].map(|phase| phase.as_str().to_owned()).to_vec();
             }
             if let Some([name]) = names {
-                filter.task_name = Some((*name).to_owned());
+                filter.task_name = Some(name.to_text());
             }
             (matching(filter), names.map(|names| names.iter().copied().collect()))
         }
@@ -130,45 +140,42 @@ impl Session for CallbackSession<'_> {
         self.ask(query, &mut |run| each(row(&run, columns)))
     }
 
-    fn params(&mut self, ids: &[&str], each: &mut dyn FnMut(usize, Option<Params<'_>>)) -> Result<(), HostError> {
-        for (chunk, ids) in ids.chunks(ASKED_AT_ONCE).enumerate() {
-            let mut runs = self.by_id(ids)?;
-            for (index, id) in ids.iter().enumerate() {
-                each(chunk * ASKED_AT_ONCE + index, runs.remove(*id).map(|run| run.params));
-            }
-        }
-        Ok(())
+    fn params(
+        &mut self,
+        runs: &[RunRef<'_>],
+        each: &mut dyn FnMut(usize, Option<Params<'_>>),
+    ) -> Result<(), HostError> {
+        self.each_of_runs(runs, &mut |index, run| {
+            each(index, run.map(|run| run.params));
+            Ok(())
+        })
     }
 
-    /// A host that declines says so for each run, so there is nothing to be done again.
-    fn spawn(
-        &mut self,
-        Sources { ids, .. }: Sources<'_>,
-        _: Care,
-        each: &mut dyn FnMut(usize, Spawned<'_>),
-    ) -> Result<Spawning, HostError> {
-        for (chunk, ids) in ids.chunks(ASKED_AT_ONCE).enumerate() {
-            let mut runs = self.by_id(ids)?;
-            for (index, id) in ids.iter().enumerate() {
-                let spawned = match runs.remove(*id) {
-                    None => Spawned::Gone,
-                    Some(run) => match self.callbacks.spawn(&run.to_json())? {
-                        Reply::Started(run_id) => Spawned::New { run_id, params: run.params },
-                        Reply::Skipped(detail) => Spawned::Refused { params: run.params, detail },
-                    },
-                };
-                each(chunk * ASKED_AT_ONCE + index, spawned);
-            }
-        }
-        Ok(Spawning::Done)
+    fn spawn(&mut self, sources: &[RunRef<'_>], each: &mut dyn FnMut(usize, Spawned)) -> Result<(), HostError> {
+        self.each_of_runs(sources, &mut |index, run| {
+            let spawned = match run {
+                None => Spawned::Gone,
+                Some(run) => match self.callbacks.spawn(&run.to_json())? {
+                    Reply::Started(run_id) if run_id.is_empty() => return Err(no_id()),
+                    Reply::Started(run_id) => Spawned::New(run_id),
+                    Reply::Skipped(detail) => Spawned::Refused(detail),
+                },
+            };
+            each(index, spawned);
+            Ok(())
+        })
     }
+}
+
+fn no_id() -> HostError {
+    HostError::Callback { callback: "spawn", message: "the new run's id is empty".to_owned() }
 }
 
 /// The wanted columns. Parameters that nobody asked for would set runs apart that are the same work.
 fn row(run: &Run, columns: Columns) -> RunRow<'_> {
     RunRow {
-        id: &run.id,
-        task_name: &run.task_name,
+        id: Key::text(&run.id),
+        task_name: Key::text(&run.task_name),
         created_at: run.created_at,
         params: if columns.params { run.params.clone() } else { Params::None },
         unfit: run.unfit.as_deref(),

@@ -4,6 +4,7 @@ use chrono::{DateTime, TimeDelta};
 use tokio_postgres::types::{ToSql, Type};
 
 use crate::contract::Instant;
+use crate::host::Key;
 use crate::host::view::{Conditions, Dialect, Value, Window};
 
 /// PostgreSQL's dialect, for a view whose ids are of this type.
@@ -30,12 +31,23 @@ impl Dialect for Postgres {
         format!("{column} = ANY({list})")
     }
 
-    /// The server spells a uuid more slowly than we do.
+    /// Numbers are ordered as such; and the server spells a uuid more slowly than we do.
     fn read(&self, name: &'static str) -> String {
         match name {
             "id" if self.0 == IdType::Uuid => name.to_owned(),
+            "id" if self.0 == IdType::Integer => "id::bigint".to_owned(),
             _ => self.column(name),
         }
+    }
+
+    fn named(&self, names: &[&Key<'_>], conditions: &mut Conditions<'_>) -> String {
+        let names = names.iter().filter(|name| name.fault() != Some("not UTF-8")).map(|name| name.to_text());
+        self.one_of(&self.column("task_name"), names.collect(), conditions)
+    }
+
+    fn nothing(&self, name: &'static str) -> String {
+        let kind = if name == "created_at" { "timestamptz" } else { "text" };
+        format!("NULL::{kind} AS {name}")
     }
 
     /// In the collation "C" lower() folds ASCII only, as the contract does.
@@ -77,6 +89,7 @@ pub(super) fn bound(value: &Value) -> (Box<dyn ToSql + Sync + Send + '_>, Type) 
             (Box::new(texts), Type::TEXT_ARRAY)
         }
         Value::Instant(instant) => (Box::new(*instant), Type::TIMESTAMPTZ),
+        Value::Key(key) => (Box::new(key.to_text()), Type::TEXT),
     }
 }
 
@@ -105,14 +118,39 @@ impl IdType {
         }
     }
 
-    /// The condition on the view's ids; `$1` is an array of texts.
-    pub(super) fn condition(self) -> &'static str {
+    /// The type that texts are cast to, to be compared with the view's ids.
+    fn cast(self) -> &'static str {
         match self {
-            IdType::Text => "id = ANY($1::text[])",
-            IdType::Integer => "id = ANY($1::text[]::bigint[])",
-            IdType::Uuid => "id = ANY($1::text[]::uuid[])",
-            IdType::Other => "id::text = ANY($1::text[])",
+            IdType::Text | IdType::Other => "text[]",
+            IdType::Integer => "bigint[]",
+            IdType::Uuid => "uuid[]",
         }
+    }
+
+    /// The view's ids as they are compared.
+    fn column(self) -> &'static str {
+        if self == IdType::Other { "run.id::text" } else { "run.id" }
+    }
+
+    /// The condition on the view's ids; `$1` is an array of texts.
+    pub(super) fn condition(self) -> String {
+        format!("{} = ANY($1::text[]::{})", self.column(), self.cast())
+    }
+
+    /// The condition that the view's id is this one.
+    pub(super) fn is(self, id: &str) -> String {
+        format!("{} = '{id}'::{}", self.column(), self.cast().trim_end_matches("[]"))
+    }
+
+    /// What joins the view with the wanted runs: `$1` is an array of their tasks, `$2` of their ids; each has its `place`
+    /// in them, from 1.
+    pub(super) fn join(self) -> String {
+        format!(
+            "JOIN unnest($1::text[], $2::text[]::{}) WITH ORDINALITY AS wanted(wanted_task, wanted_id, place)
+             ON {} = wanted_id AND run.task_name::text = wanted_task",
+            self.cast(),
+            self.column()
+        )
     }
 
     /// Whether a text can be an id at all. Only the server's own spelling is: `007` is not the id `7`.

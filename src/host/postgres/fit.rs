@@ -1,6 +1,7 @@
 //! Finds the profile and the generation that fit a store.
 
 use std::collections::HashSet;
+use std::sync::OnceLock;
 
 use tokio_postgres::types::Type;
 
@@ -28,6 +29,8 @@ pub(super) struct Fitted {
     pub(super) spawn: Spawn,
     pub(super) spawn_many: Option<Spawn>,
     pub(super) new_ids: Option<Spelling>,
+    /// No two rows of the view have the same task and id; unknown until somebody has to know.
+    pub(super) unique: OnceLock<bool>,
 }
 
 /// A statement that starts runs.
@@ -43,12 +46,6 @@ pub(super) struct Spawn {
 impl Fitted {
     pub(super) fn dialect(&self) -> Postgres {
         Postgres(self.id_type)
-    }
-
-    /// The source runs must be read before they are started again: the statement takes their parameters from us, or
-    /// does not look by itself whether they are still there.
-    pub(super) fn must_be_read(&self) -> bool {
-        self.spawn_many.as_ref().is_none_or(|many| many.parameters.contains(&SpawnParameter::Params))
     }
 
     /// A rule that the spawn statement broke while it ran.
@@ -180,6 +177,7 @@ impl Fitting<'_> {
                 spawn,
                 spawn_many,
                 new_ids,
+                unique: OnceLock::new(),
             }));
         }
         Ok(Err(misfit.unwrap_or(Misfit::Lacks(Vec::new()))))
@@ -208,15 +206,7 @@ impl Fitting<'_> {
     fn missing(&self, generation: &Generation) -> Result<Vec<String>, HostError> {
         let mut missing = Vec::new();
         for (table, columns) in &generation.requires {
-            let present: Vec<String> = self.one(
-                &format!(
-                    "SELECT coalesce(array_agg(attname::text), '{{}}') FROM pg_attribute
-                     WHERE attrelid = {} AND attnum > 0 AND NOT attisdropped",
-                    relation("$1::text")
-                ),
-                table,
-            )?;
-            let present: HashSet<String> = present.into_iter().collect();
+            let present = self.columns_of(table)?;
             if present.is_empty() {
                 missing.push(format!("the table {table}"));
             } else {
@@ -225,6 +215,16 @@ impl Fitting<'_> {
             }
         }
         Ok(missing)
+    }
+
+    /// A table's columns; none if there is no such table.
+    pub(super) fn columns_of(&self, table: &str) -> Result<HashSet<String>, HostError> {
+        let sql = format!(
+            "SELECT coalesce(array_agg(attname::text), '{{}}') FROM pg_attribute
+             WHERE attrelid = {} AND attnum > 0 AND NOT attisdropped",
+            relation("$1::text")
+        );
+        Ok(self.one::<Vec<String>>(&sql, table)?.into_iter().collect())
     }
 
     /// Whether this role lacks a right to read what the version may be in.

@@ -11,10 +11,12 @@ mod parameters;
 mod passfile;
 mod plan;
 mod rights;
+mod row;
 mod session;
 mod spawn;
 mod statements;
 mod url;
+mod watch;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -24,7 +26,7 @@ use self::connection::{Connection, Server};
 use self::fit::Fitted;
 use self::session::PostgresSession;
 use super::profile::{Engine, Profile};
-use super::{Host, HostError, Process, Session, StoreInfo};
+use super::{Host, HostError, Particulars, Process, Session, StoreInfo};
 
 /// A runner's PostgreSQL store, seen through a profile.
 pub struct PostgresHost {
@@ -108,11 +110,14 @@ impl PostgresHost {
             runner: fitted.profile.runner.clone(),
             generation: fitted.generation.name.clone(),
             schema_version: fitted.version,
-            schema_version_hidden: fitted.version_hidden,
+            particulars: Particulars::Postgres {
+                schema: None,
+                schema_version_hidden: fitted.version_hidden,
+                missing_rights,
+            },
+            lacks: fitted.view.lacks.clone(),
             read_whole_for_an_id,
-            journal_mode: None,
             writable: settings.get(1),
-            missing_rights,
             start: start.clone(),
             open_in,
         })

@@ -1,6 +1,6 @@
 //! One caller's conversation with a PostgreSQL store.
 
-use std::collections::HashMap;
+use std::cell::Cell;
 use std::ops::ControlFlow;
 use std::pin::pin;
 use std::sync::Arc;
@@ -12,22 +12,23 @@ use futures_util::StreamExt;
 use tokio::runtime::Builder;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Row, SimpleQueryMessage};
-use uuid::Uuid;
 
 use super::PostgresHost;
 use super::connection::Connection;
 use super::dialect::bound;
 use super::error::{is_lost, is_of_another_schema};
 use super::fit::Fitted;
+use super::plan;
+use super::row::read;
 use crate::contract::Params;
-use crate::host::view::Positions;
-use crate::host::{
-    Care, Columns, Freshness, HostError, Interrupter, Query, RunRow, Session, Sources, Spawned, Spawning,
-};
+use crate::host::{Columns, Freshness, HostError, Interrupter, Query, RunRef, RunRow, Session, Spawned};
 
 /// Ids that are sought in one statement: few enough for a seek each in the key's index to be the
 /// planner's choice in any table of some size.
 const IDS_AT_ONCE: usize = 1_000;
+
+/// Runs that are sought in one statement, by their tasks and their ids.
+const RUNS_AT_ONCE: usize = 4_000;
 
 /// Rows that are taken from the stream at once, where so many have arrived.
 const ROWS_AT_ONCE: usize = 256;
@@ -35,11 +36,14 @@ const ROWS_AT_ONCE: usize = 256;
 /// The key of our advisory lock in the store's database: "bulkrrun" in ASCII.
 const LOCK: i64 = i64::from_be_bytes(*b"bulkrrun");
 
-/// How often a spawn begins anew after a deadlock or a serialization failure.
-const CONFLICTS_MAX: u32 = 3;
+/// Which transactions are over, and which are not: the same again when nobody has written in between.
+const SNAPSHOT: &str = "SELECT txid_current_snapshot()::text";
 
 /// How long to wait between two questions about a COMMIT whose answer was lost.
 const BETWEEN_QUESTIONS: Duration = Duration::from_millis(100);
+
+/// A value with the type that it is sent as.
+type Value<'v> = (Box<dyn ToSql + Sync + Send + 'v>, Type);
 
 /// A session, with a connection of its own while it lasts.
 pub(super) struct PostgresSession<'h> {
@@ -47,12 +51,16 @@ pub(super) struct PostgresSession<'h> {
     pub(super) fitted: Arc<Fitted>,
     connection: Option<Connection>,
     in_transaction: bool,
+    /// What the server had committed at [`Session::begin_read`].
+    read_at: Option<String>,
+    /// What was read before the lock was taken is what is there.
+    pub(super) is_unchanged: bool,
     /// The server's number for the transaction that writes.
     transaction_id: Option<i64>,
-    /// How often the server gave our transaction up for another one's sake.
-    conflicts: u32,
     /// Set by an [`Interrupter`].
     cancelled: Option<Arc<AtomicBool>>,
+    /// The server was told to stop what the connection is at, and may heed it late: no other call may get it.
+    is_spoilt: Cell<bool>,
 }
 
 impl<'h> PostgresSession<'h> {
@@ -72,9 +80,11 @@ impl<'h> PostgresSession<'h> {
             fitted,
             connection,
             in_transaction: false,
+            read_at: None,
+            is_unchanged: false,
             transaction_id: None,
-            conflicts: 0,
             cancelled: None,
+            is_spoilt: Cell::new(false),
         })
     }
 
@@ -102,16 +112,22 @@ impl<'h> PostgresSession<'h> {
         self.cancelled.as_ref().is_some_and(|cancelled| cancelled.load(Ordering::Relaxed))
     }
 
-    /// Begins a transaction whose settings end with it, so that a pooler in between is no obstacle.
-    fn begin(&mut self, doing: &'static str, mode: &str) -> Result<Vec<SimpleQueryMessage>, HostError> {
+    /// Begins a transaction whose settings end with it, so that a pooler in between is no obstacle. Answers the values of
+    /// the last statement's row.
+    fn begin(&mut self, doing: &'static str, mode: &str, first: &str) -> Result<Vec<Option<String>>, HostError> {
         if self.is_cancelled() {
             return Err(HostError::Cancelled);
         }
         let path = self.fitted.search_path.as_deref().unwrap_or_default();
-        let sql = format!("BEGIN {mode};\n{};\n{path}", self.host.server.lock_timeout());
+        let sql = format!("BEGIN {mode};\n{};\n{path};\n{first}", self.host.server.lock_timeout());
         self.in_transaction = true;
         let begun = self.connection().wait_for(self.connection().client().simple_query(&sql));
-        begun.map_err(|error| self.error(doing, error))
+        let answers = begun.map_err(|error| self.error(doing, error))?;
+        let last = answers.into_iter().rev().find_map(|message| match message {
+            SimpleQueryMessage::Row(row) => Some((0..row.len()).map(|at| row.get(at).map(str::to_owned)).collect()),
+            _ => None,
+        });
+        Ok(last.unwrap_or_default())
     }
 
     /// Streams a statement's rows, in flat memory. Broken off, the stream is stopped at the server, and the
@@ -119,7 +135,7 @@ impl<'h> PostgresSession<'h> {
     fn each_row(
         &self,
         sql: &str,
-        values: Vec<(Box<dyn ToSql + Sync + Send + '_>, Type)>,
+        values: Vec<Value<'_>>,
         each: &mut dyn FnMut(&Row) -> ControlFlow<()>,
     ) -> Result<ControlFlow<()>, HostError> {
         const DOING: &str = "searching its runs";
@@ -134,6 +150,7 @@ impl<'h> PostgresSession<'h> {
             }
             for row in rows {
                 if each(&row.map_err(fail)?).is_break() {
+                    self.is_spoilt.set(true);
                     connection.wait_for(self.host.server.address.cancel(client.cancel_token())).map_err(fail)?;
                     return Ok(ControlFlow::Break(()));
                 }
@@ -148,26 +165,56 @@ impl<'h> PostgresSession<'h> {
         self.execute("preparing to seek ids", &format!("SET LOCAL enable_seqscan = {scan}"))
     }
 
-    /// The runs with these ids, in no order; those that are none are left out. Broken off as [`Self::each_row`].
-    pub(super) fn each_by_id(
+    /// The runs that bear one of these ids, in no order.
+    fn each_of_ids(
         &self,
         ids: &[&str],
         columns: Columns,
         each: &mut dyn FnMut(RunRow<'_>) -> ControlFlow<()>,
     ) -> Result<ControlFlow<()>, HostError> {
         let kind = self.fitted.id_type;
-        let (sql, at) = self.fitted.view.by_id(kind.condition(), columns, &self.fitted.dialect());
+        let (sql, at) = self.fitted.view.by_id(&kind.condition(), columns, &self.fitted.dialect());
         for ids in ids.chunks(IDS_AT_ONCE) {
             let ids: Vec<&str> = ids.iter().copied().filter(|id| kind.has(id)).collect();
             if ids.is_empty() {
                 continue;
             }
-            let ids: (Box<dyn ToSql + Sync + Send>, Type) = (Box::new(ids), Type::TEXT_ARRAY);
-            if self.each_row(&sql, vec![ids], &mut |row| each(read(row, &at, &mut Uuid::encode_buffer())))?.is_break() {
+            let ids: Value<'_> = (Box::new(ids), Type::TEXT_ARRAY);
+            if self.each_row(&sql, vec![ids], &mut |row| each(read(row, &at)))?.is_break() {
                 return Ok(ControlFlow::Break(()));
             }
         }
         Ok(ControlFlow::Continue(()))
+    }
+
+    /// These runs, each with its index, in no order; those that are gone are left out.
+    pub(super) fn each_of_runs(
+        &self,
+        runs: &[RunRef<'_>],
+        columns: Columns,
+        each: &mut dyn FnMut(usize, RunRow<'_>),
+    ) -> Result<(), HostError> {
+        let kind = self.fitted.id_type;
+        let (sql, at) = self.fitted.view.joined(&kind.join(), columns, &self.fitted.dialect());
+        for (start, runs) in (0..).step_by(RUNS_AT_ONCE).zip(runs.chunks(RUNS_AT_ONCE)) {
+            let tasks: Vec<_> = runs.iter().map(|run| run.task_name.spelled()).collect();
+            let ids: Vec<_> = runs.iter().map(|run| run.id.spelled().filter(|id| kind.has(id))).collect();
+            let values: Vec<Value<'_>> = vec![(Box::new(tasks), Type::TEXT_ARRAY), (Box::new(ids), Type::TEXT_ARRAY)];
+            let mut is_missing = vec![true; runs.len()];
+            let _ = self.each_row(&sql, values, &mut |row| {
+                let place: Option<i64> = row.try_get("place").ok();
+                let index = place.and_then(|place| usize::try_from(place - 1).ok()).unwrap_or(usize::MAX);
+                let run = read(row, &at);
+                // Names that a collation takes for equal are not the same.
+                if runs.get(index).is_some_and(|wanted| wanted.is(&run.task_name, &run.id))
+                    && std::mem::take(&mut is_missing[index])
+                {
+                    each(start + index, run);
+                }
+                ControlFlow::Continue(())
+            })?;
+        }
+        Ok(())
     }
 
     /// Whether a transaction whose COMMIT got no answer was committed: `None` if nobody can tell.
@@ -193,7 +240,9 @@ impl<'h> PostgresSession<'h> {
 
 impl Session for PostgresSession<'_> {
     fn begin_read(&mut self) -> Result<(), HostError> {
-        self.begin("starting to read", "ISOLATION LEVEL REPEATABLE READ READ ONLY").map(drop)
+        let mode = "ISOLATION LEVEL REPEATABLE READ READ ONLY";
+        self.read_at = self.begin("starting to read", mode, SNAPSHOT)?.pop().flatten();
+        Ok(())
     }
 
     fn interrupter(&mut self) -> Option<Interrupter> {
@@ -204,10 +253,16 @@ impl Session for PostgresSession<'_> {
         Some(Box::new(move || {
             cancelled.store(true, Ordering::Relaxed);
             // The flag is seen between two rows; the server must be told where none comes.
-            if let Ok(runtime) = Builder::new_current_thread().enable_all().build() {
-                let told = runtime.block_on(address.cancel(token.clone()));
-                told.unwrap_or_else(|error| tracing::warn!(%error, "the server could not be told to stop a search"));
-            }
+            let tell = || {
+                if let Ok(runtime) = Builder::new_current_thread().enable_all().build() {
+                    let told = runtime.block_on(address.cancel(token.clone()));
+                    told.unwrap_or_else(
+                        |error| tracing::warn!(%error, "the server could not be told to stop a search"),
+                    );
+                }
+            };
+            // On a thread of its own: whoever cancels may be in a runtime, which no other can be started in.
+            let _ = thread::scope(|scope| scope.spawn(tell).join());
         }))
     }
 
@@ -215,13 +270,15 @@ impl Session for PostgresSession<'_> {
     /// first has spawned. The runner itself is not kept waiting. Every statement sees what is committed.
     fn begin_write(&mut self) -> Result<Freshness, HostError> {
         const DOING: &str = "taking the lock of bulk re-runs";
-        self.begin(DOING, "ISOLATION LEVEL READ COMMITTED")?;
-        // Constraints that the runner defers to the COMMIT would take all runs down with one.
-        self.execute(DOING, &format!("SET CONSTRAINTS ALL IMMEDIATE; SELECT pg_advisory_xact_lock({LOCK})"))?;
-        let asked =
-            self.connection().wait_for(self.connection().client().query_typed_one("SELECT txid_current()", &[]));
-        self.transaction_id = Some(asked.map_err(|error| self.error(DOING, error))?.get(0));
-        Ok(Freshness::Changed)
+        // Constraints that the runner defers to the COMMIT would take all runs down with one. The lock may be waited for: what
+        // follows sees what was committed by then.
+        let first = format!(
+            "SET CONSTRAINTS ALL IMMEDIATE; SELECT pg_advisory_xact_lock({LOCK}); {SNAPSHOT}, txid_current()::text"
+        );
+        let mut asked = self.begin(DOING, "ISOLATION LEVEL READ COMMITTED", &first)?;
+        self.transaction_id = asked.pop().flatten().and_then(|id| id.parse().ok());
+        self.is_unchanged = self.read_at.is_some() && asked.pop().flatten() == self.read_at;
+        Ok(if self.is_unchanged { Freshness::Unchanged } else { Freshness::Changed })
     }
 
     fn end(&mut self) -> Result<(), HostError> {
@@ -265,49 +322,47 @@ impl Session for PostgresSession<'_> {
     ) -> Result<(), HostError> {
         if let Query::Ids(ids) = query {
             self.prefer_indexes(true)?;
-            return match self.each_by_id(ids, columns, each)? {
+            return match self.each_of_ids(ids, columns, each)? {
                 ControlFlow::Continue(()) => self.prefer_indexes(false),
                 ControlFlow::Break(()) => Ok(()),
             };
         }
         let (statement, at) = self.fitted.view.compile(query, columns, &self.fitted.dialect());
         let _ = self.each_row(&statement.sql, statement.values.iter().map(bound).collect(), &mut |row| {
-            let mut spelled = Uuid::encode_buffer();
-            let run = read(row, &at, &mut spelled);
-            if statement.window.contains(run.created_at) { each(run) } else { ControlFlow::Continue(()) }
+            let run = read(row, &at);
+            if statement.means(&run) { each(run) } else { ControlFlow::Continue(()) }
         })?;
         Ok(())
     }
 
-    fn params(&mut self, ids: &[&str], each: &mut dyn FnMut(usize, Option<Params<'_>>)) -> Result<(), HostError> {
-        let columns = Columns { params: true, ..Columns::default() };
-        self.prefer_indexes(true)?;
-        for (start, ids) in (0..).step_by(IDS_AT_ONCE).zip(ids.chunks(IDS_AT_ONCE)) {
-            let mut found: HashMap<String, Params<'static>> = HashMap::with_capacity(ids.len());
-            let _ = self.each_by_id(ids, columns, &mut |run| {
-                found.insert(run.id.to_owned(), run.params.into_owned());
-                ControlFlow::Continue(())
-            })?;
-            ids.iter().enumerate().for_each(|(index, id)| each(start + index, found.remove(*id)));
+    fn may_repeat(&mut self) -> Result<bool, HostError> {
+        if let Some(unique) = self.fitted.unique.get() {
+            return Ok(!unique);
         }
+        let unique = self.connection().wait_for(plan::finds_one_at_most(self.connection().client(), &self.fitted));
+        let unique = unique.map_err(|error| self.error("looking at how it finds a run", error))?;
+        Ok(!*self.fitted.unique.get_or_init(|| unique))
+    }
+
+    fn params(
+        &mut self,
+        runs: &[RunRef<'_>],
+        each: &mut dyn FnMut(usize, Option<Params<'_>>),
+    ) -> Result<(), HostError> {
+        let columns = Columns { params: true, ..Columns::default() };
+        let mut is_missing = vec![true; runs.len()];
+        self.prefer_indexes(true)?;
+        self.each_of_runs(runs, columns, &mut |index, run| {
+            is_missing[index] = false;
+            each(index, Some(run.params));
+        })?;
+        (0..).zip(is_missing).filter(|(_, is_missing)| *is_missing).for_each(|(index, _)| each(index, None));
         self.prefer_indexes(false)
     }
 
-    fn spawn(
-        &mut self,
-        sources: Sources<'_>,
-        _care: Care,
-        each: &mut dyn FnMut(usize, Spawned<'_>),
-    ) -> Result<Spawning, HostError> {
-        // A savepoint a batch: what the host declines is found out there, and nothing is done twice.
-        match self.spawn_all(sources, each) {
-            Ok(()) => Ok(Spawning::Done),
-            Err(HostError::Conflict) if self.conflicts < CONFLICTS_MAX => {
-                self.conflicts += 1;
-                Ok(Spawning::Unfinished)
-            }
-            Err(error) => Err(error),
-        }
+    fn spawn(&mut self, sources: &[RunRef<'_>], each: &mut dyn FnMut(usize, Spawned)) -> Result<(), HostError> {
+        self.spawn_all(sources)?.into_iter().enumerate().for_each(|(index, spawned)| each(index, spawned));
+        Ok(())
     }
 }
 
@@ -315,33 +370,9 @@ impl Drop for PostgresSession<'_> {
     fn drop(&mut self) {
         // What was not committed is given up; a connection that can't even do that is closed. So is
         // one that was cancelled: the server's signal may come late, and hit the next caller.
-        let ended = self.end().is_ok();
-        if let Some(connection) = self.connection.take().filter(|_| ended && !self.is_cancelled()) {
+        let is_spoilt = self.end().is_err() || self.is_cancelled() || self.is_spoilt.get();
+        if let Some(connection) = self.connection.take().filter(|_| !is_spoilt) {
             self.host.server.give_back(connection);
         }
-    }
-}
-
-/// A row's wanted columns; an id that is a uuid is spelled into the buffer.
-fn read<'r>(row: &'r Row, at: &Positions, spelled: &'r mut [u8]) -> RunRow<'r> {
-    // A value that is none of its column's type is as good as none: the time `infinity`, for one.
-    let text = |index: usize| row.try_get::<_, Option<&str>>(index).ok().flatten();
-    let number = |index: usize| row.try_get::<_, Option<i64>>(index).ok().flatten();
-    let id = match *row.columns()[0].type_() {
-        Type::UUID => row.try_get(0).ok().map(|id: Uuid| &*id.hyphenated().encode_lower(spelled)),
-        _ => text(0),
-    };
-    RunRow {
-        id: id.unwrap_or_default(),
-        task_name: text(1).unwrap_or_default(),
-        created_at: row.try_get(2).ok().flatten(),
-        params: at.params.and_then(text).map_or(Params::None, |text| Params::Text(text.as_bytes().into())),
-        unfit: at.unfit.and_then(text),
-        end_reason: at.end_reason.and_then(text),
-        phase: at.rest.and_then(text),
-        exit_code: at.rest.and_then(|index| number(index + 1)),
-        triggered_by: at.rest.and_then(|index| text(index + 2)),
-        retry_attempt: at.rest.and_then(|index| number(index + 3)),
-        is_failure: at.is_failure.and_then(|index| row.try_get(index).ok().flatten()),
     }
 }

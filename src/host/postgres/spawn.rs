@@ -3,7 +3,6 @@
 //! one.
 
 use std::collections::HashMap;
-use std::ops::ControlFlow;
 
 use chrono::{SecondsFormat, Utc};
 use futures_util::future::join;
@@ -11,13 +10,15 @@ use futures_util::{StreamExt, stream};
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Error, Row, Statement};
 
-use super::batch::{Batch, Source, borrowed, text};
+use super::batch::{Batch, Source, text};
 use super::error::declines;
 use super::fit::Spawn;
+use super::row::key;
 use super::session::PostgresSession;
+use super::watch::Watch;
 use crate::host::new_ids::NewIds;
-use crate::host::profile::SpawnParameter;
-use crate::host::{Columns, HostError, Sources, Spawned};
+use crate::host::profile::{STARTED_MANY, STARTED_NONE, SpawnParameter};
+use crate::host::{Columns, HostError, RunRef, Spawned};
 
 const DOING: &str = "starting runs";
 
@@ -35,17 +36,19 @@ const RUNS_IN_DOUBT: usize = 250;
 /// Statements that are under way at a time.
 const IN_FLIGHT: usize = 128;
 
-const STARTED_NONE: &str = "the host's statement started no run";
-const STARTED_MANY: &str = "it started more than one run for one source run";
+/// How often a spawn begins anew after a deadlock.
+const CONFLICTS_MAX: u32 = 3;
 
 /// What is the same for all runs of a call.
 struct Call<'c> {
-    wanted: Sources<'c>,
+    wanted: &'c [RunRef<'c>],
     one: Statement,
     many: Option<(Statement, &'c Spawn)>,
     now: String,
     /// Source runs are read before they are started.
     read_first: bool,
+    /// Which new runs are looked at.
+    watch: Watch,
 }
 
 impl<'c> Call<'c> {
@@ -71,11 +74,21 @@ impl<'c> Call<'c> {
 type NewRuns = Result<Vec<String>, String>;
 
 impl PostgresSession<'_> {
-    pub(super) fn spawn_all(
-        &self,
-        wanted: Sources<'_>,
-        each: &mut dyn FnMut(usize, Spawned<'_>),
-    ) -> Result<(), HostError> {
+    /// What becomes of each source run.
+    pub(super) fn spawn_all(&self, wanted: &[RunRef<'_>]) -> Result<Vec<Spawned>, HostError> {
+        self.execute(DOING, "SAVEPOINT all_runs")?;
+        let mut conflicts = 0;
+        loop {
+            match self.spawn_once(wanted) {
+                // The server gave our work up for another transaction's sake.
+                Err(HostError::Conflict) if conflicts < CONFLICTS_MAX => conflicts += 1,
+                spawned => return spawned,
+            }
+            self.execute(DOING, "ROLLBACK TO all_runs")?;
+        }
+    }
+
+    fn spawn_once(&self, wanted: &[RunRef<'_>]) -> Result<Vec<Spawned>, HostError> {
         // Until the transaction ends.
         self.prefer_indexes(true)?;
         let prepare = |spawn: &Spawn| {
@@ -88,44 +101,50 @@ impl PostgresSession<'_> {
             one: prepare(&self.fitted.spawn)?,
             many: self.fitted.spawn_many.as_ref().map(many).transpose()?,
             now: Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true),
-            read_first: wanted.params || self.fitted.must_be_read(),
+            read_first: self.must_read_first(),
+            watch: self.watch()?,
         };
+        // What is not told otherwise is gone.
+        let mut spawned = vec![Spawned::Gone; wanted.len()];
         self.execute(DOING, "SAVEPOINT batch")?;
         let mut new_ids = NewIds::new(self.fitted.new_ids);
         let mut next = self.connection().wait_for(call.batch(0, RUNS_AT_FIRST, &mut new_ids));
-        // The batch before, with its new runs: what became of it is told while the server works on the next.
-        let mut done: Option<(Batch<'_>, Vec<String>)> = None;
         while let Some(mut batch) = next {
             if call.read_first {
                 self.read(&mut batch)?;
                 self.connection().wait_for(call.encode(&mut batch));
             }
             let start = self.start_batch(&call, &batch);
-            let meanwhile = async {
-                if let Some((batch, new_ids)) = done.take() {
-                    batch.tell(new_ids, each).await;
-                }
-                call.batch(batch.indexes.end, batch.indexes.len() * 2, &mut new_ids).await
-            };
+            let meanwhile = call.batch(batch.indexes.end, batch.indexes.len() * 2, &mut new_ids);
             let (started, following) = self.connection().wait_for(join(start, meanwhile));
             next = following;
             match started? {
-                Ok(new_ids) => done = Some((batch, new_ids)),
-                Err(_) => {
+                Ok(of_batch) if self.are_shown(&call.watch, &batch, &of_batch)? => {
+                    for (source, new_id) in batch.sources.iter().zip(of_batch) {
+                        spawned[source.index] = Spawned::New(new_id);
+                    }
+                }
+                _ => {
                     self.execute(DOING, "ROLLBACK TO batch")?;
                     if batch.indexes.len() > RUNS_IN_DOUBT {
                         let part = batch.indexes.len() / 4;
                         next = self.connection().wait_for(call.batch(batch.indexes.start, part, &mut new_ids));
                     } else {
-                        self.start_one_by_one(&call, &mut batch, each)?;
+                        self.start_one_by_one(&call, &mut batch, &mut spawned)?;
                     }
                 }
             }
         }
-        if let Some((batch, new_ids)) = done {
-            self.connection().wait_for(batch.tell(new_ids, each));
-        }
-        Ok(())
+        Ok(spawned)
+    }
+
+    /// Whether source runs must be read before they are started: a statement takes their parameters from us, or does not
+    /// look by itself whether they are still there, and to be seen.
+    fn must_read_first(&self) -> bool {
+        let statements = || [&self.fitted.spawn].into_iter().chain(&self.fitted.spawn_many);
+        let takes = |parameter| statements().any(|spawn| spawn.parameters.contains(&parameter));
+        let looks = statements().all(|spawn| spawn.parameters.contains(&SpawnParameter::Id));
+        takes(SpawnParameter::Params) || !self.is_unchanged && (!looks || self.fitted.view.has("deleted"))
     }
 
     /// Starts a batch in a savepoint, as fast as the profile lets us. It counts only if each source run has got its new
@@ -136,6 +155,9 @@ impl PostgresSession<'_> {
         let start = async {
             match &call.many {
                 _ if batch.sources.is_empty() => Ok(Ok(Vec::new())),
+                Some((_, many)) if many.returns_ids && batch.repeats_an_id() => {
+                    self.start_pipelined(call, &batch.sources).await
+                }
                 Some((statement, many)) => self.start_many(statement, many, batch).await,
                 None => self.start_pipelined(call, &batch.sources).await,
             }
@@ -148,19 +170,15 @@ impl PostgresSession<'_> {
     /// Reads the source runs as they are now, and leaves out those that are gone.
     fn read(&self, batch: &mut Batch<'_>) -> Result<(), HostError> {
         let columns = Columns { params: true, ..Columns::default() };
-        let ids: Vec<&str> = batch.sources.iter().map(|source| source.id).collect();
-        let mut found = HashMap::with_capacity(ids.len());
-        let _ = self.each_by_id(&ids, columns, &mut |run| {
-            found.insert(run.id.to_owned(), run.params.into_owned());
-            ControlFlow::Continue(())
+        let runs: Vec<RunRef<'_>> = batch.sources.iter().map(|source| source.run).collect();
+        let mut is_there = vec![false; runs.len()];
+        let sources = &mut batch.sources;
+        self.each_of_runs(&runs, columns, &mut |index, run| {
+            is_there[index] = true;
+            sources[index].params = run.params.into_owned();
         })?;
-        batch.sources.retain_mut(|source| match found.remove(source.id) {
-            Some(params) => {
-                source.params = params;
-                true
-            }
-            None => false,
-        });
+        let mut is_there = is_there.into_iter();
+        batch.sources.retain(|_| is_there.next().unwrap_or_default());
         Ok(())
     }
 
@@ -182,7 +200,7 @@ impl PostgresSession<'_> {
             Started::Rows(rows) => {
                 let pairs = rows.iter().map(|row| Ok((self.id_in(row, 0)?, self.id_in(row, 1)?)));
                 let mut new_ids = pairs.collect::<Result<HashMap<_, _>, HostError>>()?;
-                sources.iter().map(|source| new_ids.remove(source.id)).collect()
+                sources.iter().map(|source| new_ids.remove(&*source.id)).collect()
             }
         };
         Ok(of_all.ok_or_else(|| STARTED_NONE.to_owned()))
@@ -193,16 +211,13 @@ impl PostgresSession<'_> {
         &self,
         call: &Call<'_>,
         batch: &mut Batch<'_>,
-        each: &mut dyn FnMut(usize, Spawned<'_>),
+        spawned: &mut [Spawned],
     ) -> Result<(), HostError> {
         if !call.read_first {
             self.read(batch)?;
         }
-        for (index, source) in batch.each() {
-            match source {
-                Some(source) => self.start_alone(call, source, each)?,
-                None => each(index, Spawned::Gone),
-            }
+        for source in &batch.sources {
+            spawned[source.index] = self.start_alone(call, source)?;
         }
         Ok(())
     }
@@ -226,39 +241,33 @@ impl PostgresSession<'_> {
     }
 
     /// Starts one run in a savepoint of its own; nothing is left of it if the host declines.
-    fn start_alone(
-        &self,
-        call: &Call<'_>,
-        source: &Source<'_>,
-        each: &mut dyn FnMut(usize, Spawned<'_>),
-    ) -> Result<(), HostError> {
+    fn start_alone(&self, call: &Call<'_>, source: &Source<'_>) -> Result<Spawned, HostError> {
         self.execute(DOING, "SAVEPOINT one_run")?;
         let started = self.connection().wait_for(self.start(call, source));
-        let new_id = match self.unless_declined(started)? {
+        let mut new_id = match self.unless_declined(started)? {
             Ok(rows) => self.new_id(source, rows)?.ok_or_else(|| STARTED_NONE.to_owned()),
             Err(declined) => Err(declined),
         };
-        let params = borrowed(&source.params);
-        match new_id {
-            Ok(run_id) => each(source.index, Spawned::New { run_id, params }),
-            Err(detail) => {
-                self.execute(DOING, "ROLLBACK TO one_run")?;
-                match self.is_there(source.id)? {
-                    true => each(source.index, Spawned::Refused { params, detail }),
-                    false => each(source.index, Spawned::Gone),
-                }
-            }
+        if let Ok(id) = &new_id
+            && let Some(words) = self.is_not_shown(source.run, id)?
+        {
+            new_id = Err(words);
         }
-        self.execute(DOING, "RELEASE one_run")
+        let spawned = match new_id {
+            Ok(new_id) => Spawned::New(new_id),
+            Err(words) => {
+                self.execute(DOING, "ROLLBACK TO one_run")?;
+                if self.is_there(source.run)? { Spawned::Refused(words) } else { Spawned::Gone }
+            }
+        };
+        self.execute(DOING, "RELEASE one_run")?;
+        Ok(spawned)
     }
 
     /// Whether the source run is in the view still: somebody may have deleted it a moment ago.
-    fn is_there(&self, id: &str) -> Result<bool, HostError> {
+    fn is_there(&self, run: RunRef<'_>) -> Result<bool, HostError> {
         let mut there = false;
-        let _ = self.each_by_id(&[id], Columns::default(), &mut |_| {
-            there = true;
-            ControlFlow::Continue(())
-        })?;
+        self.each_of_runs(&[run], Columns::default(), &mut |_, _| there = true)?;
         Ok(there)
     }
 
@@ -308,11 +317,11 @@ impl PostgresSession<'_> {
     }
 
     fn id_in(&self, row: &Row, column: usize) -> Result<String, HostError> {
-        let id = match row.try_get::<_, Option<&str>>(column) {
-            Ok(id) => id.map(str::to_owned),
-            Err(_) => row.try_get::<_, Option<i64>>(column).ok().flatten().map(|id| id.to_string()),
-        };
-        id.ok_or_else(|| self.fitted.spawn_error("it returned no text for the new run's id (say id::text), or NULL"))
+        let id = key(row, column);
+        match id.fault() {
+            None => Ok(id.to_text()),
+            Some(fault) => Err(self.fitted.spawn_error(&format!("the id that it returned for the new run is {fault}"))),
+        }
     }
 
     /// What the host's schema declines is an answer; all else is an error.

@@ -6,40 +6,35 @@ use std::iter;
 use tokio_postgres::Statement;
 use tokio_postgres::types::Type;
 
-use super::dialect::IdType;
-use super::fit::{Fitting, Spawn, bare, failure};
+use super::dialect::{IdType, Postgres};
+use super::fit::{Fitting, Spawn, failure};
 use super::parameters::{ARRAY, Numbered, number};
+use super::row::is_key;
 use crate::host::HostError;
 use crate::host::new_ids::Spelling;
-use crate::host::profile::{Generation, Profile, RETURNS_NO_ID, SpawnParameter, check_columns};
+use crate::host::profile::{Generation, Profile, RETURNS_NO_ID, SpawnParameter, fitted_text};
 use crate::host::view::View;
 
 impl Fitting<'_> {
     /// The view compiles, and has the canonical columns.
     pub(super) fn check_runs(&self, profile: &Profile, generation: &Generation) -> Result<(View, IdType), HostError> {
         let fail = |message: String| failure(profile, generation, "runs", message);
-        let runs = bare(&generation.runs);
+        let runs = self.text(&generation.runs)?;
         let statement = self.prepare(&format!("SELECT * FROM (\n{runs}\n) AS run"), &fail)?;
         if !statement.params().is_empty() {
             return Err(fail("the statement takes parameters; a view of the runs has none".to_owned()));
         }
-        let columns: HashSet<&str> = statement.columns().iter().map(|column| column.name()).collect();
-        check_columns(&columns).map_err(&fail)?;
+        let columns: HashSet<String> = statement.columns().iter().map(|column| column.name().to_owned()).collect();
         let type_of = |name: &str| statement.columns().iter().find(|column| column.name() == name).map(|c| c.type_());
-        if type_of("created_at") != Some(&Type::TIMESTAMPTZ) {
+        if type_of("created_at").is_some_and(|kind| *kind != Type::TIMESTAMPTZ) {
             return Err(fail(
                 "the column created_at is no timestamp with time zone; say created_at AT TIME ZONE 'UTC' where a \
                  timestamp without one is in UTC, to_timestamp(…) where it is in seconds"
                     .to_owned(),
             ));
         }
-        let view = View {
-            runs,
-            has_is_failure: columns.contains("is_failure"),
-            has_unfit: columns.contains("unfit"),
-            has_deleted: columns.contains("deleted"),
-        };
-        Ok((view, type_of("id").map_or(IdType::Other, IdType::of)))
+        let id_type = type_of("id").map_or(IdType::Other, IdType::of);
+        Ok((View::new(runs, &columns, &Postgres(id_type)).map_err(&fail)?, id_type))
     }
 
     /// Both spawns are in order, and spell the new run's id in one way.
@@ -58,7 +53,7 @@ impl Fitting<'_> {
     /// The spawn compiles, returns an id, and takes only the parameters that there are.
     fn check_spawn(&self, profile: &Profile, generation: &Generation) -> Result<Spawn, HostError> {
         let fail = |message: String| failure(profile, generation, "spawn", message);
-        let Numbered { sql, parameters } = number(&bare(&generation.spawn), "text");
+        let Numbered { sql, parameters } = number(&self.text(&generation.spawn)?, "text");
         let statement = self.prepare(&sql, &fail)?;
         let takes = |parameter| parameters.contains(&parameter);
         if !takes(SpawnParameter::Id) && !takes(SpawnParameter::TaskName) {
@@ -70,13 +65,14 @@ impl Fitting<'_> {
         if !returns_ids && !takes_new_ids(&parameters) {
             return Err(fail(RETURNS_NO_ID.to_owned()));
         }
+        check_ids(&statement, &fail)?;
         Ok(Spawn { sql, parameters, returns_ids })
     }
 
     fn check_spawn_many(&self, profile: &Profile, generation: &Generation) -> Result<Option<Spawn>, HostError> {
         let Some(sql) = &generation.spawn_many else { return Ok(None) };
         let fail = |message: String| failure(profile, generation, "spawn_many", message);
-        let Numbered { sql, parameters } = number(&bare(sql), ARRAY);
+        let Numbered { sql, parameters } = number(&self.text(sql)?, ARRAY);
         let statement = self.prepare(&sql, &fail)?;
         let returns_ids = match statement.columns().len() {
             2 => true,
@@ -89,10 +85,24 @@ impl Fitting<'_> {
                 ));
             }
         };
+        check_ids(&statement, &fail)?;
         if !parameters.contains(&SpawnParameter::Id) {
             return Err(fail("the statement does not use the array :id, so it can't tell what to start".to_owned()));
         }
         Ok(Some(Spawn { sql, parameters, returns_ids }))
+    }
+
+    /// What of a profile's statement is for this store.
+    fn text(&self, statement: &str) -> Result<String, HostError> {
+        let mut failed = None;
+        let text = fitted_text(statement, &mut |table, column| match self.columns_of(table) {
+            Ok(columns) => columns.contains(column),
+            Err(error) => {
+                failed.get_or_insert(error);
+                true
+            }
+        });
+        failed.map_or(Ok(text), Err)
     }
 
     fn prepare(&self, sql: &str, fail: &dyn Fn(String) -> HostError) -> Result<Statement, HostError> {
@@ -112,6 +122,17 @@ impl Fitting<'_> {
         let Some(said) = error.as_db_error() else { return self.server.error(doing, error) };
         let hint = said.hint().map(|hint| format!(" ({hint})")).unwrap_or_default();
         self.server.meaning(doing, said).unwrap_or_else(|| fail(format!("{}{hint}", said.message())))
+    }
+}
+
+/// The ids that a statement returns are of types that are read.
+fn check_ids(statement: &Statement, fail: &dyn Fn(String) -> HostError) -> Result<(), HostError> {
+    match statement.columns().iter().find(|column| !is_key(column.type_())) {
+        Some(column) => {
+            let (name, kind) = (column.name(), column.type_());
+            Err(fail(format!("the statement returns {name} as {kind}, which is no type of an id; say {name}::text")))
+        }
+        None => Ok(()),
     }
 }
 

@@ -2,8 +2,9 @@
 
 use chrono::{Days, NaiveDate};
 use rusqlite::ToSql;
-use rusqlite::types::ToSqlOutput;
+use rusqlite::types::{ToSqlOutput, ValueRef};
 
+use crate::host::Key;
 use crate::host::view::{Conditions, Dialect, Value, View, Window};
 
 /// More values than this in one list are bound as one JSON array.
@@ -21,7 +22,15 @@ impl Dialect for Sqlite {
         format!("?{number}")
     }
 
+    /// Words are compared by their bytes, whatever collation a column has.
     fn column(&self, name: &'static str) -> String {
+        match name {
+            "phase" | "end_reason" | "triggered_by" => format!("{name} COLLATE BINARY"),
+            _ => name.to_owned(),
+        }
+    }
+
+    fn read(&self, name: &'static str) -> String {
         name.to_owned()
     }
 
@@ -34,6 +43,12 @@ impl Dialect for Sqlite {
             texts.into_iter().map(|text| conditions.bind(Value::Text(text))).collect::<Vec<_>>().join(", ")
         };
         format!("{column} IN ({list})")
+    }
+
+    fn named(&self, names: &[&Key<'_>], conditions: &mut Conditions<'_>) -> String {
+        let forms = names.iter().flat_map(|name| forms(name));
+        let list: Vec<_> = forms.map(|form| conditions.bind(Value::Key(form))).collect();
+        format!("task_name IN ({})", list.join(", "))
     }
 
     /// SQLite's own lower() folds ASCII only, as the contract does.
@@ -68,11 +83,32 @@ impl Dialect for Sqlite {
     }
 }
 
+/// What a key may be stored as: SQLite finds none of another type.
+pub(super) fn forms(key: &Key<'_>) -> Vec<Key<'static>> {
+    let Some(bytes) = key.bytes() else { return Vec::new() };
+    let number = str::from_utf8(&bytes).ok().and_then(|text| text.parse().ok()).map(Key::Integer);
+    let bytes = bytes.into_owned();
+    let texts = [Key::Text(bytes.clone().into()), Key::Blob(bytes.into())];
+    texts.into_iter().chain(number.filter(|number| number == key)).collect()
+}
+
+/// A key as SQLite stores it.
+pub(super) fn bindable<'k>(key: &'k Key<'_>) -> ToSqlOutput<'k> {
+    ToSqlOutput::Borrowed(match key {
+        Key::Null => ValueRef::Null,
+        Key::Integer(number) => ValueRef::Integer(*number),
+        Key::Real(number) => ValueRef::Real(*number),
+        Key::Text(bytes) => ValueRef::Text(bytes),
+        Key::Blob(bytes) => ValueRef::Blob(bytes),
+    })
+}
+
 impl ToSql for Value {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
         match self {
             Value::Text(text) => text.to_sql(),
             Value::Integer(number) => number.to_sql(),
+            Value::Key(key) => Ok(bindable(key)),
             #[cfg(feature = "postgres")]
             Value::Texts(_) | Value::Instant(_) => {
                 Err(rusqlite::Error::ToSqlConversionFailure("SQLite has no such values".into()))

@@ -4,19 +4,22 @@ use std::collections::HashSet;
 
 use rusqlite::{Connection, OptionalExtension};
 
+use super::dialect::Sqlite;
 use super::place::Place;
+use super::plan::Seeks;
 use crate::host::HostError;
 use crate::host::new_ids::Spelling;
-use crate::host::profile::{Engine, Generation, Profile, RETURNS_NO_ID, SpawnParameter, check_columns};
+use crate::host::profile::{Engine, Generation, Profile, RETURNS_NO_ID, SpawnParameter, Version, fitted_text};
 use crate::host::view::View;
 
 /// A profile that fits, and its statements.
 pub(super) struct Fitted {
     pub(super) profile: Profile,
     pub(super) generation: String,
+    /// The versions of the schema that it is for.
+    version: Option<Version>,
     pub(super) view: View,
-    /// The store has an index that finds runs by their time of creation.
-    pub(super) created_at_indexed: bool,
+    pub(super) seeks: Seeks,
     pub(super) spawn: String,
     /// What the spawn statement's parameters stand for, in their order.
     pub(super) spawn_parameters: Vec<SpawnParameter>,
@@ -29,6 +32,19 @@ impl Fitted {
     pub(super) fn any_column(&self) -> Option<(&str, &str)> {
         let generation = self.profile.generations.iter().find(|generation| generation.name == self.generation)?;
         generation.requires.iter().find_map(|(table, columns)| Some((table.as_str(), columns.first()?.as_str())))
+    }
+
+    /// Whether the schema still has a version that the profile is for.
+    pub(super) fn is_for(&self, connection: &Connection) -> rusqlite::Result<bool> {
+        match &self.version {
+            Some(version) => Ok(found_version(connection, version)?.is_some_and(|found| version.includes(found))),
+            None => Ok(true),
+        }
+    }
+
+    /// The spawn statement takes the source run's parameters from us.
+    pub(super) fn takes_params(&self) -> bool {
+        self.spawn_parameters.contains(&SpawnParameter::Params)
     }
 
     /// A rule that the spawn statement broke while it ran.
@@ -111,15 +127,16 @@ fn first_that_fits(
 ) -> Result<Result<Fitted, Misfit>, HostError> {
     let mut nearest: Option<Misfit> = None;
     for generation in &profile.generations {
-        let misfit = misfit(connection, generation).map_err(|error| place.error("reading its schema", error))?;
+        let misfit = misfit(connection, profile, generation, place)?;
         let Some(misfit) = misfit else {
-            let (view, created_at_indexed) = check_runs(connection, profile, generation)?;
+            let (view, seeks) = check_runs(connection, profile, generation)?;
             let (spawn, spawn_parameters, new_ids) = check_spawn(connection, profile, generation)?;
             return Ok(Ok(Fitted {
                 profile: profile.clone(),
                 generation: generation.name.clone(),
+                version: generation.version.clone(),
                 view,
-                created_at_indexed,
+                seeks,
                 spawn,
                 spawn_parameters,
                 new_ids,
@@ -134,12 +151,16 @@ fn first_that_fits(
 }
 
 /// What a generation requires and the store has not; `None` if all is there.
-fn misfit(connection: &Connection, generation: &Generation) -> rusqlite::Result<Option<Misfit>> {
+fn misfit(
+    connection: &Connection,
+    profile: &Profile,
+    generation: &Generation,
+    place: &Place,
+) -> Result<Option<Misfit>, HostError> {
     let mut misfit = Misfit::default();
     for (table, columns) in &generation.requires {
-        let mut statement = connection.prepare_cached("SELECT name FROM pragma_table_xinfo(?1)")?;
-        let present: HashSet<String> = statement.query_map([table], |row| row.get(0))?.collect::<Result<_, _>>()?;
-        let absent: Vec<_> = columns.iter().filter(|column| !present.contains(*column)).collect();
+        let present = columns_of(connection, table).map_err(|error| place.error("reading its schema", error))?;
+        let absent: Vec<_> = columns.iter().filter(|column| !present.contains(&column.to_ascii_lowercase())).collect();
         misfit.required += columns.len();
         misfit.absent += absent.len();
         if present.is_empty() {
@@ -149,13 +170,38 @@ fn misfit(connection: &Connection, generation: &Generation) -> rusqlite::Result<
         }
     }
     if let Some(known) = generation.version.as_ref().filter(|_| misfit.lacks.is_empty()) {
-        let found = connection.query_row(&known.query, [], |row| row.get::<_, i64>(0)).optional()?;
+        let found = found_version(connection, known).map_err(|error| {
+            let message = format!("the query fails: {}", in_sqlites_words(&error));
+            wrong(profile, generation, "version.query", message)
+        })?;
         if !found.is_some_and(|found| known.includes(found)) {
             let found = found.map_or_else(|| "none".to_owned(), |found| found.to_string());
             misfit.lacks.push(format!("a schema version from {} to {} (it is {found})", known.from, known.to));
         }
     }
     Ok(Some(misfit).filter(|misfit| !misfit.lacks.is_empty()))
+}
+
+fn found_version(connection: &Connection, version: &Version) -> rusqlite::Result<Option<i64>> {
+    connection.prepare_cached(&version.query)?.query_row([], |row| row.get(0)).optional()
+}
+
+/// A table's columns, in lower case: SQLite's names are equal whatever their case.
+fn columns_of(connection: &Connection, table: &str) -> rusqlite::Result<HashSet<String>> {
+    let mut statement = connection.prepare_cached("SELECT lower(name) FROM pragma_table_xinfo(?1)")?;
+    statement.query_map([table], |row| row.get(0))?.collect()
+}
+
+/// What of a profile's statement is for this store.
+fn text(connection: &Connection, statement: &str) -> String {
+    fitted_text(statement, &mut |table, column| {
+        columns_of(connection, table).is_ok_and(|columns| columns.contains(&column.to_ascii_lowercase()))
+    })
+}
+
+fn wrong(profile: &Profile, generation: &Generation, part: &str, message: String) -> HostError {
+    let part = format!("{part} (generation \"{}\")", generation.name);
+    HostError::Profile { file: profile.file.clone(), part, message }
 }
 
 fn tables(connection: &Connection) -> rusqlite::Result<Vec<String>> {
@@ -165,37 +211,19 @@ fn tables(connection: &Connection) -> rusqlite::Result<Vec<String>> {
 }
 
 /// The view compiles, only reads, and has the canonical columns.
-fn check_runs(connection: &Connection, profile: &Profile, generation: &Generation) -> Result<(View, bool), HostError> {
-    let fail = |message: String| HostError::Profile {
-        file: profile.file.clone(),
-        part: format!("runs (generation \"{}\")", generation.name),
-        message,
-    };
-    let runs = bare(&generation.runs);
+fn check_runs(connection: &Connection, profile: &Profile, generation: &Generation) -> Result<(View, Seeks), HostError> {
+    let fail = |message: String| wrong(profile, generation, "runs", message);
+    let runs = text(connection, &generation.runs);
     let statement = connection
         .prepare(&format!("SELECT * FROM (\n{runs}\n) AS run"))
         .map_err(|error| fail(format!("the statement does not compile: {}", in_sqlites_words(&error))))?;
     if statement.parameter_count() > 0 {
         return Err(fail("the statement takes parameters; a view of the runs has none".to_owned()));
     }
-    let columns: HashSet<&str> = statement.column_names().into_iter().collect();
-    check_columns(&columns).map_err(&fail)?;
-    let view = View {
-        runs,
-        has_is_failure: columns.contains("is_failure"),
-        has_unfit: columns.contains("unfit"),
-        has_deleted: columns.contains("deleted"),
-    };
-    let created_at_indexed = seeks_created_at(connection, &view).map_err(|error| fail(in_sqlites_words(&error)))?;
-    Ok((view, created_at_indexed))
-}
-
-/// Whether SQLite would find runs by their time of creation through an index.
-fn seeks_created_at(connection: &Connection, view: &View) -> rusqlite::Result<bool> {
-    let sql = format!("EXPLAIN QUERY PLAN SELECT id FROM (\n{}\n) AS run WHERE created_at >= ?1", view.runs);
-    let mut statement = connection.prepare(&sql)?;
-    let steps: Vec<String> = statement.query_map(["2000-01-01"], |row| row.get("detail"))?.collect::<Result<_, _>>()?;
-    Ok(steps.iter().any(|step| step.starts_with("SEARCH") && step.contains("created_at>")))
+    let columns = statement.column_names().into_iter().map(str::to_ascii_lowercase).collect();
+    let view = View::new(runs, &columns, &Sqlite::default()).map_err(&fail)?;
+    let seeks = Seeks::of(connection, &view).map_err(|error| fail(in_sqlites_words(&error)))?;
+    Ok((view, seeks))
 }
 
 /// The spawn compiles, writes, returns an id, and takes only the parameters that there are.
@@ -204,12 +232,8 @@ fn check_spawn(
     profile: &Profile,
     generation: &Generation,
 ) -> Result<(String, Vec<SpawnParameter>, Option<Spelling>), HostError> {
-    let fail = |message: String| HostError::Profile {
-        file: profile.file.clone(),
-        part: format!("spawn (generation \"{}\")", generation.name),
-        message,
-    };
-    let spawn = bare(&generation.spawn);
+    let fail = |message: String| wrong(profile, generation, "spawn", message);
+    let spawn = text(connection, &generation.spawn);
     let statement = connection
         .prepare(&spawn)
         .map_err(|error| fail(format!("the statement does not compile: {}", in_sqlites_words(&error))))?;
@@ -237,11 +261,6 @@ fn check_spawn(
     }
     drop(statement);
     Ok((spawn, parameters, new_ids))
-}
-
-/// A statement without the semicolon at its end.
-fn bare(sql: &str) -> String {
-    sql.trim().trim_end_matches(';').trim_end().to_owned()
 }
 
 /// SQLite's message alone: the whole error would repeat the statement.

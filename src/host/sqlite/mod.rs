@@ -17,7 +17,10 @@ mod place;
 mod plan;
 mod pool;
 mod presence;
+mod row;
+mod serial;
 mod session;
+mod spawn;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -34,7 +37,7 @@ use self::place::Place;
 use self::presence::{FileId, open_in};
 use self::session::{SqliteSession, Transactions};
 use super::profile::{Engine, Profile};
-use super::{Host, HostError, Session, StoreInfo};
+use super::{Host, HostError, Particulars, Session, StoreInfo};
 
 /// Refuses the store itself where another file is meant. To read it as one would also close it, and that
 /// drops every lock that this process has on it.
@@ -81,8 +84,10 @@ impl Fitting {
             .map_err(|error| place.error("reading its schema", error))?;
         let seen = Seen { file, schema_version };
         let mut fitted = self.fitted.lock().unwrap_or_else(PoisonError::into_inner);
+        // A migration may change no table, and the schema's own version all the same.
         if let Some((when, known)) = &*fitted
             && *when == seen
+            && known.is_for(connection).is_ok_and(|is_for| is_for)
         {
             return Ok(Arc::clone(known));
         }
@@ -149,11 +154,10 @@ impl SqliteHost {
             runner: fitted.profile.runner.clone(),
             generation: fitted.generation.clone(),
             schema_version: version,
-            journal_mode: Some(journal_mode),
+            particulars: Particulars::Sqlite { journal_mode },
+            lacks: fitted.view.lacks.clone(),
             writable,
-            schema_version_hidden: false,
             read_whole_for_an_id: plan::read_whole_for_an_id(connection, &fitted.view).map_err(fail)?,
-            missing_rights: Vec::new(),
             start: start.clone(),
             open_in,
         })

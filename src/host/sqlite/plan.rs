@@ -1,12 +1,91 @@
-//! Whether SQLite finds a run by its id without reading a whole table.
+//! How SQLite would find a run: whether an index serves it, and whether there can be only one.
 
 use std::collections::HashSet;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension};
 
 use super::dialect::Sqlite;
 use crate::host::Columns;
 use crate::host::view::View;
+
+/// Runs that bear an id.
+pub(super) const OF_AN_ID: &str = "id = ?1";
+
+/// The run with an id, of a task.
+pub(super) const OF_A_TASK_AND_AN_ID: &str = "id = ?1 AND task_name = ?2";
+
+/// How a view's runs are found. Where SQLite does not say, the slow way is always right.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Seeks {
+    /// An index serves an id.
+    pub(super) by_id: bool,
+    /// An index serves the id of a task's run.
+    pub(super) by_task_and_id: bool,
+    /// No two rows have the same task and id, as SQLite compares them.
+    pub(super) unique: bool,
+    /// An index has the ids in their order.
+    pub(super) ordered: bool,
+    /// An index finds runs by their time of creation.
+    pub(super) by_time: bool,
+}
+
+impl Seeks {
+    pub(super) fn of(connection: &Connection, view: &View) -> rusqlite::Result<Seeks> {
+        let by = |condition: &str| view.by_id(condition, Columns::default(), &Sqlite::default()).0;
+        let plan = |condition: &str| plan(connection, &by(condition));
+        let serves = |with: &[Step], without: &[Step]| {
+            let (with, without) = (parts(with), parts(without));
+            with.len() == without.len() && with.iter().zip(&without).all(|(with, without)| with != without)
+        };
+        let pair = plan(OF_A_TASK_AND_AN_ID)?;
+        let in_order = self::plan(connection, &first_by_id(view, "ASC"))?;
+        let by_time = self::plan(connection, &(view.select("id") + " WHERE created_at >= ?1"))?;
+        let is_by_time = |step: &Step| step.detail.starts_with("SEARCH") && step.detail.contains("created_at>");
+        Ok(Seeks {
+            by_id: serves(&plan(OF_AN_ID)?, &plan("+id = ?1")?),
+            by_task_and_id: serves(&pair, &plan("+id = ?1 AND task_name = ?2")?),
+            unique: finds_one_at_most(connection, &pair)?,
+            ordered: matches!(&in_order[..], [step] if step.detail.starts_with("SCAN ")),
+            by_time: by_time.iter().any(is_by_time),
+        })
+    }
+}
+
+/// The type of the first id in their order: numbers are before texts, and texts before blobs.
+pub(super) fn first_by_id(view: &View, order: &str) -> String {
+    format!("{} ORDER BY id {order} LIMIT 1", view.select("typeof(id)"))
+}
+
+/// Each loop looks up one key of an index in which each key stands once.
+fn finds_one_at_most(connection: &Connection, plan: &[Step]) -> rusqlite::Result<bool> {
+    let parts = parts(plan);
+    let [loops] = &parts[..] else { return Ok(false) };
+    for step in loops {
+        let Some((_, index)) = step.strip_prefix("SEARCH ").and_then(|step| step.split_once(" USING ")) else {
+            return Ok(false);
+        };
+        if index.starts_with("INTEGER PRIMARY KEY (rowid=?)") {
+            continue;
+        }
+        let index = index.strip_prefix("COVERING ").unwrap_or(index);
+        let Some((name, terms)) = index.strip_prefix("INDEX ").and_then(|index| index.split_once(' ')) else {
+            return Ok(false);
+        };
+        let columns: Option<i64> = connection
+            .query_row(
+                "SELECT (SELECT count(*) FROM pragma_index_info(?1))
+                 FROM sqlite_schema AS schema, pragma_index_list(schema.tbl_name) AS list
+                 WHERE schema.type = 'index' AND schema.name = ?1 AND list.name = ?1 AND list.\"unique\" AND NOT list.partial",
+                [name],
+                |row| row.get(0),
+            )
+            .optional()?;
+        if columns != i64::try_from(terms.matches("=?").count()).ok() {
+            return Ok(false);
+        }
+    }
+    Ok(!loops.is_empty())
+}
 
 /// A step of a plan, and the step that it is a part of. See <https://www.sqlite.org/eqp.html>.
 #[derive(Debug)]
@@ -20,7 +99,7 @@ struct Step {
 /// difference to the plan, as it makes none behind a `+`, no index serves it.
 pub(super) fn read_whole_for_an_id(connection: &Connection, view: &View) -> rusqlite::Result<Vec<String>> {
     let [sought, scanned] =
-        ["id = ?1", "+id = ?1"].map(|condition| view.by_id(condition, Columns::default(), &Sqlite::default()).0);
+        [OF_AN_ID, "+id = ?1"].map(|condition| view.by_id(condition, Columns::default(), &Sqlite::default()).0);
     let (sought, scanned) = (plan(connection, &sought)?, plan(connection, &scanned)?);
     let without_difference = parts(&sought).into_iter().zip(parts(&scanned)).filter(|(one, other)| one == other);
     let mut names: Vec<&str> = without_difference.flat_map(|(part, _)| part).filter_map(scanned_in).collect();
@@ -42,7 +121,8 @@ fn plan(connection: &Connection, sql: &str) -> rusqlite::Result<Vec<Step>> {
     let step = |row: &rusqlite::Row<'_>| {
         Ok(Step { number: row.get("id")?, parent: row.get("parent")?, detail: row.get("detail")? })
     };
-    plan.query_map(["an id"], step)?.collect()
+    // Nothing is bound: a plan needs no values.
+    plan.raw_query().mapped(step).collect()
 }
 
 /// The loops of each SELECT that the runs come from: of the only one, or of each in a UNION ALL.

@@ -1,0 +1,65 @@
+//! A row as the server hands it over, as a run.
+
+use std::error::Error;
+
+use tokio_postgres::Row;
+use tokio_postgres::types::{FromSql, Kind, Type};
+use uuid::Uuid;
+
+use crate::contract::Params;
+use crate::host::view::Positions;
+use crate::host::{Key, RunRow};
+
+/// A text's bytes: those of a database without an encoding need be no UTF-8.
+struct Bytes<'a>(&'a [u8]);
+
+impl<'a> FromSql<'a> for Bytes<'a> {
+    fn from_sql(_: &Type, bytes: &'a [u8]) -> Result<Self, Box<dyn Error + Sync + Send>> {
+        Ok(Bytes(bytes))
+    }
+
+    fn accepts(kind: &Type) -> bool {
+        matches!(*kind, Type::TEXT | Type::VARCHAR | Type::BPCHAR | Type::NAME) || matches!(kind.kind(), Kind::Enum(_))
+    }
+}
+
+/// A value that is a name or an id.
+pub(super) fn key(row: &Row, index: usize) -> Key<'_> {
+    let key = match *row.columns()[index].type_() {
+        Type::INT8 => row.try_get::<_, Option<i64>>(index).ok().flatten().map(Key::Integer),
+        Type::INT4 => row.try_get::<_, Option<i32>>(index).ok().flatten().map(|id| Key::Integer(id.into())),
+        Type::INT2 => row.try_get::<_, Option<i16>>(index).ok().flatten().map(|id| Key::Integer(id.into())),
+        Type::UUID => {
+            let id = row.try_get::<_, Option<Uuid>>(index).ok().flatten();
+            id.map(|id| Key::Text(id.hyphenated().encode_lower(&mut Uuid::encode_buffer()).as_bytes().to_vec().into()))
+        }
+        _ => row.try_get::<_, Option<Bytes<'_>>>(index).ok().flatten().map(|text| Key::Text(text.0.into())),
+    };
+    key.unwrap_or_default()
+}
+
+/// Whether [`key`] reads values of a type.
+pub(super) fn is_key(kind: &Type) -> bool {
+    matches!(*kind, Type::INT8 | Type::INT4 | Type::INT2 | Type::UUID) || Bytes::accepts(kind)
+}
+
+/// A row's wanted columns.
+pub(super) fn read<'r>(row: &'r Row, at: &Positions) -> RunRow<'r> {
+    // A value that is none of its column's type is as good as none: the time `infinity`, for one.
+    let text = |index: usize| row.try_get::<_, Option<&str>>(index).ok().flatten();
+    let number = |index: usize| row.try_get::<_, Option<i64>>(index).ok().flatten();
+    let params = |index: usize| row.try_get::<_, Option<Bytes<'_>>>(index).ok().flatten();
+    RunRow {
+        id: key(row, 0),
+        task_name: key(row, 1),
+        created_at: row.try_get(2).ok().flatten(),
+        params: at.params.and_then(params).map_or(Params::None, |text| Params::Text(text.0.into())),
+        unfit: at.unfit.and_then(text),
+        end_reason: at.end_reason.and_then(text),
+        phase: at.rest.and_then(text),
+        exit_code: at.rest.and_then(|index| number(index + 1)),
+        triggered_by: at.rest.and_then(|index| text(index + 2)),
+        retry_attempt: at.rest.and_then(|index| number(index + 3)),
+        is_failure: at.is_failure.and_then(|index| row.try_get(index).ok().flatten()),
+    }
+}

@@ -1,0 +1,92 @@
+//! Starts the source runs again, under the store's write lock: all of them, or none.
+
+use super::groups::Group;
+use super::resolve::Resolved;
+use super::{another_plan, check_plan, judge, open, plan, skipped};
+use crate::cancel::Cancel;
+use crate::contract::{BulkRerunBody, ErrorModel, Reason, RerunOptions, Triggered};
+use crate::host::{Freshness, RunRef, Session, Spawned};
+
+/// Spawns a run for each group that is not skipped.
+pub(super) fn spawn(
+    session: &mut dyn Session,
+    resolved: Resolved,
+    options: &RerunOptions,
+    cancel: Option<&Cancel>,
+) -> Result<BulkRerunBody, ErrorModel> {
+    let Resolved { mut groups, unknown, .. } = resolved;
+    let mut triggered = Vec::new();
+    if open(&groups).next().is_some() {
+        let freshness = session.begin_write()?;
+        if let Some(cancel) = cancel {
+            cancel.spawn_begins()?;
+        }
+        if freshness == Freshness::Changed {
+            look_again(session, &mut groups, options)?;
+        }
+        triggered = start(session, &mut groups, options)?;
+        if triggered.is_empty() { session.end()? } else { session.commit()? }
+    }
+    Ok(BulkRerunBody { triggered, skipped: skipped(groups, unknown), ..BulkRerunBody::default() })
+}
+
+/// Somebody has written since the search: who is active by now, and is the plan still the expected one?
+fn look_again(session: &mut dyn Session, groups: &mut [Group], options: &RerunOptions) -> Result<(), ErrorModel> {
+    if options.skip_active {
+        judge::skip_active(session, groups, options, true)?;
+    }
+    match options.expect_plan {
+        Some(_) => check_plan(options, &plan(session, groups)?),
+        None => Ok(()),
+    }
+}
+
+/// Starts the runs, and marks the groups that got none.
+fn start(
+    session: &mut dyn Session,
+    groups: &mut [Group],
+    options: &RerunOptions,
+) -> Result<Vec<Triggered>, ErrorModel> {
+    let sources: Vec<RunRef<'_>> = open(groups).map(Group::run).collect();
+    let mut outcomes: Vec<Option<Spawned>> = vec![None; sources.len()];
+    let spawned = session.spawn(&sources, &mut |index, spawned| outcomes[index] = Some(spawned));
+    let mut triggered = Vec::with_capacity(outcomes.len());
+    let mut gone = None;
+    for (group, outcome) in groups.iter_mut().filter(|group| group.skip.is_none()).zip(outcomes) {
+        match outcome {
+            Some(Spawned::New(run_id)) => {
+                let (task_name, rerun_of) = (group.task_name.to_text(), group.source.id.to_text());
+                triggered.push(Triggered { task_name, run_id, rerun_of });
+            }
+            Some(Spawned::Gone) => {
+                gone = Some(group.source.id.to_text());
+                group.skip = Some((Reason::Gone, None));
+            }
+            Some(Spawned::Refused(detail)) => group.skip = Some((Reason::Refused, Some(detail))),
+            // The host failed before its turn.
+            None => {}
+        }
+    }
+    match spawned {
+        Err(error) if !session.is_atomic() => return Err(half_way(error.into(), triggered)),
+        spawned => spawned?,
+    }
+    match (&options.expect_plan, gone) {
+        // Gone since the plan was checked. Where what was started can't be undone, the answer says which one it was.
+        (Some(expected), Some(gone)) if session.is_atomic() => {
+            Err(another_plan(expected, &format!("its run {gone} is gone by now")))
+        }
+        _ => Ok(triggered),
+    }
+}
+
+/// The error of a host without transactions, which has started some runs all the same.
+fn half_way(error: ErrorModel, triggered: Vec<Triggered>) -> ErrorModel {
+    let started = match triggered.len() {
+        0 => "no run was started".to_owned(),
+        1 => "1 run was started before, and can't be undone: see `triggered`".to_owned(),
+        many => format!("{many} runs were started before, and can't be undone: see `triggered`"),
+    };
+    let detail = format!("{}; {started}", error.detail);
+    ErrorModel { detail, triggered, ..error }
+}
