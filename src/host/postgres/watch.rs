@@ -29,7 +29,7 @@ impl PostgresSession<'_> {
                  FROM unnest($1::text[]) AS name, LATERAL (SELECT {}::oid AS oid) AS top
                  LEFT JOIN LATERAL pg_partition_tree(top.oid::regclass) AS part ON true
              )
-             SELECT EXISTS (SELECT FROM pg_trigger, tables WHERE tgrelid = oid AND NOT tgisinternal AND tgenabled <> 'D' AND tgtype & 4 <> 0)
+             SELECT EXISTS (SELECT FROM pg_trigger, tables WHERE tgrelid = tables.oid AND NOT tgisinternal AND tgenabled <> 'D' AND tgtype & 4 <> 0)
                  OR EXISTS (SELECT FROM pg_rewrite, tables WHERE ev_class = tables.oid AND ev_type = '3')",
             relation("name")
         );

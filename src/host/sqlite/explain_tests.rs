@@ -5,7 +5,7 @@ use rusqlite::Connection;
 
 use super::dialect::{Sqlite, span};
 use super::fit::{self, Fitted};
-use super::plan::read_whole_for_an_id;
+use super::plan::{OF_A_TASK_AND_AN_ID, Seeks, read_whole_for_an_id};
 use crate::contract::RunFilter;
 use crate::host::profile::Profile;
 use crate::host::view::{Statement, View};
@@ -65,11 +65,63 @@ fn an_id_is_sought_in_the_keys_own_index_whatever_the_runner() {
 }
 
 #[test]
+fn the_stores_of_every_runner_have_each_run_once_and_an_index_for_it() {
+    for (profile, schema, table) in [
+        ("runwisp", RUNWISP, "runs"),
+        ("apalis", APALIS, "Jobs"),
+        ("django-tasks-db", DJANGO, "django_tasks_database_dbtaskresult"),
+    ] {
+        let (connection, Fitted { view, seeks, .. }) = store_of(profile, schema);
+        let (sql, _) =
+            view.by_id(OF_A_TASK_AND_AN_ID, Columns { params: true, ..Columns::default() }, &Sqlite::default());
+        let sought = format!("SEARCH {table} USING INDEX sqlite_autoindex_{table}_1 (id=?)");
+        assert_eq!(explain(&connection, &sql), [sought]);
+        let by_time = profile == "runwisp";
+        assert_eq!(
+            seeks,
+            Seeks { by_id: true, by_task_and_id: true, unique: true, ordered: true, by_time },
+            "{profile}"
+        );
+    }
+}
+
+#[test]
+fn what_an_index_serves_and_whether_a_run_can_be_there_twice() {
+    let seeks = |schema: &str, from: &str| {
+        let connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch(schema).unwrap();
+        let columns = ["id", "task_name", "phase"].map(str::to_owned).into();
+        let view = View::new(
+            format!("SELECT id, queue AS task_name, 'ended' AS phase FROM {from}"),
+            &columns,
+            &Sqlite::default(),
+        );
+        let seeks = Seeks::of(&connection, &view.unwrap()).unwrap();
+        (seeks.by_id, seeks.by_task_and_id, seeks.unique, seeks.ordered)
+    };
+    let number = "CREATE TABLE job (id INTEGER PRIMARY KEY, queue TEXT)";
+    assert_eq!(seeks(number, "job"), (true, true, true, true));
+    assert_eq!(seeks("CREATE TABLE job (queue TEXT, id, PRIMARY KEY (queue, id))", "job"), (false, true, true, false));
+    assert_eq!(seeks("CREATE TABLE job (queue TEXT, id)", "job"), (false, false, false, false));
+    assert_eq!(
+        seeks("CREATE TABLE job (queue TEXT, id); CREATE INDEX by_id ON job (id)", "job"),
+        (true, true, false, true)
+    );
+    let partial = "CREATE TABLE job (queue TEXT, id); CREATE UNIQUE INDEX one ON job (id) WHERE id > 7";
+    assert_eq!(seeks(partial, "job"), (false, false, false, false));
+    let joined = "CREATE TABLE job (id TEXT PRIMARY KEY, queue TEXT); CREATE TABLE note (job TEXT)";
+    assert_eq!(seeks(joined, "job LEFT JOIN note ON note.job = job.id"), (true, true, false, false));
+    let two = "CREATE TABLE one (id TEXT PRIMARY KEY, queue TEXT); CREATE TABLE two (id TEXT PRIMARY KEY, queue TEXT)";
+    let union = "(SELECT * FROM one UNION ALL SELECT * FROM two)";
+    assert_eq!(seeks(two, union), (true, true, false, false));
+}
+
+#[test]
 fn a_view_that_computes_is_still_one_scan() {
-    let (connection, Fitted { view, created_at_indexed, .. }) = store_of("apalis", APALIS);
+    let (connection, Fitted { view, seeks, .. }) = store_of("apalis", APALIS);
     let filter = RunFilter { status: vec!["failed".to_owned()], ..RunFilter::default() };
     assert_eq!(explain(&connection, &compile(&view, &filter, false).sql), ["SCAN Jobs"]);
-    assert!(!created_at_indexed);
+    assert!(!seeks.by_time);
 }
 
 #[test]
@@ -86,7 +138,11 @@ fn a_filter_without_an_index_is_one_scan_with_its_own_conditions_only() {
     let filter = RunFilter { status: vec!["failed".to_owned()], ..RunFilter::default() };
     let statement = compile(&view, &filter, false);
     assert_eq!(explain(&connection, &statement.sql), ["SCAN runs"]);
-    assert!(statement.sql.ends_with("WHERE (end_reason IN (?1))\n  AND NOT deleted"), "{}", statement.sql);
+    assert!(
+        statement.sql.ends_with("WHERE (end_reason COLLATE BINARY IN (?1))\n  AND NOT deleted"),
+        "{}",
+        statement.sql
+    );
 }
 
 #[test]
@@ -99,8 +155,8 @@ fn one_task_goes_by_its_index() {
 
 #[test]
 fn a_narrow_window_goes_by_the_index_on_created_at_and_a_wide_one_does_not() {
-    let (connection, Fitted { view, created_at_indexed, .. }) = store_of("runwisp", RUNWISP);
-    assert!(created_at_indexed);
+    let (connection, Fitted { view, seeks, .. }) = store_of("runwisp", RUNWISP);
+    assert!(seeks.by_time);
     let after: DateTime<Utc> = "2026-04-15T12:00:00Z".parse().unwrap();
     let filter = RunFilter { created_after: Some(after), ..RunFilter::default() };
     let narrow = explain(&connection, &compile(&view, &filter, true).sql);
