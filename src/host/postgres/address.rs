@@ -12,6 +12,7 @@ use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres::{CancelToken, Client, Config, NoTls};
 
 use super::passfile;
+use super::servers::{self, Unreached};
 use super::url::Url;
 use crate::host::HostError;
 
@@ -22,6 +23,13 @@ const DEFAULT_PORT: u16 = 5432;
 
 /// Unless `connect_timeout` says otherwise.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How soon it is found out that the server's machine is gone, or the way there, unless the address says otherwise: what
+/// the system does by itself takes hours, and the server would keep our locks for as long.
+const KEEPALIVES_IDLE: Duration = Duration::from_secs(30);
+const KEEPALIVES_INTERVAL: Duration = Duration::from_secs(10);
+const KEEPALIVES_RETRIES: u32 = 3;
+const TCP_USER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What our connections are called in `pg_stat_activity`, unless `application_name` says otherwise.
 pub(super) const APPLICATION_NAME: &str = "bulk_rerun";
@@ -52,6 +60,7 @@ impl Address {
     fn with_variables(url: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<Self, HostError> {
         let url = Url::read(url).map_err(|message| unusable(&message))?;
         let mut config: Config = url.rest.parse().map_err(|error| unusable(&in_words(&error)))?;
+        keep_alive(&mut config, url.keepalives_idle.is_some(), url.tcp_user_timeout);
         let tls = TlsWish {
             mode: url.sslmode.or_else(|| variable("PGSSLMODE")),
             root_certificates: url.sslrootcert.or_else(|| variable("PGSSLROOTCERT")),
@@ -70,25 +79,41 @@ impl Address {
 }
 
 impl Address {
-    pub(super) async fn connect(&self) -> Result<(Client, Driver), tokio_postgres::Error> {
-        Ok(match self.tls.clone() {
-            Some(tls) => {
-                let (client, driver) = self.config.connect(tls).await?;
-                (client, Box::pin(async { driver.await.unwrap_or_default() }))
-            }
-            None => {
-                let (client, driver) = self.config.connect(NoTls).await?;
-                (client, Box::pin(async { driver.await.unwrap_or_default() }))
-            }
+    /// Connects to one of its servers: TCP, TLS and the server's welcome within `connect_timeout` for each, and within
+    /// the limit for all.
+    pub(super) async fn connect(&self, limit: Duration) -> Result<(Client, Driver), Unreached> {
+        servers::first(&self.config, limit, async |server| {
+            Ok(match self.tls.clone() {
+                Some(tls) => {
+                    let (client, driver) = server.connect(tls).await?;
+                    (client, Box::pin(async { driver.await.unwrap_or_default() }) as Driver)
+                }
+                None => {
+                    let (client, driver) = server.connect(NoTls).await?;
+                    (client, Box::pin(async { driver.await.unwrap_or_default() }) as Driver)
+                }
+            })
         })
+        .await
     }
 
-    /// Asks the server to stop what a connection waits for.
+    /// Asks the server to stop what a connection waits for; one that does not answer is not waited for.
     pub(super) async fn cancel(&self, token: CancelToken) -> Result<(), tokio_postgres::Error> {
-        match self.tls.clone() {
-            Some(tls) => token.cancel_query(tls).await,
-            None => token.cancel_query(NoTls).await,
-        }
+        let told = async {
+            match self.tls.clone() {
+                Some(tls) => token.cancel_query(tls).await,
+                None => token.cancel_query(NoTls).await,
+            }
+        };
+        let patience = self.config.get_connect_timeout().copied().unwrap_or(CONNECT_TIMEOUT);
+        tokio::time::timeout(patience, told).await.unwrap_or(Ok(()))
+    }
+
+    /// Whether the address names a search path: in its own options, or in `PGOPTIONS`.
+    pub(super) fn names_search_path(&self) -> bool {
+        // The server takes a dash for an underscore.
+        let options = self.config.get_options().unwrap_or_default();
+        options.to_ascii_lowercase().replace('-', "_").contains("search_path")
     }
 }
 
@@ -146,6 +171,24 @@ fn fill(config: &mut Config, variable: &dyn Fn(&str) -> Option<String>) {
     if config.get_connect_timeout().is_none() {
         let seconds = variable("PGCONNECT_TIMEOUT").and_then(|seconds| seconds.parse().ok());
         config.connect_timeout(seconds.filter(|&seconds| seconds > 0).map_or(CONNECT_TIMEOUT, Duration::from_secs));
+    }
+}
+
+/// How soon a connection that leads nowhere is given up. What the URL says is left as it is.
+fn keep_alive(config: &mut Config, idle_is_said: bool, tcp_user_timeout: Option<Duration>) {
+    if !idle_is_said {
+        config.keepalives_idle(KEEPALIVES_IDLE);
+    }
+    if config.get_keepalives_interval().is_none() {
+        config.keepalives_interval(KEEPALIVES_INTERVAL);
+    }
+    if config.get_keepalives_retries().is_none() {
+        config.keepalives_retries(KEEPALIVES_RETRIES);
+    }
+    match tcp_user_timeout {
+        // The system's own.
+        Some(Duration::ZERO) => {}
+        said => _ = config.tcp_user_timeout(said.unwrap_or(TCP_USER_TIMEOUT)),
     }
 }
 
@@ -327,6 +370,32 @@ mod tests {
         assert!(error("postgres://db/jobs", "1,2").contains("2 ports, and 1 hosts"));
         assert!(error("postgres:///jobs?host=a,b", "1,2,3").contains("3 ports, and 2 hosts"));
         assert!(error("postgres://db:port/jobs", "1").contains("no port number"));
+    }
+
+    #[test]
+    fn a_way_that_leads_nowhere_is_given_up_in_time() {
+        let seconds = Duration::from_secs;
+        let config = parse("postgres://db/jobs", &[]).unwrap().config;
+        assert_eq!((config.get_keepalives_idle(), config.get_keepalives_interval()), (seconds(30), Some(seconds(10))));
+        assert_eq!((config.get_keepalives_retries(), config.get_tcp_user_timeout()), (Some(3), Some(&seconds(30))));
+        // libpq's own units and names.
+        let said = "keepalives_idle=7200&keepalives_interval=7&keepalives_count=8&tcp_user_timeout=9000";
+        let config = parse(&format!("postgres://db/jobs?{said}"), &[]).unwrap().config;
+        assert_eq!((config.get_keepalives_idle(), config.get_keepalives_interval()), (seconds(7200), Some(seconds(7))));
+        assert_eq!((config.get_keepalives_retries(), config.get_tcp_user_timeout()), (Some(8), Some(&seconds(9))));
+        let config = parse("postgres://db/jobs?tcp_user_timeout=0", &[]).unwrap().config;
+        assert_eq!(config.get_tcp_user_timeout(), None);
+        let error = parse("postgres://db/jobs?tcp_user_timeout=soon", &[]).err().unwrap();
+        assert!(error.contains("tcp_user_timeout"), "{error}");
+    }
+
+    #[test]
+    fn a_search_path_in_an_address_is_seen() {
+        let names = |url: &str, options: &str| parse(url, &[("PGOPTIONS", options)]).unwrap().names_search_path();
+        assert!(names("postgres://db/jobs?options=-csearch_path%3Dmine", ""));
+        assert!(names("postgres://db/jobs?options=--Search-Path%3D", "-c lock_timeout=1"));
+        assert!(names("postgres://db/jobs", "-c search_path=mine"));
+        assert!(!names("postgres://db/jobs?options=-clock_timeout%3D1", "-c search_path=mine"));
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod parameters;
 mod passfile;
 mod plan;
 mod rights;
+mod servers;
 mod session;
 mod spawn;
 mod statements;
