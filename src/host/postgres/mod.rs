@@ -2,6 +2,7 @@
 
 mod address;
 mod batch;
+mod columns;
 mod connection;
 mod dialect;
 mod error;
@@ -11,6 +12,7 @@ mod parameters;
 mod passfile;
 mod plan;
 mod rights;
+mod search_path;
 mod servers;
 mod session;
 mod spawn;
