@@ -11,6 +11,7 @@ mod misfit;
 mod parameters;
 mod passfile;
 mod plan;
+mod proof;
 mod rights;
 mod search_path;
 mod servers;
