@@ -59,7 +59,7 @@ fn a_commit_whose_answer_was_lost_is_asked_for() {
     // Nobody there to be asked: whoever reads this must know that it is not known.
     proxy.cut(Cut::AfterCommitForGood);
     let error = call(&plugin, &all_failed(json!({}))).unwrap_err();
-    assert_error(&error, 500, &["look for the new runs before you try again"]);
+    assert_error(&error, 500, &["look for the new runs, such as 10 (task1), before you try again"]);
     assert_eq!(store.count(), 9);
 }
 

@@ -5,7 +5,6 @@ use std::ops::ControlFlow;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
@@ -19,6 +18,7 @@ use super::connection::Connection;
 use super::dialect::bound;
 use super::error::{is_lost, is_of_another_schema};
 use super::fit::Fitted;
+use super::proof::{self, NewRun, Proof};
 use crate::contract::Params;
 use crate::host::view::Positions;
 use crate::host::{
@@ -38,8 +38,8 @@ const LOCK: i64 = i64::from_be_bytes(*b"bulkrrun");
 /// How often a spawn begins anew after a deadlock or a serialization failure.
 const CONFLICTS_MAX: u32 = 3;
 
-/// How long to wait between two questions about a COMMIT whose answer was lost.
-const BETWEEN_QUESTIONS: Duration = Duration::from_millis(100);
+/// How long at most the server is asked about a COMMIT whose answer was lost.
+const QUESTIONS: Duration = Duration::from_secs(60);
 
 /// A session, with a connection of its own while it lasts.
 pub(super) struct PostgresSession<'h> {
@@ -47,8 +47,10 @@ pub(super) struct PostgresSession<'h> {
     pub(super) fitted: Arc<Fitted>,
     connection: Option<Connection>,
     in_transaction: bool,
-    /// The server's number for the transaction that writes.
-    transaction_id: Option<i64>,
+    /// What is known of the transaction that writes.
+    proof: Option<Proof>,
+    /// The first new run: its task, and its id.
+    first_new: Option<(String, String)>,
     /// How often the server gave our transaction up for another one's sake.
     conflicts: u32,
     /// Set by an [`Interrupter`].
@@ -72,7 +74,8 @@ impl<'h> PostgresSession<'h> {
             fitted,
             connection,
             in_transaction: false,
-            transaction_id: None,
+            proof: None,
+            first_new: None,
             conflicts: 0,
             cancelled: None,
         })
@@ -170,24 +173,22 @@ impl<'h> PostgresSession<'h> {
         Ok(ControlFlow::Continue(()))
     }
 
-    /// Whether a transaction whose COMMIT got no answer was committed: `None` if nobody can tell.
-    fn was_committed(&self, transaction_id: i64) -> Option<bool> {
-        let until = Instant::now() + self.host.server.busy_timeout;
-        loop {
-            let asked = self.host.server.connect().ok().and_then(|connection| {
-                let sql = "SELECT txid_status($1)";
-                let row = connection.wait_for(connection.client().query_one(sql, &[&transaction_id]));
-                self.host.server.give_back(connection);
-                row.ok()?.try_get::<_, Option<String>>(0).ok()?
-            });
-            match asked.as_deref() {
-                Some("committed") => return Some(true),
-                Some("aborted") => return Some(false),
-                // The server is on its way up, or still at it.
-                _ if Instant::now() < until => thread::sleep(BETWEEN_QUESTIONS),
-                _ => return None,
-            }
-        }
+    /// Whether the transaction whose COMMIT got no answer was committed: `None` if nobody can tell.
+    fn was_committed(&self) -> Option<bool> {
+        let server = &self.host.server;
+        let until = Instant::now() + server.busy_timeout.min(QUESTIONS);
+        let proof = self.proof.as_ref()?;
+        let Some((task, id)) = &self.first_new else { return proof.ask(server, None, until) };
+        let condition = self.fitted.id_type.condition();
+        let (sql, _) = self.fitted.view.by_id(condition, Columns::default(), &self.fitted.dialect());
+        let ids = [id.as_str()];
+        let new_run = NewRun {
+            begin: self.fitted.search_path.as_deref().unwrap_or_default(),
+            sql: &sql,
+            values: &[(&ids.as_slice(), Type::TEXT_ARRAY)],
+            is_it: &|row| row.try_get::<_, &str>(1).is_ok_and(|found| found == task),
+        };
+        proof.ask(server, Some(&new_run), until)
     }
 }
 
@@ -218,9 +219,16 @@ impl Session for PostgresSession<'_> {
         self.begin(DOING, "ISOLATION LEVEL READ COMMITTED")?;
         // Constraints that the runner defers to the COMMIT would take all runs down with one.
         self.execute(DOING, &format!("SET CONSTRAINTS ALL IMMEDIATE; SELECT pg_advisory_xact_lock({LOCK})"))?;
-        let asked =
-            self.connection().wait_for(self.connection().client().query_typed_one("SELECT txid_current()", &[]));
-        self.transaction_id = Some(asked.map_err(|error| self.error(DOING, error))?.get(0));
+        self.execute(DOING, self.host.server.write_settings())?;
+        let connection = self.connection();
+        if let Some(query) = self.fitted.version_query() {
+            let asked = connection.wait_for(connection.client().query_typed(&query, &[]));
+            let found = asked.map_err(|error| self.error(DOING, error))?.first().and_then(|row| row.get(0));
+            self.fitted.check_version(found).inspect_err(|_| self.host.forget_fit())?;
+        }
+        let proof = connection.wait_for(Proof::begin(connection.client())).map_err(|error| self.error(DOING, error))?;
+        self.proof = Some(proof);
+        self.first_new = None;
         Ok(Freshness::Changed)
     }
 
@@ -246,14 +254,13 @@ impl Session for PostgresSession<'_> {
         if !is_lost(&error) {
             return Err(self.error(DOING, error));
         }
-        match self.transaction_id.and_then(|id| self.was_committed(id)) {
+        match self.was_committed() {
             Some(true) => Ok(()),
             Some(false) => Err(self.error(DOING, error)),
-            None => Err(HostError::Unusable(format!(
-                "the connection to the store {} was lost while {DOING}, and the server can't be asked whether it did: \
-                 look for the new runs before you try again",
-                self.host.server.address
-            ))),
+            None => {
+                let first = self.first_new.as_ref().map(|(task, id)| format!("{id} ({task})"));
+                Err(proof::not_known(&self.host.server, DOING, first.as_deref()))
+            }
         }
     }
 
@@ -300,7 +307,15 @@ impl Session for PostgresSession<'_> {
         each: &mut dyn FnMut(usize, Spawned<'_>),
     ) -> Result<Spawning, HostError> {
         // A savepoint a batch: what the host declines is found out there, and nothing is done twice.
-        match self.spawn_all(sources, each) {
+        let mut first_new = None;
+        let spawned = self.spawn_all(sources, &mut |index, spawned| {
+            if let (Spawned::New { run_id, .. }, None) = (&spawned, &first_new) {
+                first_new = Some((sources.task_names[index].to_owned(), run_id.clone()));
+            }
+            each(index, spawned);
+        });
+        self.first_new = self.first_new.take().or(first_new);
+        match spawned {
             Ok(()) => Ok(Spawning::Done),
             Err(HostError::Conflict) if self.conflicts < CONFLICTS_MAX => {
                 self.conflicts += 1;
