@@ -161,7 +161,7 @@ fn rules_that_wait_for_the_commit_decline_their_own_run_alone() {
 
 impl Store {
     /// A store on a server of its own.
-    fn on(server: &'static Server, count: u32) -> Store {
+    pub fn on(server: &'static Server, count: u32) -> Store {
         let database = server.database().with(SCHEMA);
         let client = database.client();
         client.execute(&format!(
