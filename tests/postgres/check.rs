@@ -279,6 +279,11 @@ fn a_schema_that_was_migrated_meanwhile_is_not_written_to() {
     store.client.execute("DELETE FROM release; INSERT INTO release VALUES (7)");
     let plugin = store.open();
     store.client.execute("DELETE FROM release");
-    assert_error(&call(&plugin, &all_failed(json!({}))).unwrap_err(), 500, &["no longer has a version"]);
+    assert_error(
+        &call(&plugin, &all_failed(json!({}))).unwrap_err(),
+        500,
+        &["has no version", "is for 7 to 8", "migrated"],
+    );
+    assert_error(&store.open_error(&store.database.url), 500, &["has no version"]);
     assert_eq!(store.count(), 9);
 }

@@ -7,12 +7,13 @@ use std::path::Path;
 use std::pin::Pin;
 use std::time::Duration;
 
-use rustls_tokio_postgres::{MakeRustlsConnect, config_from_ca_cert, config_no_verify, config_platform_verifier};
-use tokio_postgres::config::{Host, SslMode};
+use rustls_tokio_postgres::MakeRustlsConnect;
+use tokio_postgres::config::Host;
 use tokio_postgres::{CancelToken, Client, Config, NoTls};
 
 use super::passfile;
 use super::servers::{self, Unreached};
+use super::tls::TlsWish;
 use super::url::Url;
 use crate::host::HostError;
 
@@ -216,57 +217,7 @@ fn describe(config: &Config) -> String {
     format!("postgres://{user}{}{name}", hosts.join(","))
 }
 
-/// How far TLS is wanted, in libpq's words.
-struct TlsWish {
-    mode: Option<String>,
-    root_certificates: Option<String>,
-}
-
-impl TlsWish {
-    /// As libpq does: unless it is asked for, certificates are not verified. `verify-ca` verifies the
-    /// name too, since rustls does not do one without the other.
-    fn apply(self, config: &mut Config) -> Result<Option<MakeRustlsConnect>, HostError> {
-        let roots = self.root_certificates.filter(|file| file != "system");
-        let (mode, verify) = match self.mode.as_deref() {
-            Some("disable") => (SslMode::Disable, false),
-            None | Some("allow" | "prefer") => (SslMode::Prefer, false),
-            // With roots at hand, libpq verifies here as well.
-            Some("require") => (SslMode::Require, roots.is_some()),
-            Some("verify-ca" | "verify-full") => (SslMode::Require, true),
-            Some(other) => {
-                return Err(unusable(&format!(
-                    "sslmode is none of disable, allow, prefer, require, verify-ca and verify-full: {other}"
-                )));
-            }
-        };
-        // A socket in the file system has no TLS, whatever the mode, nor has an address without a name.
-        let named = |host: &Host| matches!(host, Host::Tcp(_));
-        let hosts = config.get_hosts();
-        if hosts.is_empty() && mode == SslMode::Require {
-            return Err(unusable("TLS goes by the server's name, and there is only hostaddr; add host"));
-        }
-        if !hosts.iter().any(named) || mode == SslMode::Disable {
-            config.ssl_mode(SslMode::Disable);
-            return Ok(None);
-        }
-        if !hosts.iter().all(named) {
-            return Err(unusable(
-                "sockets and servers can't be mixed, since one has no TLS; sslmode=disable allows it",
-            ));
-        }
-        config.ssl_mode(mode);
-        let tls = match (verify, roots) {
-            (false, _) => config_no_verify(),
-            (true, Some(file)) => config_from_ca_cert(&file)
-                .map_err(|error| unusable(&format!("sslrootcert {file} can't be used: {error}")))?,
-            (true, None) => config_platform_verifier()
-                .map_err(|error| unusable(&format!("the system's root certificates can't be used: {error}")))?,
-        };
-        Ok(Some(MakeRustlsConnect::new(tls)))
-    }
-}
-
-fn unusable(message: &str) -> HostError {
+pub(super) fn unusable(message: &str) -> HostError {
     HostError::Unusable(format!("the store's address can't be used: {message}"))
 }
 
@@ -284,6 +235,8 @@ pub(super) fn in_words(error: &dyn std::error::Error) -> String {
 
 #[cfg(test)]
 mod tests {
+    use tokio_postgres::config::SslMode;
+
     use super::*;
 
     fn parse(url: &str, variables: &[(&str, &str)]) -> Result<Address, String> {

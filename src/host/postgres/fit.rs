@@ -66,24 +66,13 @@ impl Fitted {
     /// Whether the schema is still in a version that its generation is for: the runner may have been upgraded since the
     /// store was opened. `found` is what [`Self::version_query`] gives now.
     pub(super) fn check_version(&self, found: Option<i64>) -> Result<(), HostError> {
-        let Some(known) = &self.generation.version else { return Ok(()) };
-        match found {
-            Some(found) if known.includes(found) => Ok(()),
-            Some(found) => Err(HostError::Unusable(format!(
-                "{}; it has been migrated since this began to work with it, and nothing was changed",
-                wrong_version(&self.profile, &self.store, self.schema.as_deref(), found)
-            ))),
-            // It had none at first either.
-            None if self.version.is_none() => Ok(()),
-            None => Err(HostError::Unusable(format!(
-                "the schema{} of {} in {} no longer has a version, so it can't be told whether the profile {} fits it \
-                 still; nothing was changed",
-                named(self.schema.as_deref()),
-                self.profile.runner,
-                self.store,
-                self.profile.file
-            ))),
+        if self.generation.is_for(found) {
+            return Ok(());
         }
+        Err(HostError::Unusable(format!(
+            "{}; it has been migrated since this began to work with it, and nothing was changed",
+            wrong_version(&self.profile, &self.store, self.schema.as_deref(), found)
+        )))
     }
 
     /// A rule that the spawn statement broke while it ran.
@@ -191,11 +180,9 @@ impl Fitting<'_> {
             }
             let version_hidden = self.version_hidden(generation)?;
             let version = if version_hidden { None } else { self.version(profile, generation)? };
-            if let (Some(found), Some(known)) = (version, &generation.version)
-                && !known.includes(found)
-            {
+            if !version_hidden && !generation.is_for(version) {
                 let schema = self.schema_of(generation)?;
-                let words = wrong_version(profile, &self.server.address.to_string(), schema.as_deref(), found);
+                let words = wrong_version(profile, &self.server.address.to_string(), schema.as_deref(), version);
                 misfit = Some(Misfit::Version(words));
                 continue;
             }
@@ -331,12 +318,13 @@ fn version_query(query: &str) -> String {
 }
 
 /// What is said of a schema in a version that the profile is not for.
-fn wrong_version(profile: &Profile, store: &str, schema: Option<&str>, found: i64) -> String {
+fn wrong_version(profile: &Profile, store: &str, schema: Option<&str>, found: Option<i64>) -> String {
+    let schema = schema.map(|schema| format!(" {schema}")).unwrap_or_default();
+    let version = found.map_or("no version".to_owned(), |found| format!("the version {found}"));
     format!(
-        "the schema{} of {} in {store} has the version {found}, and the profile {} is for {}. A newer bulk-rerun may know \
-         it; or copy the profile (`bulk-rerun profiles {}`), check its statements against the new schema, and use the \
-         copy with --profile",
-        named(schema),
+        "the schema{schema} of {} in {store} has {version}, and the profile {} is for {}. A newer bulk-rerun may know it; \
+         or copy the profile (`bulk-rerun profiles {}`), check its statements against the new schema, and use the copy \
+         with --profile",
         profile.runner,
         profile.file,
         known_versions(profile),
@@ -344,9 +332,11 @@ fn wrong_version(profile: &Profile, store: &str, schema: Option<&str>, found: i6
     )
 }
 
-/// A schema's name for behind its kind.
-fn named(schema: Option<&str>) -> String {
-    schema.map(|schema| format!(" {schema}")).unwrap_or_default()
+impl Generation {
+    /// Whether it is for a schema in this version; `None` where the schema has none.
+    fn is_for(&self, version: Option<i64>) -> bool {
+        self.version.as_ref().is_none_or(|known| version.is_some_and(|found| known.includes(found)))
+    }
 }
 
 /// The versions of the schema that a profile's generations are for, the oldest first.

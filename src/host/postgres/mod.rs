@@ -18,6 +18,7 @@ mod servers;
 mod session;
 mod spawn;
 mod statements;
+mod tls;
 mod url;
 
 use std::sync::{Arc, Mutex, PoisonError};

@@ -30,8 +30,8 @@ impl SearchPath {
         if server.address.names_search_path() && !path.was_given {
             return Err(HostError::Unusable(format!(
                 "the address of the store {} names a search path (`options`, or PGOPTIONS), and the server does not know \
-                 of it: a pooler in between must have left it out. Leave it out, too, and have it set for the role \
-                 instead: ALTER ROLE … SET search_path = …",
+                 of it, since a pooler in between leaves it out: take it out of the address, and have it set for the role \
+                 instead, as in ALTER ROLE … SET search_path = …",
                 server.address
             )));
         }

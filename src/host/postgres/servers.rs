@@ -115,6 +115,8 @@ mod tests {
                     keepalives_retries=7 target_session_attrs=read-write channel_binding=require \
                     load_balance_hosts=random";
         let config: Config = format!("host=a,/run/b port=1,2 {rest}").parse().unwrap();
+        // A password is kept out of what follows.
+        assert!(each(&config).iter().all(|server| server.get_password() == Some(b"p")));
         let mut servers: Vec<String> = each(&config).iter().map(|server| format!("{server:?}")).collect();
         servers.sort();
         let alone = [format!("host=a port=1 {rest}"), format!("host=/run/b port=2 {rest}")];
