@@ -188,9 +188,9 @@ fn a_sequence_that_numbers_new_rows_needs_its_right() {
     let info = plugin.describe().unwrap();
     let expected =
         ["\"Numbers\"", "job_tally_seq"].map(|name| format!("GRANT USAGE ON SEQUENCE public.{name} TO {role};"));
-    assert_eq!(info.missing_rights, expected);
-    info.missing_rights.iter().for_each(|grant| store.client.execute(grant));
-    assert_eq!(plugin.describe().unwrap().missing_rights, [""; 0]);
+    assert_eq!(info.missing_rights(), expected);
+    info.missing_rights().iter().for_each(|grant| store.client.execute(grant));
+    assert_eq!(plugin.describe().unwrap().missing_rights(), [""; 0]);
     assert_eq!(triggered(&call(&plugin, &all_failed(json!({}))).unwrap()), 3);
 }
 
