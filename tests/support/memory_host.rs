@@ -6,7 +6,7 @@ use bulk_rerun::host::HostError;
 use bulk_rerun::host::callbacks::{HostCallbacks, Reply};
 use serde_json::{Value, json};
 
-use super::Row;
+use super::model::{Run, Value as Stored};
 
 /// Shared with the plugin that it is attached to, so that a test can look into it.
 #[derive(Clone, Default)]
@@ -38,14 +38,17 @@ impl MemoryHost {
     }
 }
 
-/// A row of RunWisp's, as its profile shows it.
-pub fn canonical(row: &Row, has_mark: bool) -> Value {
-    json!({
-        "id": row.id, "task_name": row.task_name, "phase": row.status, "end_reason": row.end_reason,
-        "exit_code": (row.status == "ended").then_some(row.exit_code), "triggered_by": row.triggered_by,
-        "created_at": row.created_at, "retry_attempt": row.retry_attempt, "params": row.params_json,
-        "is_failure": has_mark.then_some(row.is_failure),
-        "unfit": (row.triggered_by == "service").then_some("service"),
+/// A run as a host hands it over; nothing if JSON has no words for it.
+pub fn canonical(run: &Run, created_at: &Stored) -> Option<Value> {
+    let text = |value: &Stored| value.bytes().map(String::from_utf8).transpose();
+    let is_known = run.task != Stored::Null && run.id != Stored::Null;
+    let (task, id, params) = (text(&run.task).ok()?, text(&run.id).ok()?, text(&run.params).ok()?);
+    is_known.then(|| {
+        json!({
+            "id": id, "task_name": task, "phase": run.phase, "end_reason": run.end_reason, "exit_code": run.exit_code,
+            "triggered_by": run.triggered_by, "created_at": text(created_at).unwrap(),
+            "retry_attempt": run.retry_attempt, "params": params, "is_failure": run.mark, "unfit": run.unfit,
+        })
     })
 }
 
