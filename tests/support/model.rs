@@ -4,6 +4,8 @@
 //! `store` is what a store holds, `request` which runs a request selects, `plan` what is made of them, `call` what a
 //! real call does (with what others do meanwhile, and what the host declines); `answer` and `outcome` compare.
 
+#![allow(unused_imports, reason = "every test uses some of it")]
+
 pub mod answer;
 pub mod call;
 pub mod outcome;
