@@ -75,8 +75,7 @@ impl Bench {
 
         // A host behind callbacks that hands over everything plans the same.
         let visible = wisps.iter().filter(|wisp| !wisp.run.deleted);
-        let host =
-            MemoryHost::holding(visible.map(|wisp| canonical(&wisp.run, &Value::text(&wisp.row.created_at)).unwrap()));
+        let host = MemoryHost::holding(visible.map(|wisp| canonical(&wisp.run, &wisp.row.created_at)));
         let attached = Plugin::attach(Box::new(host), &Config::new("")).unwrap();
         let asked = call(&attached, &request.to_json(json!({"dry_run": true})));
         check_dry_run(&asked, &expected)?;
@@ -99,7 +98,7 @@ impl Bench {
 fn stores_of_runwisp_are_answered_as_the_model_does() {
     let benches: Vec<RefCell<Option<Bench>>> = (0..6).map(|_| RefCell::new(None)).collect();
     let cases = (0..3usize, any::<bool>()).prop_flat_map(|(generation, wal)| {
-        let request = requests(WORDS).prop_map(|request| Request { dropped_exit_code: None, ..request });
+        let request = requests(WORDS).prop_map(|request| Request { dropped_reason: None, ..request });
         (Just((generation, wal)), runs(generation), request, any::<bool>())
     });
     let done = runner(1_500).run(&cases, |((generation, wal), wisps, request, expects)| {

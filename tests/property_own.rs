@@ -13,7 +13,7 @@ use serde_json::{Value as Json, json};
 
 use support::calls::answer;
 use support::model::call::{Change, changed};
-use support::model::{Act, Fate, NewRow, Request, Run, Trial, Unique, Value, check_dry_run, new_rows};
+use support::model::{Act, Fate, NewRow, Request, Run, Trial, Value, check_dry_run, new_rows};
 use support::own::{OwnStore, Shape, shapes};
 use support::random::own::{Meanwhile, WORDS, acts, drafts, meanwhile};
 use support::random::{Draft, requests, runner};
@@ -43,16 +43,9 @@ impl Bench {
                 asked = true;
                 first();
             }
-            Ok(request.dropped_exit_code.is_none() || run.exit_code != request.dropped_exit_code)
+            Ok(request.dropped_reason.is_none() || run.end_reason != request.dropped_reason)
         }))
     }
-}
-
-/// A change that leaves it open what a group is: whose parameters are the group's, those of the search or of the spawn?
-fn is_open(change: &Meanwhile, request: &Request) -> bool {
-    matches!(change, Meanwhile::Parameters(_))
-        && request.unique_by != Unique::Task
-        && (request.skip_active || request.skip_superseded)
 }
 
 #[derive(Debug, Clone)]
@@ -73,7 +66,6 @@ fn cases() -> impl Strategy<Value = Case> {
             if !shape.wal || request.limit.is_some() {
                 meanwhile.clear();
             }
-            meanwhile.retain(|change| !is_open(change, &request));
             Case { shape, drafts, request, acts, meanwhile, expects }
         },
     )
@@ -101,7 +93,7 @@ fn check(bench: &Bench, case: &Case) -> Result<(), String> {
         if case.meanwhile.is_empty() {
             return;
         }
-        changes = store.change(host, &filled, &case.meanwhile, &acts);
+        changes = store.change(host, &filled, (request, &case.meanwhile), &acts);
         before = store.dump(host);
     });
     let now = changed(&filled.runs, &changes);

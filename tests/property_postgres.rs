@@ -146,7 +146,7 @@ fn both_engines_answer_as_the_model_does() {
     let theirs = [0, 1].map(|place| Plugin::open(&Config::new(sqlite[place as usize].path_str())).unwrap());
     let benches = Benches { client: database.client(), ours, sqlite, theirs };
     let cases = (1..3usize).prop_flat_map(|generation| {
-        let request = requests(WORDS).prop_map(|request| Request { dropped_exit_code: None, ..request });
+        let request = requests(WORDS).prop_map(|request| Request { dropped_reason: None, ..request });
         // No text in PostgreSQL has a NUL character.
         let runs = runs(generation).prop_map(|mut runs| {
             runs.retain(|wisp| !wisp.row.id.contains('\0'));

@@ -19,6 +19,10 @@ pub struct MemoryHost {
     /// The task whose runs it fails to start, and the one whose runs it declines.
     pub fails: Option<&'static str>,
     pub declines: Option<&'static str>,
+    /// What somebody else makes of its runs, once it has handed them over.
+    pub meanwhile: Arc<Mutex<Option<Vec<Value>>>>,
+    /// New runs are numbered by task, so that their ids repeat, too.
+    pub numbers_by_task: bool,
     /// The runs as they were when the transaction began.
     pub before: Arc<Mutex<Vec<Value>>>,
 }
@@ -38,17 +42,13 @@ impl MemoryHost {
     }
 }
 
-/// A run as a host hands it over; nothing if JSON has no words for it.
-pub fn canonical(run: &Run, created_at: &Stored) -> Option<Value> {
-    let text = |value: &Stored| value.bytes().map(String::from_utf8).transpose();
-    let is_known = run.task != Stored::Null && run.id != Stored::Null;
-    let (task, id, params) = (text(&run.task).ok()?, text(&run.id).ok()?, text(&run.params).ok()?);
-    is_known.then(|| {
-        json!({
-            "id": id, "task_name": task, "phase": run.phase, "end_reason": run.end_reason, "exit_code": run.exit_code,
-            "triggered_by": run.triggered_by, "created_at": text(created_at).unwrap(),
-            "retry_attempt": run.retry_attempt, "params": params, "is_failure": run.mark, "unfit": run.unfit,
-        })
+/// A run as a host hands it over. (JSON has no words for what is not UTF-8.)
+pub fn canonical(run: &Run, created_at: &str) -> Value {
+    let text = |value: &Stored| value.bytes().map(|bytes| String::from_utf8(bytes).unwrap());
+    json!({
+        "id": text(&run.id), "task_name": text(&run.task), "phase": run.phase, "end_reason": run.end_reason,
+        "exit_code": run.exit_code, "triggered_by": run.triggered_by, "created_at": created_at,
+        "retry_attempt": run.retry_attempt, "params": text(&run.params), "is_failure": run.mark, "unfit": run.unfit,
     })
 }
 
@@ -57,7 +57,11 @@ impl HostCallbacks for MemoryHost {
     fn runs(&self, selector_json: &str, emit: &mut dyn FnMut(&str) -> Result<(), HostError>) -> Result<(), HostError> {
         self.note(&format!("runs {selector_json}"));
         let runs = self.runs.lock().unwrap().clone();
-        runs.iter().try_for_each(|run| emit(&run.to_string()))
+        runs.iter().try_for_each(|run| emit(&run.to_string()))?;
+        if let Some(changed) = self.meanwhile.lock().unwrap().take() {
+            *self.runs.lock().unwrap() = changed;
+        }
+        Ok(())
     }
 
     fn spawn(&self, source_run_json: &str) -> Result<Reply, HostError> {
@@ -69,7 +73,10 @@ impl HostCallbacks for MemoryHost {
             return Ok(Reply::Skipped("not today".to_owned()));
         }
         let mut runs = self.runs.lock().unwrap();
-        let id = format!("new-{}", runs.len());
+        let id = match self.numbers_by_task {
+            true => format!("new-{}", runs.iter().filter(|run| run["task_name"] == source["task_name"]).count()),
+            false => format!("new-{}", runs.len()),
+        };
         runs.push(json!({"id": id, "task_name": source["task_name"], "phase": "pending", "params": source["params"]}));
         Ok(Reply::Started(id))
     }

@@ -119,14 +119,14 @@ pub fn requests(words: Words) -> impl Strategy<Value = Request> {
         sometimes(1..4usize),
         sometimes(prop::collection::vec(texts(words.tasks), 1..3)),
         sometimes(prop::collection::vec((texts(words.tasks), texts(words.ids)), 1..4)),
-        prop::option::weighted(0.1, Just(137)),
+        prop::option::weighted(0.1, texts(&["failed", "timeout"])),
     );
     let ids = (prop::option::weighted(0.35, some_ids()), prop::option::weighted(0.2, some_ids()));
     (ids, filter, times, codes, options, portions).prop_map(|(ids, filter, times, codes, options, portions)| {
         let (status, task_name, triggered_by, search, retries_only, is_failure) = filter;
         let (created_after, created_before) = ordered(times);
         let (exit_code_min, exit_code_max) = ordered(codes);
-        let (limit, take, except_tasks, except_groups, dropped_exit_code) = portions;
+        let (limit, take, except_tasks, except_groups, dropped_reason) = portions;
         Request {
             ids: ids.0,
             except_ids: ids.1.unwrap_or_default(),
@@ -147,7 +147,7 @@ pub fn requests(words: Words) -> impl Strategy<Value = Request> {
             take: take.filter(|_| PORTIONS),
             except_tasks: except_tasks.filter(|_| PORTIONS).unwrap_or_default(),
             except_groups: except_groups.filter(|_| PORTIONS).unwrap_or_default(),
-            dropped_exit_code,
+            dropped_reason,
         }
     })
 }

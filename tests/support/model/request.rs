@@ -36,8 +36,8 @@ pub struct Request {
     pub except_tasks: Vec<String>,
     /// Task and source run, as a dry run spells them.
     pub except_groups: Vec<(String, String)>,
-    /// The predicate drops runs with this exit code.
-    pub dropped_exit_code: Option<i64>,
+    /// The predicate drops runs with this end reason.
+    pub dropped_reason: Option<String>,
 }
 
 pub fn rfc3339(microseconds: i64) -> String {
@@ -109,7 +109,7 @@ impl Request {
     }
 
     pub fn keeps(&self, run: &Run) -> bool {
-        self.dropped_exit_code.is_none() || exit_code(run) != self.dropped_exit_code
+        self.dropped_reason.is_none() || run.end_reason != self.dropped_reason
     }
 
     fn selects(&self, run: &Run) -> bool {

@@ -4,7 +4,7 @@ use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ToSql, params};
 
 use super::super::model::call::Change;
-use super::super::model::{Act, NewRow, Run, Value};
+use super::super::model::{Act, NewRow, Request, Run, Value};
 use super::super::random::Draft;
 use super::super::random::own::Meanwhile;
 use super::{OwnStore, word};
@@ -143,9 +143,10 @@ impl OwnStore {
         &self,
         connection: &Connection,
         filled: &Filled,
-        meanwhile: &[Meanwhile],
+        case: (&Request, &[Meanwhile]),
         acts: &[(Value, Act)],
     ) -> Vec<Change> {
+        let (request, meanwhile) = case;
         connection.execute_batch("BEGIN IMMEDIATE; DELETE FROM rule").unwrap();
         let mut changes = Vec::new();
         let mut touched = Vec::new();
@@ -158,7 +159,7 @@ impl OwnStore {
                     there.push(run.clone());
                     changes.push(Change::Appears(Box::new(run)));
                 }
-            } else if let Some((index, change)) = on_one(one, &filled.runs) {
+            } else if let Some((index, change)) = one.on(&filled.runs, request) {
                 let fits = self.shape.whole || !matches!(change, Change::SoftDeleted(_));
                 if fits && !touched.contains(&index) {
                     touched.push(index);
@@ -179,29 +180,6 @@ impl OwnStore {
         };
         statement.query_map([], row).unwrap().collect::<Result<_, _>>().unwrap()
     }
-}
-
-/// A change of one of the runs that could be started: of those that could not, nobody looks twice.
-pub fn on_one(meanwhile: &Meanwhile, runs: &[Run]) -> Option<(usize, Change)> {
-    let fit = |run: &Run| run.task.fault().is_none() && run.id.fault().is_none();
-    let places: Vec<usize> = (0..runs.len()).filter(|place| fit(&runs[*place])).collect();
-    let place = |index: &proptest::sample::Index| (!places.is_empty()).then(|| places[index.index(places.len())]);
-    let (index, change): (usize, Change) = match meanwhile {
-        Meanwhile::Deleted(index) => (place(index)?, Change::Deleted(place(index)?)),
-        Meanwhile::SoftDeleted(index) => (place(index)?, Change::SoftDeleted(place(index)?)),
-        Meanwhile::Renamed(index) => {
-            let place = place(index)?;
-            (place, Change::Renamed(place, Value::text(&format!("elsewhere {place}"))))
-        }
-        Meanwhile::Parameters(index) => {
-            (place(index)?, Change::Parameters(place(index)?, Value::text(r#"{"changed":true}"#)))
-        }
-        Meanwhile::Begins(index, pending) => {
-            (place(index)?, Change::Begins(place(index)?, if *pending { "pending" } else { "running" }))
-        }
-        Meanwhile::Appears(_) => return None,
-    };
-    Some((index, change))
 }
 
 fn apply(connection: &Connection, change: &Change, rowid: i64) {

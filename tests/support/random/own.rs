@@ -2,7 +2,8 @@
 
 use proptest::prelude::*;
 
-use super::super::model::{Act, Run, Value};
+use super::super::model::call::Change;
+use super::super::model::{Act, Request, Run, Unique, Value};
 use super::{Draft, NOON, TRIGGERS, Words, instants, states, texts, written};
 
 pub const WORDS: Words = Words {
@@ -141,4 +142,39 @@ pub fn meanwhile() -> impl Strategy<Value = Vec<Meanwhile>> {
         4 => drafts().prop_map(|draft| Meanwhile::Appears(Box::new(draft))),
     ];
     prop_oneof![1 => Just(Vec::new()), 1 => prop::collection::vec(one, 1..4)]
+}
+
+impl Meanwhile {
+    /// The change of one of the runs that could be started (of those that could not, nobody looks twice); nothing where
+    /// it is left open what a call makes of it.
+    pub fn on(&self, runs: &[Run], request: &Request) -> Option<(usize, Change)> {
+        let (Meanwhile::Deleted(index)
+        | Meanwhile::SoftDeleted(index)
+        | Meanwhile::Renamed(index)
+        | Meanwhile::Parameters(index)
+        | Meanwhile::Begins(index, _)) = self
+        else {
+            return None;
+        };
+        let fit = |run: &Run| run.task.fault().is_none() && run.id.fault().is_none();
+        let places: Vec<usize> = (0..runs.len()).filter(|place| fit(&runs[*place])).collect();
+        let place = *places.get(index.index(places.len().max(1)))?;
+        let change = match self {
+            Meanwhile::Deleted(_) => Change::Deleted(place),
+            Meanwhile::SoftDeleted(_) => Change::SoftDeleted(place),
+            Meanwhile::Renamed(_) => Change::Renamed(place, Value::text(&format!("elsewhere {place}"))),
+            Meanwhile::Parameters(_) => Change::Parameters(place, Value::text(r#"{"changed":true}"#)),
+            Meanwhile::Begins(_, pending) => Change::Begins(place, if *pending { "pending" } else { "running" }),
+            Meanwhile::Appears(_) => unreachable!("it is not one of the runs"),
+        };
+        // A group that is active no longer, and one whose parameters are no longer those that it was found by.
+        let is_open = match change {
+            Change::Parameters(..) => {
+                request.unique_by != Unique::Task && (request.skip_active || request.skip_superseded)
+            }
+            Change::Begins(..) => false,
+            _ => request.skip_active && !runs[place].has_ended(),
+        };
+        (!is_open).then_some((place, change))
+    }
 }
