@@ -55,6 +55,7 @@ fn cases() -> impl Strategy<Value = Case> {
                 meanwhile.clear();
             }
             let request = Request { dropped_reason: None, ..request };
+            let declines = declines.filter(|_| declines != fails);
             Case { runs, request, meanwhile, transactions, declines, fails, expects }
         },
     )
