@@ -154,7 +154,7 @@ fn both_engines_answer_as_the_model_does() {
         });
         (Just(generation), runs, request, any::<bool>())
     });
-    let done = runner(600).run(&cases, |(generation, wisps, request, expects)| {
+    let done = runner(400).run(&cases, |(generation, wisps, request, expects)| {
         benches.check(generation, &wisps, &request, expects).map_err(TestCaseError::fail)
     });
     done.unwrap_or_else(|error| panic!("{error}"));

@@ -214,6 +214,6 @@ fn stores_with_any_key_are_answered_as_the_model_does() {
     let outside = outside(&database, folder.path());
     let tables = SHAPES.iter().map(|shape| Table::open(&database, folder.path(), *shape, outside)).collect();
     let bench = Bench { client: database.client(), tables };
-    let done = runner(1_000).run(&cases(), |case| bench.check(&case).map_err(TestCaseError::fail));
+    let done = runner(500).run(&cases(), |case| bench.check(&case).map_err(TestCaseError::fail));
     done.unwrap_or_else(|error| panic!("{error}"));
 }

@@ -3,6 +3,7 @@
 //! Ids repeat over its queues, columns have declared types or none, and triggers of the host's decline, swallow, rename or
 //! end new rows.
 
+pub mod case;
 mod rows;
 
 use std::path::PathBuf;
