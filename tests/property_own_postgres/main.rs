@@ -162,19 +162,21 @@ impl Bench {
                     changes.push(seen);
                     there.push(run);
                 }
-            } else if let Some((place, change)) = one.on(stored, &case.request) {
-                if !touched.contains(&place) {
-                    let change = match change {
-                        Change::Parameters(place, params) if table.key == Key::Bytea => {
-                            Change::Parameters(place, Value::Blob(params.bytes().unwrap()))
-                        }
-                        other => other,
-                    };
-                    touched.push(place);
-                    statements += &table.change(&change, &stored[place]);
-                    changes.push(change);
-                }
+                continue;
             }
+            let Some((place, change)) = one.on(stored, &case.request).filter(|(place, _)| !touched.contains(place))
+            else {
+                continue;
+            };
+            let change = match change {
+                Change::Parameters(place, params) if table.key == Key::Bytea => {
+                    Change::Parameters(place, Value::Blob(params.bytes().unwrap()))
+                }
+                other => other,
+            };
+            touched.push(place);
+            statements += &table.change(&change, &stored[place]);
+            changes.push(change);
         }
         statements += &format!("{} COMMIT", table.arm(acts));
         (changes, statements)

@@ -19,12 +19,18 @@ pub struct MemoryHost {
     /// The task whose runs it fails to start, and the one whose runs it declines.
     pub fails: Option<&'static str>,
     pub declines: Option<&'static str>,
-    /// What somebody else makes of its runs, once it has handed them over.
-    pub meanwhile: Arc<Mutex<Option<Vec<Value>>>>,
+    /// What somebody else makes of its runs.
+    pub meanwhile: Arc<Mutex<Option<Meanwhile>>>,
     /// New runs are numbered by task, so that their ids repeat, too.
     pub numbers_by_task: bool,
     /// The runs as they were when the transaction began.
     pub before: Arc<Mutex<Vec<Value>>>,
+}
+
+/// Runs that take the place of those that are there, once they have been asked for so often.
+pub struct Meanwhile {
+    pub asked: usize,
+    pub runs: Vec<Value>,
 }
 
 impl MemoryHost {
@@ -58,8 +64,12 @@ impl HostCallbacks for MemoryHost {
         self.note(&format!("runs {selector_json}"));
         let runs = self.runs.lock().unwrap().clone();
         runs.iter().try_for_each(|run| emit(&run.to_string()))?;
-        if let Some(changed) = self.meanwhile.lock().unwrap().take() {
-            *self.runs.lock().unwrap() = changed;
+        let mut meanwhile = self.meanwhile.lock().unwrap();
+        if let Some(later) = &mut *meanwhile {
+            later.asked -= 1;
+        }
+        if let Some(now) = meanwhile.take_if(|later| later.asked == 0) {
+            *self.runs.lock().unwrap() = now.runs;
         }
         Ok(())
     }

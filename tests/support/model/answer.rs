@@ -3,7 +3,7 @@
 use serde_json::Value as Json;
 
 use super::plan::Plan;
-use super::store::Run;
+use super::store::{Run, RunKey};
 
 /// One of a dry run's `planned`.
 #[derive(Debug, Clone, PartialEq, PartialOrd, Eq, Ord)]
@@ -40,7 +40,7 @@ impl Detail {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Skipped {
     /// What it is ordered by; `None` for an id that is no run's.
-    pub key: Option<(Option<Vec<u8>>, Option<Vec<u8>>)>,
+    pub key: Option<RunKey>,
     pub task: Option<String>,
     pub run: Option<String>,
     pub reason: &'static str,

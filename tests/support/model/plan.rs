@@ -2,7 +2,7 @@
 
 use super::answer::{Detail, Group, Skipped};
 use super::request::{Request, Unique};
-use super::store::{Run, Value, newest, visible};
+use super::store::{Run, RunKey, Value, newest, visible};
 
 /// A group: the run that it is started from, and how many were selected.
 #[derive(Debug, Clone)]
@@ -46,8 +46,8 @@ impl Plan {
     }
 
     /// What makes two plans the same: which runs are started again, and with which parameters.
-    pub fn essence(&self) -> Vec<(Option<Vec<u8>>, Option<Vec<u8>>, Option<Vec<u8>>)> {
-        let of = |source: &Source| (source.run.task.bytes(), source.run.id.bytes(), source.run.params.bytes());
+    pub fn essence(&self) -> Vec<(RunKey, Option<Vec<u8>>)> {
+        let of = |source: &Source| (source.run.key(), source.run.params.bytes());
         self.starts.iter().map(of).collect()
     }
 }

@@ -76,6 +76,9 @@ impl Value {
     }
 }
 
+/// A run's task and its id, in bytes.
+pub type RunKey = (Option<Vec<u8>>, Option<Vec<u8>>);
+
 /// A run as the profile's view, or the host, hands it over.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Run {
@@ -131,7 +134,7 @@ impl Run {
     }
 
     /// In the order of the answer.
-    pub fn key(&self) -> (Option<Vec<u8>>, Option<Vec<u8>>) {
+    pub fn key(&self) -> RunKey {
         (self.task.bytes(), self.id.bytes())
     }
 
