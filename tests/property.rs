@@ -13,7 +13,7 @@ use support::calls::answer;
 use support::memory_host::{MemoryHost, canonical};
 use support::model::{Fate, NewRow, Request, Run, Trial, Value, check_dry_run, new_rows};
 use support::random::runwisp::{WORDS, Wisp, runs};
-use support::random::{requests, runner};
+use support::random::{number, requests, runner};
 use support::{GENERATIONS, Row, Store, fast_folder, insert};
 
 fn call(plugin: &Plugin, request: &Json) -> Json {
@@ -101,7 +101,7 @@ fn stores_of_runwisp_are_answered_as_the_model_does() {
         let request = requests(WORDS).prop_map(|request| Request { dropped_reason: None, ..request });
         (Just((generation, wal)), runs(generation), request, any::<bool>())
     });
-    let done = runner(1_500).run(&cases, |((generation, wal), wisps, request, expects)| {
+    let done = runner(number(1_500)).run(&cases, |((generation, wal), wisps, request, expects)| {
         let bench = &mut *benches[generation * 2 + usize::from(wal)].borrow_mut();
         let bench = bench.get_or_insert_with(|| Bench::new(generation, if wal { "wal" } else { "delete" }));
         bench.check(&wisps, &request, expects).map_err(TestCaseError::fail)

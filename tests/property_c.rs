@@ -19,8 +19,7 @@ use serde_json::{Value as Json, json};
 
 use support::model::Request;
 use support::own::OwnStore;
-use support::own::case::{Case, Door, cases, check};
-use support::random::runner;
+use support::own::case::{Case, Door, check, in_rounds};
 
 type Keep = extern "C" fn(*mut c_void, *const c_char) -> i32;
 
@@ -106,10 +105,12 @@ fn the_c_abi_answers_as_the_model_does() {
     // SAFETY: the library runs no code when it is loaded.
     let library = unsafe { Library::new(library::Installed::get().lib().join("libbulk_rerun.so")) }.unwrap();
     let abi = Abi::of(&library);
-    let cases = cases().prop_map(|case| Case { meanwhile: Vec::new(), ..case });
-    let done = runner(400).run(&cases, |case| {
-        let store = OwnStore::new(case.shape);
-        check(&store, &C { abi: &abi, store: &store }, &case).map_err(TestCaseError::fail)
+    in_rounds(400, |runner, cases| {
+        let cases = cases.prop_map(|case| Case { meanwhile: Vec::new(), ..case });
+        let done = runner.run(&cases, |case| {
+            let store = OwnStore::new(case.shape);
+            check(&store, &C { abi: &abi, store: &store }, &case).map_err(TestCaseError::fail)
+        });
+        done.unwrap_or_else(|error| panic!("{error}"));
     });
-    done.unwrap_or_else(|error| panic!("{error}"));
 }

@@ -16,7 +16,7 @@ use support::model::request::rfc3339;
 use support::model::{Fate, NewRow, Request, Run, Trial, Value, check_dry_run};
 use support::own::{Declared, Key, OwnStore, Shape, Spawn};
 use support::random::own::{Meanwhile, WORDS, drafts, meanwhile};
-use support::random::{Draft, requests, runner};
+use support::random::{Draft, number, requests, runner};
 
 #[derive(Debug, Clone)]
 struct Case {
@@ -215,6 +215,6 @@ fn check_failure(
 #[test]
 fn hosts_behind_callbacks_are_answered_as_the_model_does() {
     let twin = Twin::new();
-    let done = runner(2_000).run(&cases(), |case| check(&twin, &case).map_err(TestCaseError::fail));
+    let done = runner(number(2_000)).run(&cases(), |case| check(&twin, &case).map_err(TestCaseError::fail));
     done.unwrap_or_else(|error| panic!("{error}"));
 }

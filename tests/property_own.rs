@@ -13,9 +13,8 @@ use serde_json::Value as Json;
 
 use support::calls::answer;
 use support::model::Request;
-use support::own::case::{Case, Door, cases, check};
+use support::own::case::{Case, Door, check, in_rounds};
 use support::own::{OwnStore, Shape};
-use support::random::runner;
 
 /// A store of a shape, which is emptied and used again.
 struct Bench {
@@ -53,9 +52,6 @@ impl Door for Bench {
 }
 
 fn try_case(benches: &mut HashMap<Shape, Bench>, case: &Case) -> Result<(), String> {
-    if benches.len() > 60 && !benches.contains_key(&case.shape) {
-        benches.clear();
-    }
     // Out of the map while it is tried: whatever a failed case has left open goes with it.
     let bench = benches.remove(&case.shape).map_or_else(|| Bench::new(case.shape), Ok)?;
     check(&bench.store, &bench, case)?;
@@ -65,8 +61,9 @@ fn try_case(benches: &mut HashMap<Shape, Bench>, case: &Case) -> Result<(), Stri
 
 #[test]
 fn stores_of_any_shape_are_answered_as_the_model_does() {
-    let benches = RefCell::new(HashMap::new());
-    let done =
-        runner(3_000).run(&cases(), |case| try_case(&mut benches.borrow_mut(), &case).map_err(TestCaseError::fail));
-    done.unwrap_or_else(|error| panic!("{error}"));
+    in_rounds(4_000, |runner, cases| {
+        let benches = RefCell::new(HashMap::new());
+        let done = runner.run(&cases, |case| try_case(&mut benches.borrow_mut(), &case).map_err(TestCaseError::fail));
+        done.unwrap_or_else(|error| panic!("{error}"));
+    });
 }

@@ -13,7 +13,7 @@ use support::calls::answer;
 use support::model::request::rfc3339;
 use support::model::{Fate, NewRow, Request, Run, Trial, Value, check_dry_run, new_rows};
 use support::random::runwisp::{WORDS, Wisp, runs};
-use support::random::{requests, runner};
+use support::random::{number, requests, runner};
 use support::{GENERATIONS, Row, Store, fast_folder, insert};
 
 const SCHEMA: &str = "CREATE TABLE runs (
@@ -154,7 +154,7 @@ fn both_engines_answer_as_the_model_does() {
         });
         (Just(generation), runs, request, any::<bool>())
     });
-    let done = runner(400).run(&cases, |(generation, wisps, request, expects)| {
+    let done = runner(number(400)).run(&cases, |(generation, wisps, request, expects)| {
         benches.check(generation, &wisps, &request, expects).map_err(TestCaseError::fail)
     });
     done.unwrap_or_else(|error| panic!("{error}"));

@@ -18,7 +18,7 @@ use support::calls::answer;
 use support::model::call::{Change, changed};
 use support::model::{Act, Fate, NewRow, Request, Run, Trial, Value, check_dry_run, new_rows};
 use support::random::own::{Meanwhile, WORDS, acts, drafts, meanwhile};
-use support::random::{Draft, Words, requests, runner};
+use support::random::{Draft, Words, number, requests, runner};
 
 const UUIDS: [&str; 5] = [
     "00000000-0000-4000-8000-000000000009",
@@ -216,6 +216,6 @@ fn stores_with_any_key_are_answered_as_the_model_does() {
     let outside = outside(&database, folder.path());
     let tables = SHAPES.iter().map(|shape| Table::open(&database, folder.path(), *shape, outside)).collect();
     let bench = Bench { client: database.client(), tables };
-    let done = runner(500).run(&cases(), |case| bench.check(&case).map_err(TestCaseError::fail));
+    let done = runner(number(500)).run(&cases(), |case| bench.check(&case).map_err(TestCaseError::fail));
     done.unwrap_or_else(|error| panic!("{error}"));
 }

@@ -20,9 +20,13 @@ pub struct Draft {
     pub created_at: Value,
 }
 
-/// As many cases as `BULK_RERUN_CASES` says, or so many. What is found becomes a test with a name, and no file of seeds.
+/// The number of cases: so many, or as many as `BULK_RERUN_CASES` says.
+pub fn number(cases: u32) -> u32 {
+    std::env::var("BULK_RERUN_CASES").map_or(cases, |said| said.parse().expect("BULK_RERUN_CASES is no number"))
+}
+
+/// Runs so many cases. What is found becomes a test with a name, and no file of seeds.
 pub fn runner(cases: u32) -> TestRunner {
-    let cases = std::env::var("BULK_RERUN_CASES").map_or(cases, |said| said.parse().expect("BULK_RERUN_CASES"));
     TestRunner::new(Config { cases, failure_persistence: None, max_shrink_iters: 20_000, ..Config::default() })
 }
 

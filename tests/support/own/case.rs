@@ -1,13 +1,15 @@
 //! A case for any door: a store of some shape, a request, what the host does, and what others do meanwhile.
 
 use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::TestRunner;
 use rusqlite::Connection;
 use serde_json::{Value as Json, json};
 
 use super::super::model::call::{Change, changed};
 use super::super::model::{Act, Fate, NewRow, Request, Run, Trial, Value, check_dry_run, new_rows};
 use super::super::random::own::{Meanwhile, WORDS, acts, drafts, meanwhile};
-use super::super::random::{Draft, requests};
+use super::super::random::{Draft, number, requests, runner};
 use super::{OwnStore, Shape, shapes};
 
 #[derive(Debug, Clone)]
@@ -21,9 +23,21 @@ pub struct Case {
     pub expects: bool,
 }
 
-pub fn cases() -> impl Strategy<Value = Case> {
+/// Tries so many cases in rounds, each with a few shapes of its own, whose stores are emptied and used again.
+pub fn in_rounds(cases: u32, mut round: impl FnMut(&mut TestRunner, BoxedStrategy<Case>)) {
+    let mut left = number(cases);
+    while left > 0 {
+        let now = left.min(1_000);
+        let mut runner = runner(now);
+        let shapes = (0..40).map(|_| shapes().new_tree(&mut runner).unwrap().current()).collect();
+        round(&mut runner, of_shapes(shapes).boxed());
+        left -= now;
+    }
+}
+
+fn of_shapes(shapes: Vec<Shape>) -> impl Strategy<Value = Case> {
     let runs = prop::collection::vec(drafts(), 0..11);
-    (shapes(), runs, requests(WORDS), acts(), meanwhile(), any::<bool>()).prop_map(
+    (prop::sample::select(shapes), runs, requests(WORDS), acts(), meanwhile(), any::<bool>()).prop_map(
         |(shape, drafts, request, acts, mut meanwhile, expects)| {
             // Elsewhere a writer waits until the search is over. How a limit goes with what changes is not said.
             if !shape.wal || request.limit.is_some() {

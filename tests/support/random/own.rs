@@ -57,6 +57,8 @@ pub fn params() -> impl Strategy<Value = Value> {
         Value::Null,
         Value::text(""),
         Value::text(r#"{"n":1}"#),
+        Value::text(r#"{"n":1}"#),
+        Value::blob(r#"{"n":1}"#),
         Value::blob(r#"{"n":1}"#),
         Value::text(r#"{"n": 1}"#),
         Value::Integer(5),
