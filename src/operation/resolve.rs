@@ -117,8 +117,9 @@ fn each_selected(
             searched
         }
         Selector::Matching { filter, except_ids } => session.runs(Query::Filter(filter), columns, &mut |run| {
-            let excepted = !except_ids.is_empty() && run.id.spelled().is_some_and(|id| except_ids.contains(&*id));
-            if excepted && run.id.fault().is_none() { ControlFlow::Continue(()) } else { each(run) }
+            let excepted = |bytes: &[u8]| str::from_utf8(bytes).is_ok_and(|id| except_ids.contains(id));
+            let is_excepted = !except_ids.is_empty() && run.id.bytes().is_some_and(|bytes| excepted(&bytes));
+            if is_excepted { ControlFlow::Continue(()) } else { each(run) }
         }),
     };
     // What went wrong first is what is told.

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::contract::{Params, Phase, Run};
+use crate::contract::{Params, Phase, Run, has_ended};
 use crate::host::HostError;
 use crate::host::time::read_instant;
 
@@ -48,12 +48,13 @@ pub(super) fn read(run_json: &str) -> Result<Run, HostError> {
         Value::Number(mark) => Some(mark.as_i64() != Some(0)),
         other => return Err(wrong(format!("has the mark is_failure {other}, neither true nor false: {}", run.id))),
     };
+    let has_ended = has_ended(run.phase.as_deref());
     Ok(Run {
         id: run.id,
         task_name: run.task_name,
         phase: run.phase,
         end_reason: run.end_reason,
-        exit_code: run.exit_code,
+        exit_code: run.exit_code.filter(|_| has_ended),
         triggered_by: run.triggered_by,
         created_at: run.created_at.as_deref().and_then(read_instant),
         retry_attempt: run.retry_attempt,

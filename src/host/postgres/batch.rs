@@ -95,7 +95,12 @@ pub(super) async fn give_way(index: usize) {
 /// Parameters are text in this engine: the view's column is read as text.
 pub(super) fn text<'a>(params: &'a Params<'_>) -> Option<&'a str> {
     match params {
-        Params::None => None,
-        Params::Text(bytes) | Params::Blob(bytes) => std::str::from_utf8(bytes).ok(),
+        Params::Text(bytes) | Params::Blob(bytes) => str::from_utf8(bytes).ok(),
+        Params::None | Params::Integer(_) | Params::Real(_) => None,
     }
+}
+
+/// Whether parameters can't be sent as they are: a database without an encoding may have any bytes in a text.
+pub(super) fn cannot_be_sent(params: &Params<'_>) -> bool {
+    *params != Params::None && text(params).is_none()
 }

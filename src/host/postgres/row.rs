@@ -6,7 +6,7 @@ use tokio_postgres::Row;
 use tokio_postgres::types::{FromSql, Kind, Type};
 use uuid::Uuid;
 
-use crate::contract::Params;
+use crate::contract::{Params, has_ended};
 use crate::host::view::Positions;
 use crate::host::{Key, RunRow};
 
@@ -49,6 +49,7 @@ pub(super) fn read<'r>(row: &'r Row, at: &Positions) -> RunRow<'r> {
     let text = |index: usize| row.try_get::<_, Option<&str>>(index).ok().flatten();
     let number = |index: usize| row.try_get::<_, Option<i64>>(index).ok().flatten();
     let params = |index: usize| row.try_get::<_, Option<Bytes<'_>>>(index).ok().flatten();
+    let phase = at.rest.and_then(text);
     RunRow {
         id: key(row, 0),
         task_name: key(row, 1),
@@ -56,8 +57,8 @@ pub(super) fn read<'r>(row: &'r Row, at: &Positions) -> RunRow<'r> {
         params: at.params.and_then(params).map_or(Params::None, |text| Params::Text(text.0.into())),
         unfit: at.unfit.and_then(text),
         end_reason: at.end_reason.and_then(text),
-        phase: at.rest.and_then(text),
-        exit_code: at.rest.and_then(|index| number(index + 1)),
+        phase,
+        exit_code: at.rest.and_then(|index| number(index + 1)).filter(|_| has_ended(phase)),
         triggered_by: at.rest.and_then(|index| text(index + 2)),
         retry_attempt: at.rest.and_then(|index| number(index + 3)),
         is_failure: at.is_failure.and_then(|index| row.try_get(index).ok().flatten()),

@@ -10,7 +10,7 @@ use futures_util::{StreamExt, stream};
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Error, Row, Statement};
 
-use super::batch::{Batch, Source, text};
+use super::batch::{Batch, Source, cannot_be_sent, text};
 use super::error::declines;
 use super::fit::Spawn;
 use super::row::key;
@@ -35,6 +35,8 @@ const RUNS_IN_DOUBT: usize = 250;
 
 /// Statements that are under way at a time.
 const IN_FLIGHT: usize = 128;
+
+const NOT_UTF8: &str = "its parameters are not UTF-8, and a new run is never started without its own";
 
 /// How often a spawn begins anew after a deadlock.
 const CONFLICTS_MAX: u32 = 3;
@@ -155,6 +157,9 @@ impl PostgresSession<'_> {
         let start = async {
             match &call.many {
                 _ if batch.sources.is_empty() => Ok(Ok(Vec::new())),
+                _ if batch.sources.iter().any(|source| cannot_be_sent(&source.params)) => {
+                    Ok(Err(NOT_UTF8.to_owned()))
+                }
                 Some((_, many)) if many.returns_ids && batch.repeats_an_id() => {
                     self.start_pipelined(call, &batch.sources).await
                 }
@@ -242,6 +247,9 @@ impl PostgresSession<'_> {
 
     /// Starts one run in a savepoint of its own; nothing is left of it if the host declines.
     fn start_alone(&self, call: &Call<'_>, source: &Source<'_>) -> Result<Spawned, HostError> {
+        if cannot_be_sent(&source.params) {
+            return Ok(Spawned::Refused(NOT_UTF8.to_owned()));
+        }
         self.execute(DOING, "SAVEPOINT one_run")?;
         let started = self.connection().wait_for(self.start(call, source));
         let mut new_id = match self.unless_declined(started)? {

@@ -64,7 +64,7 @@ impl<T: Transactions> SqliteSession<'_, T> {
             });
             if matches!(outcome, Ok(true)) { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         };
-        if self.is_unchanged && !self.fitted.takes_params() {
+        if self.is_unchanged && !self.fitted.takes_what_is_read() {
             // They are there, and the statement reads them by itself.
             let _ = sources.iter().enumerate().try_for_each(|(index, run)| start(index, *run, &Params::None));
         } else {

@@ -145,11 +145,12 @@ impl Request {
             return Some(("not_taken", Detail::Unsaid));
         }
         *taken += 1;
-        let is_whole = source.task != Value::Null && source.id != Value::Null;
-        if is_whole && !visible(moments.spawn).iter().any(|run| run.is_same_as(source)) {
-            return Some(("gone", Detail::Unsaid));
+        // What is never started is not looked for again, so that nobody sees it go.
+        if let Some(detail) = why_refused(source) {
+            return Some(("refused", detail));
         }
-        why_refused(source).map(|detail| ("refused", detail))
+        let is_there = visible(moments.spawn).iter().any(|run| run.is_same_as(source));
+        (!is_there).then_some(("gone", Detail::Unsaid))
     }
 }
 
