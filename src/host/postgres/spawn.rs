@@ -157,9 +157,7 @@ impl PostgresSession<'_> {
         let start = async {
             match &call.many {
                 _ if batch.sources.is_empty() => Ok(Ok(Vec::new())),
-                _ if batch.sources.iter().any(|source| cannot_be_sent(&source.params)) => {
-                    Ok(Err(NOT_UTF8.to_owned()))
-                }
+                _ if batch.sources.iter().any(|source| cannot_be_sent(&source.params)) => Ok(Err(NOT_UTF8.to_owned())),
                 Some((_, many)) if many.returns_ids && batch.repeats_an_id() => {
                     self.start_pipelined(call, &batch.sources).await
                 }

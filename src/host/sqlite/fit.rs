@@ -44,7 +44,8 @@ impl Fitted {
 
     /// The spawn statement takes more of the source run from us than its id.
     pub(super) fn takes_what_is_read(&self) -> bool {
-        let is_read = |parameter: &SpawnParameter| matches!(parameter, SpawnParameter::Params | SpawnParameter::TaskName);
+        let is_read =
+            |parameter: &SpawnParameter| matches!(parameter, SpawnParameter::Params | SpawnParameter::TaskName);
         self.spawn_parameters.iter().any(is_read) || !self.spawn_parameters.contains(&SpawnParameter::Id)
     }
 

@@ -55,10 +55,16 @@ impl Plan {
 impl Request {
     /// What a dry run shows.
     pub fn plan(&self, runs: &[Run]) -> Plan {
-        self.plan_at(Moments::still(runs))
+        self.judged_at(Moments::still(runs))
     }
 
     pub fn plan_at(&self, moments: Moments<'_>) -> Plan {
+        let first = self.plan(moments.search);
+        // Where nothing is to be started, nobody takes the lock, and the search was the last look.
+        if first.starts.is_empty() { first } else { self.judged_at(moments) }
+    }
+
+    fn judged_at(&self, moments: Moments<'_>) -> Plan {
         let sources = self.sources(moments.search);
         let mut plan = Plan {
             matched: sources.iter().map(|source| source.matched).sum(),
