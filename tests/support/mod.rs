@@ -175,4 +175,5 @@ pub mod anvil;
 pub mod calls;
 pub mod child;
 pub mod memory_host;
+pub mod own;
 pub mod runners;
