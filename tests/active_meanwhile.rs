@@ -5,7 +5,7 @@ mod support;
 
 use serde_json::{Value, json};
 use support::calls::{all_failed, assert_error, call, call_meanwhile, open, pairs, reasons};
-use support::own::Own;
+use support::own::{NUMBERED_SPAWN, Own, QUEUES_VIEW, profile};
 use support::{NEWEST, Row, Store};
 
 const NOON: &str = "2026-04-15T12:00:00Z";
@@ -132,14 +132,7 @@ fn numbers_that_are_used_anew_hide_no_run() {
                 "CREATE TABLE other (queue TEXT, id INTEGER PRIMARY KEY, state TEXT NOT NULL, made TEXT, params) {table};
                  INSERT INTO other SELECT * FROM jobs; DROP TABLE jobs; ALTER TABLE other RENAME TO jobs"
             ));
-            store.set_profile(&support::own::profile(
-                "sqlite",
-                support::own::QUEUES_VIEW,
-                &support::own::QUEUES_SPAWN.replace(
-                    "max(CAST(id AS INTEGER)) + 1 FROM jobs AS own WHERE own.queue = jobs.queue",
-                    "max(id) + 1 FROM jobs",
-                ),
-            ));
+            store.set_profile(&profile("sqlite", QUEUES_VIEW, NUMBERED_SPAWN));
             let answer =
                 call_meanwhile(&store.plugin(), &all_failed(json!({"skip_active": true})), || store.execute(change))
                     .unwrap();

@@ -2,19 +2,13 @@
 
 mod support;
 
-use support::own::{Own, QUEUES_SPAWN, QUEUES_VIEW, Told, profile};
+use support::own::{NUMBERED_SPAWN, Own, QUEUES_VIEW, Told, profile};
 use support::runners::bulk_rerun;
 use support::{Row, Store};
 
-/// Ids that are one table's own.
-fn spawn() -> String {
-    QUEUES_SPAWN
-        .replace("max(CAST(id AS INTEGER)) + 1 FROM jobs AS own WHERE own.queue = jobs.queue", "max(id) + 1 FROM jobs")
-}
-
 fn store(rows: &str) -> Own {
     let store = Own::queues("TEXT", "INTEGER PRIMARY KEY", rows);
-    store.set_profile(&profile("sqlite", QUEUES_VIEW, &spawn()));
+    store.set_profile(&profile("sqlite", QUEUES_VIEW, NUMBERED_SPAWN));
     store
 }
 
@@ -81,7 +75,7 @@ fn a_run_that_is_never_run_again_is_not_the_one_that_is_tried() {
     let store = two_tasks();
     let view = QUEUES_VIEW
         .replace("0 AS retry_attempt", "CASE queue WHEN 'mail' THEN 'service' END AS unfit, 0 AS retry_attempt");
-    store.set_profile(&profile("sqlite", &view, &spawn()));
+    store.set_profile(&profile("sqlite", &view, NUMBERED_SPAWN));
     let trial = store.tool("check", &["--try", "--json"]).json()["trial"].clone();
     assert_eq!(trial["source"]["task_name"], "report", "{trial}");
 }
@@ -107,7 +101,7 @@ fn a_column_that_must_not_be_null_is_named() {
 #[test]
 fn a_state_that_the_view_calls_ended_is_told() {
     let store = two_tasks();
-    store.set_profile(&profile("sqlite", QUEUES_VIEW, &spawn().replace("'queued'", "'qeued'")));
+    store.set_profile(&profile("sqlite", QUEUES_VIEW, &NUMBERED_SPAWN.replace("'queued'", "'qeued'")));
     fails(&store, &["ended"]);
 }
 
@@ -115,16 +109,16 @@ fn a_state_that_the_view_calls_ended_is_told() {
 fn a_new_run_that_the_view_does_not_show_is_told() {
     let store = two_tasks();
     let view = format!("{QUEUES_VIEW} WHERE state IN ('queued', 'busy', 'fine', 'broken')");
-    store.set_profile(&profile("sqlite", &view, &spawn().replace("'queued'", "'hidden'")));
+    store.set_profile(&profile("sqlite", &view, &NUMBERED_SPAWN.replace("'queued'", "'hidden'")));
     fails(&store, &["view"]);
 }
 
 #[test]
 fn an_id_that_is_not_the_new_runs_is_told() {
     let store = two_tasks();
-    store.set_profile(&profile("sqlite", QUEUES_VIEW, &spawn().replace("RETURNING id", "RETURNING id + 1")));
+    store.set_profile(&profile("sqlite", QUEUES_VIEW, &NUMBERED_SPAWN.replace("RETURNING id", "RETURNING id + 1")));
     fails(&store, &["view"]);
-    store.set_profile(&profile("sqlite", QUEUES_VIEW, &spawn().replace("RETURNING id", "RETURNING NULL")));
+    store.set_profile(&profile("sqlite", QUEUES_VIEW, &NUMBERED_SPAWN.replace("RETURNING id", "RETURNING NULL")));
     fails(&store, &["id"]);
 }
 

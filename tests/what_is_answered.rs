@@ -4,7 +4,7 @@ mod support;
 
 use serde_json::json;
 use support::calls::{all_failed, call, call_meanwhile, first_detail, open, pairs, reasons};
-use support::own::{Own, QUEUES_SPAWN, QUEUES_VIEW, lines, profile};
+use support::own::{NUMBERED_SPAWN, Own, QUEUES_VIEW, lines, profile};
 use support::{NEWEST, Row, Store, dump};
 
 const NOON: &str = "2026-04-15T12:00:00Z";
@@ -20,9 +20,7 @@ fn three() -> Own {
 
 /// A spawn that makes something else of the jobs of `b`.
 fn misspelled(state: &str) -> String {
-    QUEUES_SPAWN
-        .replace("max(CAST(id AS INTEGER)) + 1 FROM jobs AS own WHERE own.queue = jobs.queue", "max(id) + 1 FROM jobs")
-        .replace("'queued'", &format!("CASE queue WHEN 'b' THEN '{state}' ELSE 'queued' END"))
+    NUMBERED_SPAWN.replace("'queued'", &format!("CASE queue WHEN 'b' THEN '{state}' ELSE 'queued' END"))
 }
 
 /// The others are started; of `b` nothing is left, and the answer says why.
@@ -125,14 +123,10 @@ fn runwisp_a_new_run_that_is_not_there_is_none() {
 #[test]
 fn a_run_that_was_soft_deleted_meanwhile_is_gone() {
     for spawn in
-        [QUEUES_SPAWN.to_owned(), QUEUES_SPAWN.replace("'queued', :now, params\n", "'queued', :now, :params\n")]
+        [NUMBERED_SPAWN.to_owned(), NUMBERED_SPAWN.replace("'queued', :now, params\n", "'queued', :now, :params\n")]
     {
         let store = three();
         let view = QUEUES_VIEW.replace("0 AS retry_attempt", "made IS NULL AS deleted, 0 AS retry_attempt");
-        let spawn = spawn.replace(
-            "max(CAST(id AS INTEGER)) + 1 FROM jobs AS own WHERE own.queue = jobs.queue",
-            "max(id) + 1 FROM jobs",
-        );
         store.set_profile(&profile("sqlite", &view, &spawn));
         let delete = || store.execute("UPDATE jobs SET made = NULL WHERE queue = 'b'");
         let answer = call_meanwhile(&store.plugin(), &all_failed(json!({})), delete).unwrap();
@@ -146,7 +140,7 @@ fn a_run_that_was_soft_deleted_meanwhile_is_gone() {
 fn a_run_that_was_soft_deleted_meanwhile_makes_another_plan() {
     let store = three();
     let view = QUEUES_VIEW.replace("0 AS retry_attempt", "made IS NULL AS deleted, 0 AS retry_attempt");
-    store.set_profile(&profile("sqlite", &view, QUEUES_SPAWN));
+    store.set_profile(&profile("sqlite", &view, NUMBERED_SPAWN));
     let plugin = store.plugin();
     let plan = call(&plugin, &all_failed(json!({"dry_run": true}))).unwrap()["plan"].clone();
     let delete = || store.execute("UPDATE jobs SET made = NULL WHERE queue = 'b'");

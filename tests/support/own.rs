@@ -35,6 +35,13 @@ SELECT queue, (SELECT max(CAST(id AS INTEGER)) + 1 FROM jobs AS own WHERE own.qu
 FROM jobs WHERE queue = :task_name AND id = :id
 RETURNING id";
 
+/// The same where ids are unique in the whole table.
+pub const NUMBERED_SPAWN: &str = "
+INSERT INTO jobs (queue, id, state, made, params)
+SELECT queue, (SELECT max(id) + 1 FROM jobs), 'queued', :now, params
+FROM jobs WHERE queue = :task_name AND id = :id
+RETURNING id";
+
 /// A profile's text, over a store that has the table `jobs`.
 pub fn profile(engine: &str, runs: &str, spawn: &str) -> String {
     format!(
