@@ -9,7 +9,7 @@ use std::process::Stdio;
 use bulk_rerun::{Config, ErrorModel, Plugin};
 
 use crate::postgres::{Client, Database, server};
-use crate::support::own::{Told, profile};
+use crate::support::queue_store::{Told, profile};
 use crate::support::runners::bulk_rerun;
 
 /// Runs that belong to a queue.
