@@ -205,7 +205,7 @@ fn a_success_with_a_higher_number_supersedes_and_one_with_a_lower_does_not() {
 
 /// A join that finds several rows for one run.
 fn shown_twice() -> Own {
-    let view = QUEUES_VIEW.replace("FROM jobs", "FROM jobs JOIN tags ON tags.job = jobs.id");
+    let view = QUEUES_VIEW.replace("FROM jobs", "FROM jobs LEFT JOIN tags ON tags.job = jobs.id");
     let store = queues(KEYS[0], "('a', 1, 'broken', 'p'), ('a', 2, 'broken', 'p'), ('b', 3, 'broken', 'p')");
     store.execute(
         "CREATE TABLE tags (job, tag); INSERT INTO tags SELECT id, 'x' FROM jobs UNION ALL SELECT id, 'y' FROM jobs",

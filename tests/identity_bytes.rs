@@ -13,14 +13,14 @@ fn names_that_a_collation_takes_for_equal_are_other_tasks() {
             &format!("TEXT COLLATE {collation}"),
             "INTEGER PRIMARY KEY",
             &format!(
-                "('report', 1, 'broken', 'lower'), ('{other}', 2, 'broken', 'other'), ('REPORT', 3, 'fine', 'third')"
+                "('report', 1, 'broken', 'lower'), ('{other}', 3, 'broken', 'other'), ('REPORT', 2, 'fine', 'third')"
             ),
         );
         let told = store.tool("rerun", &["--task", "report", "--yes", "--json"]);
         assert_eq!((told.status, pairs(&told.json())), (0, vec!["report: 1".to_owned()]), "{collation}");
         assert_eq!(store.waiting(), ["report|lower"], "{collation}");
         let other = store.tool("rerun", &["--task", other, "--status", "failed", "--dry-run", "--json"]).json();
-        assert_eq!(planned(&other), [format!("{}: 2 (1)", other["planned"][0]["task_name"].as_str().unwrap())]);
+        assert_eq!(planned(&other), [format!("{}: 3 (1)", other["planned"][0]["task_name"].as_str().unwrap())]);
     }
 }
 

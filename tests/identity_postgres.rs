@@ -1,9 +1,9 @@
 //! A run is its task and its id together, on PostgreSQL: bigint, text and uuid keys, each way that a new id can take.
 
-#[path = "support/queue_store_postgres.rs"]
-mod queue_store_postgres;
 #[path = "support/postgres.rs"]
 mod postgres;
+#[path = "support/queue_store_postgres.rs"]
+mod queue_store_postgres;
 mod support;
 
 use queue_store_postgres::{Own, QUEUES_VIEW, SPAWNS};
@@ -204,7 +204,7 @@ fn shown_twice() -> Own {
     let rows = "('a', 1, 'broken', 'p'), ('a', 2, 'broken', 'p'), ('b', 3, 'broken', 'p')";
     let store = Own::queues("text", "bigint", NUMBERED, rows);
     store.execute("CREATE TABLE tags AS SELECT id AS job, 'x' AS tag FROM jobs UNION ALL SELECT id, 'y' FROM jobs");
-    let view = QUEUES_VIEW.replace("FROM jobs", "FROM jobs JOIN tags ON tags.job = jobs.id");
+    let view = QUEUES_VIEW.replace("FROM jobs", "FROM jobs LEFT JOIN tags ON tags.job = jobs.id");
     store.set_profile(&profile("postgres", &view, NUMBERED));
     store
 }

@@ -1,10 +1,10 @@
 //! One caller's error, or its cancel that comes too late, is nobody else's: the connection that it was for is handed to
 //! no other call.
 
-#[path = "support/queue_store_postgres.rs"]
-mod queue_store_postgres;
 #[path = "support/postgres.rs"]
 mod postgres;
+#[path = "support/queue_store_postgres.rs"]
+mod queue_store_postgres;
 mod support;
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

@@ -1,9 +1,9 @@
 //! What is answered is there, on PostgreSQL: triggers that swallow, rename and move new runs, for every kind of statement.
 
-#[path = "support/queue_store_postgres.rs"]
-mod queue_store_postgres;
 #[path = "support/postgres.rs"]
 mod postgres;
+#[path = "support/queue_store_postgres.rs"]
+mod queue_store_postgres;
 mod support;
 
 use queue_store_postgres::{Own, QUEUES_VIEW, SPAWNS, Spawns};

@@ -148,7 +148,7 @@ fn print_runs(line: &mut dyn FnMut(&str, String) -> io::Result<()>, survey: &Sur
         line("names", format!("{} {text}", count(survey.nameless, "run")))?;
     }
     if survey.repeated > 0 {
-        let text = "more than there are runs: the profile's view shows a run several times, and joins too much";
+        let text = "too many: the profile's view shows a run twice or more often, and so joins too much";
         line("rows", format!("{} {text}", count(survey.repeated, "row")))?;
     }
     if survey.unreadable_times > 0 {

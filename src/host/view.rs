@@ -197,7 +197,7 @@ impl View {
     /// ask for, and SQLite reads a row only as far as it must.
     fn only_visible(&self, terms: &mut Vec<String>) {
         if self.has("deleted") {
-            terms.push("NOT deleted".to_owned());
+            terms.push("deleted IS NOT TRUE".to_owned());
         }
     }
 

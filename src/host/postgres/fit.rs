@@ -335,7 +335,7 @@ fn wrong_version(profile: &Profile, store: &str, schema: Option<&str>, found: Op
 impl Generation {
     /// Whether it is for a schema in this version; `None` where the schema has none.
     fn is_for(&self, version: Option<i64>) -> bool {
-        self.version.as_ref().is_none_or(|known| version.is_some_and(|found| known.includes(found)))
+        self.version.as_ref().is_none_or(|known| known.is_met_by(version))
     }
 }
 

@@ -33,6 +33,15 @@ pub(super) fn key(row: &Row, index: usize) -> Key<'_> {
             let id = row.try_get::<_, Option<Uuid>>(index).ok().flatten();
             id.map(|id| Key::Text(id.hyphenated().encode_lower(&mut Uuid::encode_buffer()).as_bytes().to_vec().into()))
         }
+        // As the server spells bytes.
+        Type::BYTEA => {
+            let id = row.try_get::<_, Option<&[u8]>>(index).ok().flatten();
+            id.map(|id| {
+                Key::Text(
+                    id.iter().fold(String::from(r"\x"), |hex, byte| hex + &format!("{byte:02x}")).into_bytes().into(),
+                )
+            })
+        }
         _ => row.try_get::<_, Option<Bytes<'_>>>(index).ok().flatten().map(|text| Key::Text(text.0.into())),
     };
     key.unwrap_or_default()
@@ -40,7 +49,7 @@ pub(super) fn key(row: &Row, index: usize) -> Key<'_> {
 
 /// Whether [`key`] reads values of a type.
 pub(super) fn is_key(kind: &Type) -> bool {
-    matches!(*kind, Type::INT8 | Type::INT4 | Type::INT2 | Type::UUID) || Bytes::accepts(kind)
+    matches!(*kind, Type::INT8 | Type::INT4 | Type::INT2 | Type::UUID | Type::BYTEA) || Bytes::accepts(kind)
 }
 
 /// A row's wanted columns.

@@ -34,12 +34,18 @@ impl Fitted {
         generation.requires.iter().find_map(|(table, columns)| Some((table.as_str(), columns.first()?.as_str())))
     }
 
-    /// Whether the schema still has a version that the profile is for.
-    pub(super) fn is_for(&self, connection: &Connection) -> rusqlite::Result<bool> {
-        match &self.version {
-            Some(version) => Ok(found_version(connection, version)?.is_some_and(|found| version.includes(found))),
-            None => Ok(true),
+    /// Whether the schema still has a version that the profile is for: it may be migrated without any change of a table.
+    pub(super) fn check_version(&self, connection: &Connection, place: &Place) -> Result<(), HostError> {
+        let Some(known) = &self.version else { return Ok(()) };
+        let found = found_version(connection, known).map_err(|error| place.error("reading its version", error))?;
+        if known.is_met_by(found) {
+            return Ok(());
         }
+        Err(HostError::Unusable(format!(
+            "the schema of {} was migrated meanwhile: it has not {} any more; nothing was changed",
+            place.path.display(),
+            known.wanted(found)
+        )))
     }
 
     /// The spawn statement takes more of the source run from us than its id.
@@ -176,16 +182,19 @@ fn misfit(
             let message = format!("the query fails: {}", in_sqlites_words(&error));
             wrong(profile, generation, "version.query", message)
         })?;
-        if !found.is_some_and(|found| known.includes(found)) {
-            let found = found.map_or_else(|| "none".to_owned(), |found| found.to_string());
-            misfit.lacks.push(format!("a schema version from {} to {} (it is {found})", known.from, known.to));
+        if !known.is_met_by(found) {
+            misfit.lacks.push(known.wanted(found));
         }
     }
     Ok(Some(misfit).filter(|misfit| !misfit.lacks.is_empty()))
 }
 
 fn found_version(connection: &Connection, version: &Version) -> rusqlite::Result<Option<i64>> {
-    connection.prepare_cached(&version.query)?.query_row([], |row| row.get(0)).optional()
+    let mut query = connection.prepare_cached(&version.query)?;
+    if !query.readonly() {
+        return Err(rusqlite::Error::InvalidQuery);
+    }
+    query.query_row([], |row| row.get(0)).optional()
 }
 
 /// A table's columns, in lower case: SQLite's names are equal whatever their case.

@@ -276,10 +276,8 @@ impl<T: Transactions> Session for SqliteSession<'_, T> {
         if self.is_unchanged {
             return Ok(Freshness::Unchanged);
         }
-        match self.fitted.is_for(self.connection()).map_err(|error| self.place.error(DOING, error))? {
-            true => Ok(Freshness::Changed),
-            false => Err(self.place.migrated()),
-        }
+        self.fitted.check_version(self.connection(), self.place)?;
+        Ok(Freshness::Changed)
     }
 
     fn end(&mut self) -> Result<(), HostError> {

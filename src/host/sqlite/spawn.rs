@@ -145,10 +145,14 @@ impl<T: Transactions> SqliteSession<'_, T> {
             Ok(New::None) => Ok(Err(STARTED_NONE.to_owned())),
             Ok(New::Many) => Err(self.fitted.spawn_error(STARTED_MANY)),
             // Where that took the whole transaction away, nothing may follow.
-            Err(_) if self.connection().is_autocommit() => {
-                Err(self.fitted.spawn_error("the host rolled the transaction back, so no run was started"))
+            Err(error) if self.connection().is_autocommit() => {
+                let words = words(&error);
+                Err(self
+                    .fitted
+                    .spawn_error(&format!("the host rolled the transaction back ({words}), so no run was started")))
             }
-            Err(error) => declines(&error).map(Err).ok_or_else(|| fail(error)),
+            Err(error) if declines(&error) => Ok(Err(words(&error))),
+            Err(error) => Err(fail(error)),
         }
     }
 
@@ -238,14 +242,17 @@ fn new_run(statement: &mut Statement<'_>, new_id: String) -> rusqlite::Result<Ne
 
 /// The host's schema said no to one run: a constraint, a trigger that raises or that fails by itself, a value that does
 /// not fit.
-fn declines(error: &rusqlite::Error) -> Option<String> {
-    let said = error.sqlite_error()?;
-    let is_the_hosts = matches!(
-        said.code,
-        ffi::ErrorCode::ConstraintViolation | ffi::ErrorCode::TypeMismatch | ffi::ErrorCode::TooBig
-    ) || said.extended_code == ffi::SQLITE_ERROR;
-    is_the_hosts.then(|| match error {
+fn declines(error: &rusqlite::Error) -> bool {
+    use ffi::ErrorCode::{ConstraintViolation, TooBig, TypeMismatch};
+    error.sqlite_error().is_some_and(|said| {
+        matches!(said.code, ConstraintViolation | TypeMismatch | TooBig) || said.extended_code == ffi::SQLITE_ERROR
+    })
+}
+
+/// SQLite's own words, or those of the host's trigger.
+fn words(error: &rusqlite::Error) -> String {
+    match error {
         rusqlite::Error::SqliteFailure(_, Some(message)) => message.clone(),
         other => other.to_string(),
-    })
+    }
 }
