@@ -99,12 +99,12 @@ fn print(out: &mut dyn Write, info: &StoreInfo, survey: Option<&Survey>, argumen
         (None, _) => String::new(),
     };
     line("profile", format!("{}: {}{version}, {}", info.profile, info.runner, info.generation))?;
+    if !info.lacks.is_empty() {
+        line("view", format!("lacks {}: NULL for every run", info.lacks.join(", ")))?;
+    }
     match survey {
         Some(survey) => print_runs(&mut line, survey)?,
         None => line("runs", "can't be read without the rights below".to_owned())?,
-    }
-    if !info.lacks.is_empty() {
-        line("view", format!("lacks {}: NULL for every run", info.lacks.join(", ")))?;
     }
     if !info.read_whole_for_an_id.is_empty() {
         let text = format!(
