@@ -170,7 +170,7 @@ impl Plugin {
         operation::survey(&*self.host)
     }
 
-    /// Starts one run for trial, the newest fit one (of this task, where one is named), and takes it back: what stands in
+    /// Starts one run for trial, the newest that may be (of this task, where one is named), and takes it back: what stands in
     /// the way of a re-run shows here.
     ///
     /// # Errors

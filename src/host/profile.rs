@@ -63,7 +63,12 @@ pub(super) fn fitted_text(statement: &str, has: &mut dyn FnMut(&str, &str) -> bo
         condition.and_then(|condition| condition.rsplit_once('.')).is_none_or(|(table, column)| has(table, column))
     };
     let kept: Vec<&str> = statement.lines().filter(|line| kept(line)).collect();
-    kept.join("\n").trim().trim_end_matches(';').trim_end().to_owned()
+    bare(&kept.join("\n")).to_owned()
+}
+
+/// A statement without the semicolon at its end.
+pub(super) fn bare(statement: &str) -> &str {
+    statement.trim().trim_end_matches(';').trim_end()
 }
 
 /// What is wrong with a spawn statement that started none or too many runs for a source run.

@@ -58,7 +58,7 @@ pub(super) fn judge_again(
 }
 
 /// Whether a run may be started again, as far as it can tell by itself.
-pub(super) fn is_fit(catalogue: Option<&Catalogue>, run: &RunRow<'_>) -> bool {
+pub(super) fn may_start(catalogue: Option<&Catalogue>, run: &RunRow<'_>) -> bool {
     let of = RunRef { task_name: &run.task_name, id: &run.id };
     of_its_kind(catalogue, &run.task_name, run.unfit).is_none() && refusal(of, run.unfit).is_none()
 }

@@ -57,8 +57,8 @@ impl Handed {
 /// Reads a run that a host has handed over.
 pub(super) fn read(run_json: &str) -> Result<Handed, HostError> {
     let wrong = |message: String| HostError::Unusable(format!("the host handed over a run that {message}"));
-    // Its text is not shown: parameters may be secrets.
-    let run: Fields = serde_json::from_str(run_json).map_err(|error| wrong(format!("can't be read: {error}")))?;
+    let run: Fields = serde_json::from_str(run_json)
+        .map_err(|error| wrong(format!("can't be read: {error} (in {})", without_params(run_json))))?;
     let (has_id, has_task_name) = (run.id.is_some(), run.task_name.is_some());
     let id = run.id.unwrap_or_default();
     if let Some(phase) = run.phase.as_deref().filter(|phase| Phase::from_word(phase).is_none()) {
@@ -90,6 +90,15 @@ pub(super) fn read(run_json: &str) -> Result<Handed, HostError> {
         unfit: run.unfit,
     };
     Ok(Handed { run, has_id, has_task_name })
+}
+
+/// The run as it was handed over, for an error: parameters may be secrets.
+fn without_params(run_json: &str) -> String {
+    let Ok(mut run) = serde_json::from_str::<Value>(run_json) else { return "what is no JSON".to_owned() };
+    if let Some(params) = run.get_mut("params") {
+        *params = Value::from("…");
+    }
+    run.to_string()
 }
 
 fn text_params(text: String) -> Params<'static> {

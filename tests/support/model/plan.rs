@@ -59,7 +59,7 @@ impl Request {
     }
 
     pub fn plan_at(&self, moments: Moments<'_>) -> Plan {
-        let first = self.plan(moments.search);
+        let first = self.judged_at(Moments { spawn: moments.search, ..moments });
         // Where nothing is to be started, nobody takes the lock, and the search was the last look.
         if first.starts.is_empty() { first } else { self.judged_at(moments) }
     }
