@@ -1,108 +1,110 @@
-//! Random stores and random selectors through the core answer exactly as the naive model does.
+//! Random stores in RunWisp's layout and random selectors are answered exactly as the naive model says.
 
 mod support;
 
+use std::cell::RefCell;
+
 use bulk_rerun::{Config, Plugin};
 use proptest::prelude::*;
-use rusqlite::types::Value as SqlValue;
-use serde_json::{Value, json};
+use rusqlite::types::Value as Column;
+use serde_json::{Value as Json, json};
 
+use support::calls::answer;
 use support::memory_host::{MemoryHost, canonical};
-use support::model::Outcome;
-use support::random::{requests, runs};
-use support::{GENERATIONS, Row, Store, dump};
+use support::model::{Fate, NewRow, Request, Run, Trial, Value, check_dry_run, new_rows};
+use support::random::runwisp::{WORDS, Wisp, runs};
+use support::random::{number, requests, runner};
+use support::{GENERATIONS, Row, Store, fast_folder, insert};
 
-fn call(plugin: &Plugin, request: &Value) -> Value {
-    let answer = plugin.call(request.to_string().as_bytes());
-    serde_json::from_str(&answer.unwrap_or_else(|error| panic!("{request}: {}", error.to_json()))).unwrap()
+fn call(plugin: &Plugin, request: &Json) -> Json {
+    answer(plugin.call(request.to_string().as_bytes()))
 }
 
-fn list(answer: &Value, field: &str) -> Vec<Value> {
-    answer[field].as_array().cloned().unwrap_or_default()
+/// What a new row of RunWisp's says; an error if it is not as RunWisp would have queued it.
+fn new_row(names: &[String], row: &[Column]) -> Result<NewRow, String> {
+    let column = |name: &str| names.iter().position(|column| column == name).map_or(&Column::Null, |place| &row[place]);
+    let is = |name: &str, value: Column| match column(name) == &value {
+        true => Ok(()),
+        false => Err(format!("{name} is {:?}", column(name))),
+    };
+    is("triggered_by", Column::Text("api".to_owned()))?;
+    is("retry_attempt", Column::Integer(0))?;
+    is("end_reason", Column::Null)?;
+    is("retry_of_run_id", Column::Null)?;
+    is("deleted_at", Column::Null)?;
+    let value = |name: &str| match column(name) {
+        Column::Text(text) => Value::text(text),
+        Column::Null => Value::Null,
+        other => Value::text(&format!("{other:?}")),
+    };
+    Ok(NewRow { task: value("task_name"), id: value("id"), phase: value("status"), params: value("params_json") })
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 600, ..ProptestConfig::default() })]
+/// A store of each generation and journal mode, which is emptied and used again.
+struct Bench {
+    store: Store,
+    plugin: Plugin,
+    names: Vec<String>,
+}
 
-    #[test]
-    fn the_core_answers_as_the_model_does(
-        (generation, wal, runs) in (0..3usize, any::<bool>())
-            .prop_flat_map(|(generation, wal)| (Just(generation), Just(wal), runs(generation))),
-        request in requests(),
-    ) {
-        let rows: Vec<Row> = runs.iter().map(|run| run.row.clone()).collect();
-        let store = Store::of_generation(GENERATIONS[generation], if wal { "wal" } else { "delete" }).holding(&rows);
-        let before = store.dump();
-        let expected = request.outcome(&runs);
+impl Bench {
+    fn new(generation: usize, journal_mode: &str) -> Bench {
+        let store = Store::in_folder(fast_folder(), GENERATIONS[generation], journal_mode);
+        let names = {
+            let host = store.open();
+            let statement = host.prepare("SELECT * FROM runs").unwrap();
+            statement.column_names().into_iter().map(str::to_owned).collect()
+        };
         let plugin = Plugin::open(&Config::new(store.path_str())).unwrap();
+        Bench { store, plugin, names }
+    }
 
-        let planned = call(&plugin, &request.to_json(json!({"dry_run": true})));
-        prop_assert_eq!(&planned["triggered"], &json!([]));
-        prop_assert_eq!(&Outcome::of_dry_run(&planned), &expected);
-        prop_assert_eq!(&store.dump(), &before, "a dry run changes nothing");
+    fn check(&self, wisps: &[Wisp], request: &Request, expects: bool) -> Result<(), String> {
+        let mut host = self.store.open();
+        host.execute("DELETE FROM runs", []).unwrap();
+        insert(&mut host, &wisps.iter().map(|wisp| wisp.row.clone()).collect::<Vec<Row>>());
+        let runs: Vec<Run> = wisps.iter().map(|wisp| wisp.run.clone()).collect();
+        let before = self.store.dump();
+
+        let planned = call(&self.plugin, &request.to_json(json!({"dry_run": true})));
+        let expected = request.dry_run(&runs);
+        check_dry_run(&planned, &expected)?;
+        if self.store.dump() != before {
+            return Err("a dry run has changed something".to_owned());
+        }
 
         // A host behind callbacks that hands over everything plans the same.
-        let visible = runs.iter().filter(|run| run.row.deleted_at.is_none());
-        let host = MemoryHost::holding(visible.map(|run| canonical(&run.row, run.has_mark)));
+        let visible = wisps.iter().filter(|wisp| !wisp.run.deleted);
+        let host = MemoryHost::holding(visible.map(|wisp| canonical(&wisp.run, &wisp.row.created_at)));
         let attached = Plugin::attach(Box::new(host), &Config::new("")).unwrap();
         let asked = call(&attached, &request.to_json(json!({"dry_run": true})));
-        prop_assert_eq!(&Outcome::of_dry_run(&asked), &expected);
-        prop_assert_eq!(&asked["plan"], &planned["plan"]);
-
-        let wanted = expected.spawned.len();
-        if wanted > 0 {
-            let limit = request.to_json(json!({"limit": wanted, "dry_run": true}));
-            prop_assert_eq!(&Outcome::of_dry_run(&call(&plugin, &limit)), &expected);
-        }
-        if wanted > 1 {
-            let error = plugin.call(request.to_json(json!({"limit": wanted - 1})).to_string().as_bytes()).unwrap_err();
-            prop_assert_eq!(error.status, 422);
-            prop_assert_eq!(&store.dump(), &before, "over the limit nothing is spawned");
+        check_dry_run(&asked, &expected)?;
+        if asked["plan"] != planned["plan"] {
+            return Err("the digest is another one on a host behind callbacks".to_owned());
         }
 
-        let done = call(&plugin, &request.to_json(json!({"expect_plan": planned["plan"]})));
-        let triggered = list(&done, "triggered");
-        let pairs: Vec<_> = triggered
-            .iter()
-            .map(|run| (run["task_name"].as_str().unwrap().to_owned(), run["rerun_of"].as_str().unwrap().to_owned()))
-            .collect();
-        prop_assert_eq!(&pairs, &expected.spawned);
-        prop_assert_eq!(&list(&done, "skipped"), &expected.skipped);
-        prop_assert_eq!(done.get("planned"), None);
-
-        let after = dump(&store.path);
-        prop_assert_eq!(&after[..before.len()], &before[..], "every earlier row is untouched");
-        prop_assert_eq!(after.len(), before.len() + wanted);
-        for (new, run) in after[before.len()..].iter().zip(&triggered) {
-            let source = rows.iter().find(|row| json!(row.id) == run["rerun_of"]).unwrap();
-            check_new_row(&store, new, run, source, generation)?;
-        }
+        let options = if expects { json!({"expect_plan": planned["plan"]}) } else { json!({}) };
+        let told = call(&self.plugin, &request.to_json(options));
+        let new = new_rows(&before, &self.store.dump())?;
+        let new: Vec<NewRow> = new.iter().map(|row| new_row(&self.names, row)).collect::<Result<_, _>>()?;
+        let plan = expected.ok().filter(|_| expects);
+        let fate = |_: &Run| Fate::Started;
+        let trial = Trial { request, search: &runs, spawn: &runs, expected: plan.as_ref(), fate: &fate };
+        trial.check(&told, &new)
     }
 }
 
-fn check_new_row(
-    store: &Store,
-    new: &[SqlValue],
-    run: &Value,
-    source: &Row,
-    generation: usize,
-) -> Result<(), TestCaseError> {
-    let connection = store.open();
-    let names: Vec<String> =
-        connection.prepare("SELECT * FROM runs").unwrap().column_names().into_iter().map(str::to_owned).collect();
-    let column = |name: &str| &new[names.iter().position(|column| column == name).unwrap()];
-    let text = |text: &str| SqlValue::Text(text.to_owned());
-    prop_assert_eq!(column("id"), &text(run["run_id"].as_str().unwrap()));
-    prop_assert_eq!(column("task_name"), &text(&source.task_name));
-    prop_assert_eq!(column("status"), &text("pending"));
-    prop_assert_eq!(column("triggered_by"), &text("api"));
-    prop_assert_eq!(column("retry_attempt"), &SqlValue::Integer(0));
-    for empty in ["end_reason", "retry_of_run_id"] {
-        prop_assert_eq!(column(empty), &SqlValue::Null);
-    }
-    if generation >= 1 {
-        prop_assert_eq!(column("params_json"), &source.params_json.clone().map_or(SqlValue::Null, SqlValue::Text));
-        prop_assert_eq!(column("deleted_at"), &SqlValue::Null);
-    }
-    Ok(())
+#[test]
+fn stores_of_runwisp_are_answered_as_the_model_does() {
+    let benches: Vec<RefCell<Option<Bench>>> = (0..6).map(|_| RefCell::new(None)).collect();
+    let cases = (0..3usize, any::<bool>()).prop_flat_map(|(generation, wal)| {
+        let request = requests(WORDS).prop_map(|request| Request { dropped_reason: None, ..request });
+        (Just((generation, wal)), runs(generation), request, any::<bool>())
+    });
+    let done = runner(number(1_500)).run(&cases, |((generation, wal), wisps, request, expects)| {
+        let bench = &mut *benches[generation * 2 + usize::from(wal)].borrow_mut();
+        let bench = bench.get_or_insert_with(|| Bench::new(generation, if wal { "wal" } else { "delete" }));
+        bench.check(&wisps, &request, expects).map_err(TestCaseError::fail)
+    });
+    done.unwrap_or_else(|error| panic!("{error}"));
 }

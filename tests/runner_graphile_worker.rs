@@ -111,6 +111,16 @@ fn a_schema_of_another_name_is_found() {
     assert_eq!(triggered(&call(&plugin, &all_failed(json!({}))).unwrap()), ["flaky"]);
 }
 
+/// As servers are hardened: the tables are found in the runner's own schema.
+#[test]
+fn an_empty_search_path_is_no_obstacle() {
+    let application = application(&json!([["addJob", "flaky", {}]]));
+    all_have_failed(&application);
+    let name = &application.database.name;
+    application.client.execute(&format!("ALTER DATABASE {name} SET search_path = ''"));
+    assert_eq!(triggered(&application.rerun_the_failed(&[])), ["flaky"]);
+}
+
 #[test]
 fn a_version_that_the_profile_does_not_know_is_told_so() {
     let application = application(&json!([]));

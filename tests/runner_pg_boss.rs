@@ -94,6 +94,17 @@ fn its_own_worker_runs_what_is_spawned(package: &'static str, version: u32) {
     assert_eq!(application.column(waiting), ["t"]);
 }
 
+/// As servers are hardened: the tables are found in the runner's own schema.
+#[test]
+fn an_empty_search_path_is_no_obstacle() {
+    let application = application(&[("flaky", json!({}))]);
+    boss(&application, &json!([["send", "flaky", {}]]));
+    all_have_failed(&application);
+    let name = &application.database.name;
+    application.client.execute(&format!("ALTER DATABASE {name} SET search_path = ''"));
+    assert_eq!(triggered(&application.rerun_the_failed(&[])), ["flaky"]);
+}
+
 #[test]
 fn the_newest_runs_what_is_spawned() {
     its_own_worker_runs_what_is_spawned(NEWEST, 46);

@@ -169,3 +169,121 @@ fn a_table_that_somebody_keeps_locked_is_not_waited_for_without_end() {
     other.execute("ROLLBACK");
     assert_eq!(plugin.describe().unwrap().runner, "Small");
 }
+
+/// The roundabout way that was: the re-run sends to `check`, and `check` lists nothing.
+#[test]
+fn a_sequence_that_numbers_new_rows_needs_its_right() {
+    let store = Store::with_failed(3);
+    store.client.execute(
+        "ALTER TABLE job ALTER id DROP IDENTITY; CREATE SEQUENCE \"Numbers\" START 100;
+         ALTER TABLE job ALTER id SET DEFAULT nextval('\"Numbers\"'), ADD tally serial, ADD other int GENERATED ALWAYS AS IDENTITY;
+         CREATE SEQUENCE elsewhere;",
+    );
+    let role = format!("probe_{}", store.database.name);
+    store.client.execute(&format!("CREATE ROLE {role} LOGIN; GRANT SELECT, INSERT ON job TO {role}"));
+    let url = store.database.url_as(&role);
+    let plugin = Plugin::open(&store.config(&url)).unwrap();
+    let error = call(&plugin, &all_failed(json!({}))).unwrap_err();
+    assert_error(&error, 500, &["permission denied for sequence", "bulk-rerun check"]);
+    let info = plugin.describe().unwrap();
+    let expected =
+        ["\"Numbers\"", "job_tally_seq"].map(|name| format!("GRANT USAGE ON SEQUENCE public.{name} TO {role};"));
+    assert_eq!(info.missing_rights(), expected);
+    info.missing_rights().iter().for_each(|grant| store.client.execute(grant));
+    assert_eq!(plugin.describe().unwrap().missing_rights(), [""; 0]);
+    assert_eq!(triggered(&call(&plugin, &all_failed(json!({}))).unwrap()), 3);
+}
+
+#[test]
+fn a_role_that_only_reads_is_told_so() {
+    let store = Store::with_failed(3);
+    let role = format!("reader_{}", store.database.name);
+    store.client.execute(&format!("CREATE ROLE {role} SUPERUSER LOGIN"));
+    let url = store.database.url_as(&role);
+    assert!(check(&store, &url).0.contains("writable   yes"));
+    store.client.execute(&format!("ALTER ROLE {role} SET default_transaction_read_only = on"));
+    let (text, status) = check(&store, &url);
+    assert_eq!(status, 0, "{text}");
+    assert!(text.contains("writable   no: only dry runs will work"), "{text}");
+    let error = call(&Plugin::open(&store.config(&url)).unwrap(), &all_failed(json!({}))).unwrap_err();
+    assert_error(&error, 500, &["read-only", "default_transaction_read_only"]);
+    assert_eq!(store.count(), 3);
+}
+
+/// To such a role other users' sessions have no kind; the runner is there all the same.
+#[test]
+fn a_session_that_the_role_may_not_see_is_somebody() {
+    let store = Store::with_failed(1);
+    let [role, runner] = ["probe", "runner"].map(|name| format!("{name}_{}", store.database.name));
+    store.client.execute(&format!(
+        "CREATE ROLE {role} LOGIN; GRANT SELECT, INSERT ON job TO {role}; CREATE ROLE {runner} LOGIN"
+    ));
+    let _worker = crate::postgres::Client::connect(&store.database.url_as(&runner));
+    let open_in = |url: &str| {
+        let info = Plugin::open(&store.config(url)).unwrap().describe().unwrap();
+        (info.open_in.into_iter().map(|process| process.name).collect::<Vec<_>>(), info.start)
+    };
+    let (names, start) = open_in(&store.database.url_as(&role));
+    assert!(names.contains(&format!("{runner}, whom this role may not see")), "{names:?}");
+    assert_eq!(start, "when the runner next looks for pending runs");
+    let (names, _) = open_in(&store.database.url);
+    assert!(names.contains(&runner), "{names:?}");
+    // Nor are we somebody ourselves.
+    assert!(!names.iter().any(|name| name.contains("bulk_rerun")), "{names:?}");
+}
+
+/// Whatever type the key has: a statement is sent.
+#[test]
+fn a_ping_notices_that_the_tables_are_gone() {
+    for kind in ["bigint", "uuid", "text"] {
+        let store = Store::with_failed(1);
+        if kind != "bigint" {
+            store.client.execute(&format!(
+                "ALTER TABLE job ALTER id DROP IDENTITY; ALTER TABLE job ALTER id TYPE {kind} USING gen_random_uuid()"
+            ));
+        }
+        store.reword(":id::bigint", &format!(":id::{kind}"));
+        let plugin = store.open();
+        plugin.ping().unwrap();
+        store.client.execute("ALTER TABLE job RENAME TO work");
+        assert!(plugin.ping().is_err(), "{kind}: the table was renamed, and it is fine with that");
+        store.client.execute("ALTER TABLE work RENAME TO job");
+        plugin.ping().unwrap();
+    }
+}
+
+/// A `serve` runs for weeks; the runner's migrations come in between.
+#[test]
+fn a_schema_that_was_migrated_meanwhile_is_not_written_to() {
+    let store = Store::with_failed(3);
+    store.client.execute("CREATE TABLE release (number int); INSERT INTO release VALUES (7)");
+    let version =
+        "requires.release = ['number']\nversion = { query = 'SELECT number FROM release;', from = 7, to = 8 }";
+    store.reword("rights.job", &format!("{version}\nrights.job"));
+    let plugin = store.open();
+    assert_eq!(triggered(&call(&plugin, &all_failed(json!({}))).unwrap()), 3);
+    store.client.execute("UPDATE release SET number = 8");
+    assert_eq!(triggered(&call(&plugin, &all_failed(json!({}))).unwrap()), 3, "the profile is for 8, too");
+    store.client.execute("UPDATE release SET number = 9");
+    // Ours had found 7.
+    let error = call(&plugin, &all_failed(json!({}))).unwrap_err();
+    assert_error(
+        &error,
+        500,
+        &["schema public of Small", "version 9", "is for 7 to 8", "migrated", "nothing was changed"],
+    );
+    // From then on it is looked at as it is.
+    for options in [json!({}), json!({"dry_run": true})] {
+        assert_error(&call(&plugin, &all_failed(options)).unwrap_err(), 500, &["version 9", "is for 7 to 8"]);
+    }
+    store.client.execute("DELETE FROM release; INSERT INTO release VALUES (7)");
+    let plugin = store.open();
+    store.client.execute("DELETE FROM release");
+    assert_error(
+        &call(&plugin, &all_failed(json!({}))).unwrap_err(),
+        500,
+        &["has no version", "is for 7 to 8", "migrated"],
+    );
+    assert_error(&store.open_error(&store.database.url), 500, &["has no version"]);
+    assert_eq!(store.count(), 9);
+}

@@ -38,30 +38,45 @@ impl Cut {
     }
 }
 
+/// What is to happen on the wire.
+struct Plan {
+    cut: Cut,
+    /// The port of the server that new connections lead to.
+    server: u16,
+    /// The same from the next COMMIT on.
+    next_server: Option<u16>,
+    leaves_options_out: bool,
+}
+
 pub struct Proxy {
     port: u16,
-    cut: Arc<Mutex<Cut>>,
+    plan: Arc<Mutex<Plan>>,
 }
 
 impl Proxy {
     pub fn start(server: u16) -> Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
-        let cut = Arc::new(Mutex::new(Cut::Never));
-        let when = Arc::clone(&cut);
+        let plan = Plan { cut: Cut::Never, server, next_server: None, leaves_options_out: false };
+        let plan = Arc::new(Mutex::new(plan));
+        let shared = Arc::clone(&plan);
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
-                if *when.lock().unwrap() == Cut::ForGood {
+                let (cut, server) = {
+                    let plan = shared.lock().unwrap();
+                    (plan.cut, plan.server)
+                };
+                if cut == Cut::ForGood {
                     continue;
                 }
                 let server = TcpStream::connect(("127.0.0.1", server)).unwrap();
                 let (answers, to_client) = (server.try_clone().unwrap(), client.try_clone().unwrap());
-                let when = Arc::clone(&when);
-                thread::spawn(move || requests(client, server, &when));
+                let plan = Arc::clone(&shared);
+                thread::spawn(move || requests(client, server, &plan));
                 thread::spawn(move || copy(answers, to_client));
             }
         });
-        Proxy { port, cut }
+        Proxy { port, plan }
     }
 
     /// An address that leads through here.
@@ -73,23 +88,44 @@ impl Proxy {
 
     /// Cuts the wire at the next COMMIT.
     pub fn cut(&self, when: Cut) {
-        *self.cut.lock().unwrap() = when;
+        self.plan.lock().unwrap().cut = when;
+    }
+
+    /// The same, and from then on it leads to another server.
+    pub fn cut_and_lead_to(&self, when: Cut, server: u16) {
+        let mut plan = self.plan.lock().unwrap();
+        plan.cut = when;
+        plan.next_server = Some(server);
+    }
+
+    /// From now on the server is not told the options that a client asks for.
+    pub fn leave_options_out(&self) {
+        self.plan.lock().unwrap().leaves_options_out = true;
     }
 }
 
-fn requests(mut client: TcpStream, mut server: TcpStream, when: &Mutex<Cut>) {
+fn requests(mut client: TcpStream, mut server: TcpStream, plan: &Mutex<Plan>) {
     let mut buffer = [0; 65_536];
     while let Ok(length @ 1..) = client.read(&mut buffer) {
-        let request = &buffer[..length];
-        let cut = {
-            let mut when = when.lock().unwrap();
-            let now = *when;
+        let request = &mut buffer[..length];
+        let (cut, leaves_options_out) = {
+            let mut plan = plan.lock().unwrap();
+            let now = plan.cut;
             let commits = request.windows(7).any(|bytes| bytes == b"COMMIT\0");
             if commits {
-                *when = now.afterwards();
+                plan.cut = now.afterwards();
+                plan.server = plan.next_server.take().unwrap_or(plan.server);
             }
-            if commits || now == Cut::ForGood { now } else { Cut::Never }
+            let cut = if commits || now == Cut::ForGood { now } else { Cut::Never };
+            (cut, plan.leaves_options_out)
         };
+        if leaves_options_out && let Some(at) = request.windows(9).position(|bytes| bytes == b"\0options\0") {
+            // As long as it was, for a setting that says nothing.
+            let value = at + 9;
+            let end = value + request[value..].iter().position(|&byte| byte == 0).unwrap();
+            request[value..end].fill(b' ');
+        }
+        let request = &*request;
         if !cut.lets_the_answer_through() {
             let _ = client.shutdown(Shutdown::Both);
         }

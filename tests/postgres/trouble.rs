@@ -59,7 +59,7 @@ fn a_commit_whose_answer_was_lost_is_asked_for() {
     // Nobody there to be asked: whoever reads this must know that it is not known.
     proxy.cut(Cut::AfterCommitForGood);
     let error = call(&plugin, &all_failed(json!({}))).unwrap_err();
-    assert_error(&error, 500, &["look for the new runs before you try again"]);
+    assert_error(&error, 500, &["look for the new runs, such as 10 (task1), before you try again"]);
     assert_eq!(store.count(), 9);
 }
 
@@ -161,7 +161,7 @@ fn rules_that_wait_for_the_commit_decline_their_own_run_alone() {
 
 impl Store {
     /// A store on a server of its own.
-    fn on(server: &'static Server, count: u32) -> Store {
+    pub fn on(server: &'static Server, count: u32) -> Store {
         let database = server.database().with(SCHEMA);
         let client = database.client();
         client.execute(&format!(

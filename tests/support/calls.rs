@@ -29,6 +29,11 @@ pub fn call(plugin: &Plugin, request: &Value) -> Result<Value, ErrorModel> {
     Ok(serde_json::from_str(&answer).unwrap())
 }
 
+/// What a call answers, be it an error.
+pub fn answer(answer: Result<String, ErrorModel>) -> Value {
+    serde_json::from_str(&answer.unwrap_or_else(|error| error.to_json())).unwrap()
+}
+
 /// Every failed run, with these options.
 pub fn all_failed(options: Value) -> Value {
     json!({"match_all": true, "filter": {"status": "failed"}, "options": options})

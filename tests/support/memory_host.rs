@@ -6,7 +6,7 @@ use bulk_rerun::host::HostError;
 use bulk_rerun::host::callbacks::{HostCallbacks, Reply};
 use serde_json::{Value, json};
 
-use super::Row;
+use super::model::{Run, Value as Stored};
 
 /// Shared with the plugin that it is attached to, so that a test can look into it.
 #[derive(Clone, Default)]
@@ -19,8 +19,18 @@ pub struct MemoryHost {
     /// The task whose runs it fails to start, and the one whose runs it declines.
     pub fails: Option<&'static str>,
     pub declines: Option<&'static str>,
+    /// What somebody else makes of its runs.
+    pub meanwhile: Arc<Mutex<Option<Meanwhile>>>,
+    /// New runs are numbered by task, so that their ids repeat, too.
+    pub numbers_by_task: bool,
     /// The runs as they were when the transaction began.
     pub before: Arc<Mutex<Vec<Value>>>,
+}
+
+/// Runs that take the place of those that are there, once they have been asked for so often.
+pub struct Meanwhile {
+    pub asked: usize,
+    pub runs: Vec<Value>,
 }
 
 impl MemoryHost {
@@ -38,14 +48,13 @@ impl MemoryHost {
     }
 }
 
-/// A row of RunWisp's, as its profile shows it.
-pub fn canonical(row: &Row, has_mark: bool) -> Value {
+/// A run as a host hands it over. (JSON has no words for what is not UTF-8.)
+pub fn canonical(run: &Run, created_at: &str) -> Value {
+    let text = |value: &Stored| value.bytes().map(|bytes| String::from_utf8(bytes).unwrap());
     json!({
-        "id": row.id, "task_name": row.task_name, "phase": row.status, "end_reason": row.end_reason,
-        "exit_code": (row.status == "ended").then_some(row.exit_code), "triggered_by": row.triggered_by,
-        "created_at": row.created_at, "retry_attempt": row.retry_attempt, "params": row.params_json,
-        "is_failure": has_mark.then_some(row.is_failure),
-        "unfit": (row.triggered_by == "service").then_some("service"),
+        "id": text(&run.id), "task_name": text(&run.task), "phase": run.phase, "end_reason": run.end_reason,
+        "exit_code": run.exit_code, "triggered_by": run.triggered_by, "created_at": created_at,
+        "retry_attempt": run.retry_attempt, "params": text(&run.params), "is_failure": run.mark, "unfit": run.unfit,
     })
 }
 
@@ -54,7 +63,15 @@ impl HostCallbacks for MemoryHost {
     fn runs(&self, selector_json: &str, emit: &mut dyn FnMut(&str) -> Result<(), HostError>) -> Result<(), HostError> {
         self.note(&format!("runs {selector_json}"));
         let runs = self.runs.lock().unwrap().clone();
-        runs.iter().try_for_each(|run| emit(&run.to_string()))
+        runs.iter().try_for_each(|run| emit(&run.to_string()))?;
+        let mut meanwhile = self.meanwhile.lock().unwrap();
+        if let Some(later) = &mut *meanwhile {
+            later.asked -= 1;
+        }
+        if let Some(now) = meanwhile.take_if(|later| later.asked == 0) {
+            *self.runs.lock().unwrap() = now.runs;
+        }
+        Ok(())
     }
 
     fn spawn(&self, source_run_json: &str) -> Result<Reply, HostError> {
@@ -66,7 +83,10 @@ impl HostCallbacks for MemoryHost {
             return Ok(Reply::Skipped("not today".to_owned()));
         }
         let mut runs = self.runs.lock().unwrap();
-        let id = format!("new-{}", runs.len());
+        let id = match self.numbers_by_task {
+            true => format!("new-{}", runs.iter().filter(|run| run["task_name"] == source["task_name"]).count()),
+            false => format!("new-{}", runs.len()),
+        };
         runs.push(json!({"id": id, "task_name": source["task_name"], "phase": "pending", "params": source["params"]}));
         Ok(Reply::Started(id))
     }

@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "every test uses some of it")]
 
 pub mod model;
+pub mod own;
 pub mod random;
 
 use std::path::{Path, PathBuf};
@@ -73,7 +74,10 @@ impl Store {
     }
 
     pub fn of_generation(schema: &str, journal_mode: &str) -> Store {
-        let folder = tempfile::tempdir().unwrap();
+        Store::in_folder(tempfile::tempdir().unwrap(), schema, journal_mode)
+    }
+
+    pub fn in_folder(folder: tempfile::TempDir, schema: &str, journal_mode: &str) -> Store {
         let path = folder.path().join("runwisp.db");
         let connection = Connection::open(&path).unwrap();
         connection.pragma_update(None, "journal_mode", journal_mode).unwrap();
@@ -104,6 +108,12 @@ impl Store {
     pub fn integrity(&self) -> String {
         self.open().query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap()
     }
+}
+
+/// A folder in memory where there is one: for tests that make thousands of stores or calls.
+pub fn fast_folder() -> tempfile::TempDir {
+    let memory = Path::new("/dev/shm");
+    if memory.is_dir() { tempfile::tempdir_in(memory).unwrap() } else { tempfile::tempdir().unwrap() }
 }
 
 /// Inserts rows with the columns that the store's generation has.

@@ -7,11 +7,13 @@ use std::path::Path;
 use std::pin::Pin;
 use std::time::Duration;
 
-use rustls_tokio_postgres::{MakeRustlsConnect, config_from_ca_cert, config_no_verify, config_platform_verifier};
-use tokio_postgres::config::{Host, SslMode};
+use rustls_tokio_postgres::MakeRustlsConnect;
+use tokio_postgres::config::Host;
 use tokio_postgres::{CancelToken, Client, Config, NoTls};
 
 use super::passfile;
+use super::servers::{self, Unreached};
+use super::tls::TlsWish;
 use super::url::Url;
 use crate::host::HostError;
 
@@ -22,6 +24,13 @@ const DEFAULT_PORT: u16 = 5432;
 
 /// Unless `connect_timeout` says otherwise.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How soon it is found out that the server's machine is gone, or the way there, unless the address says otherwise: what
+/// the system does by itself takes hours, and the server would keep our locks for as long.
+const KEEPALIVES_IDLE: Duration = Duration::from_secs(30);
+const KEEPALIVES_INTERVAL: Duration = Duration::from_secs(10);
+const KEEPALIVES_RETRIES: u32 = 3;
+const TCP_USER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What our connections are called in `pg_stat_activity`, unless `application_name` says otherwise.
 pub(super) const APPLICATION_NAME: &str = "bulk_rerun";
@@ -52,6 +61,7 @@ impl Address {
     fn with_variables(url: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<Self, HostError> {
         let url = Url::read(url).map_err(|message| unusable(&message))?;
         let mut config: Config = url.rest.parse().map_err(|error| unusable(&in_words(&error)))?;
+        keep_alive(&mut config, url.keepalives_idle.is_some(), url.tcp_user_timeout);
         let tls = TlsWish {
             mode: url.sslmode.or_else(|| variable("PGSSLMODE")),
             root_certificates: url.sslrootcert.or_else(|| variable("PGSSLROOTCERT")),
@@ -70,25 +80,41 @@ impl Address {
 }
 
 impl Address {
-    pub(super) async fn connect(&self) -> Result<(Client, Driver), tokio_postgres::Error> {
-        Ok(match self.tls.clone() {
-            Some(tls) => {
-                let (client, driver) = self.config.connect(tls).await?;
-                (client, Box::pin(async { driver.await.unwrap_or_default() }))
-            }
-            None => {
-                let (client, driver) = self.config.connect(NoTls).await?;
-                (client, Box::pin(async { driver.await.unwrap_or_default() }))
-            }
+    /// Connects to one of its servers: TCP, TLS and the server's welcome within `connect_timeout` for each, and within
+    /// the limit for all.
+    pub(super) async fn connect(&self, limit: Duration) -> Result<(Client, Driver), Unreached> {
+        servers::first(&self.config, limit, async |server| {
+            Ok(match self.tls.clone() {
+                Some(tls) => {
+                    let (client, driver) = server.connect(tls).await?;
+                    (client, Box::pin(async { driver.await.unwrap_or_default() }) as Driver)
+                }
+                None => {
+                    let (client, driver) = server.connect(NoTls).await?;
+                    (client, Box::pin(async { driver.await.unwrap_or_default() }) as Driver)
+                }
+            })
         })
+        .await
     }
 
-    /// Asks the server to stop what a connection waits for.
+    /// Asks the server to stop what a connection waits for; one that does not answer is not waited for.
     pub(super) async fn cancel(&self, token: CancelToken) -> Result<(), tokio_postgres::Error> {
-        match self.tls.clone() {
-            Some(tls) => token.cancel_query(tls).await,
-            None => token.cancel_query(NoTls).await,
-        }
+        let told = async {
+            match self.tls.clone() {
+                Some(tls) => token.cancel_query(tls).await,
+                None => token.cancel_query(NoTls).await,
+            }
+        };
+        let patience = self.config.get_connect_timeout().copied().unwrap_or(CONNECT_TIMEOUT);
+        tokio::time::timeout(patience, told).await.unwrap_or(Ok(()))
+    }
+
+    /// Whether the address names a search path: in its own options, or in `PGOPTIONS`.
+    pub(super) fn names_search_path(&self) -> bool {
+        // The server takes a dash for an underscore.
+        let options = self.config.get_options().unwrap_or_default();
+        options.to_ascii_lowercase().replace('-', "_").contains("search_path")
     }
 }
 
@@ -149,6 +175,24 @@ fn fill(config: &mut Config, variable: &dyn Fn(&str) -> Option<String>) {
     }
 }
 
+/// How soon a connection that leads nowhere is given up. What the URL says is left as it is.
+fn keep_alive(config: &mut Config, idle_is_said: bool, tcp_user_timeout: Option<Duration>) {
+    if !idle_is_said {
+        config.keepalives_idle(KEEPALIVES_IDLE);
+    }
+    if config.get_keepalives_interval().is_none() {
+        config.keepalives_interval(KEEPALIVES_INTERVAL);
+    }
+    if config.get_keepalives_retries().is_none() {
+        config.keepalives_retries(KEEPALIVES_RETRIES);
+    }
+    match tcp_user_timeout {
+        // The system's own.
+        Some(Duration::ZERO) => {}
+        said => _ = config.tcp_user_timeout(said.unwrap_or(TCP_USER_TIMEOUT)),
+    }
+}
+
 /// The address for a person: nothing of it is secret.
 fn describe(config: &Config) -> String {
     let name = |host: &Host| match host {
@@ -173,57 +217,7 @@ fn describe(config: &Config) -> String {
     format!("postgres://{user}{}{name}", hosts.join(","))
 }
 
-/// How far TLS is wanted, in libpq's words.
-struct TlsWish {
-    mode: Option<String>,
-    root_certificates: Option<String>,
-}
-
-impl TlsWish {
-    /// As libpq does: unless it is asked for, certificates are not verified. `verify-ca` verifies the
-    /// name too, since rustls does not do one without the other.
-    fn apply(self, config: &mut Config) -> Result<Option<MakeRustlsConnect>, HostError> {
-        let roots = self.root_certificates.filter(|file| file != "system");
-        let (mode, verify) = match self.mode.as_deref() {
-            Some("disable") => (SslMode::Disable, false),
-            None | Some("allow" | "prefer") => (SslMode::Prefer, false),
-            // With roots at hand, libpq verifies here as well.
-            Some("require") => (SslMode::Require, roots.is_some()),
-            Some("verify-ca" | "verify-full") => (SslMode::Require, true),
-            Some(other) => {
-                return Err(unusable(&format!(
-                    "sslmode is none of disable, allow, prefer, require, verify-ca and verify-full: {other}"
-                )));
-            }
-        };
-        // A socket in the file system has no TLS, whatever the mode, nor has an address without a name.
-        let named = |host: &Host| matches!(host, Host::Tcp(_));
-        let hosts = config.get_hosts();
-        if hosts.is_empty() && mode == SslMode::Require {
-            return Err(unusable("TLS goes by the server's name, and there is only hostaddr; add host"));
-        }
-        if !hosts.iter().any(named) || mode == SslMode::Disable {
-            config.ssl_mode(SslMode::Disable);
-            return Ok(None);
-        }
-        if !hosts.iter().all(named) {
-            return Err(unusable(
-                "sockets and servers can't be mixed, since one has no TLS; sslmode=disable allows it",
-            ));
-        }
-        config.ssl_mode(mode);
-        let tls = match (verify, roots) {
-            (false, _) => config_no_verify(),
-            (true, Some(file)) => config_from_ca_cert(&file)
-                .map_err(|error| unusable(&format!("sslrootcert {file} can't be used: {error}")))?,
-            (true, None) => config_platform_verifier()
-                .map_err(|error| unusable(&format!("the system's root certificates can't be used: {error}")))?,
-        };
-        Ok(Some(MakeRustlsConnect::new(tls)))
-    }
-}
-
-fn unusable(message: &str) -> HostError {
+pub(super) fn unusable(message: &str) -> HostError {
     HostError::Unusable(format!("the store's address can't be used: {message}"))
 }
 
@@ -241,6 +235,8 @@ pub(super) fn in_words(error: &dyn std::error::Error) -> String {
 
 #[cfg(test)]
 mod tests {
+    use tokio_postgres::config::SslMode;
+
     use super::*;
 
     fn parse(url: &str, variables: &[(&str, &str)]) -> Result<Address, String> {
@@ -327,6 +323,32 @@ mod tests {
         assert!(error("postgres://db/jobs", "1,2").contains("2 ports, and 1 hosts"));
         assert!(error("postgres:///jobs?host=a,b", "1,2,3").contains("3 ports, and 2 hosts"));
         assert!(error("postgres://db:port/jobs", "1").contains("no port number"));
+    }
+
+    #[test]
+    fn a_way_that_leads_nowhere_is_given_up_in_time() {
+        let seconds = Duration::from_secs;
+        let config = parse("postgres://db/jobs", &[]).unwrap().config;
+        assert_eq!((config.get_keepalives_idle(), config.get_keepalives_interval()), (seconds(30), Some(seconds(10))));
+        assert_eq!((config.get_keepalives_retries(), config.get_tcp_user_timeout()), (Some(3), Some(&seconds(30))));
+        // libpq's own units and names.
+        let said = "keepalives_idle=7200&keepalives_interval=7&keepalives_count=8&tcp_user_timeout=9000";
+        let config = parse(&format!("postgres://db/jobs?{said}"), &[]).unwrap().config;
+        assert_eq!((config.get_keepalives_idle(), config.get_keepalives_interval()), (seconds(7200), Some(seconds(7))));
+        assert_eq!((config.get_keepalives_retries(), config.get_tcp_user_timeout()), (Some(8), Some(&seconds(9))));
+        let config = parse("postgres://db/jobs?tcp_user_timeout=0", &[]).unwrap().config;
+        assert_eq!(config.get_tcp_user_timeout(), None);
+        let error = parse("postgres://db/jobs?tcp_user_timeout=soon", &[]).err().unwrap();
+        assert!(error.contains("tcp_user_timeout"), "{error}");
+    }
+
+    #[test]
+    fn a_search_path_in_an_address_is_seen() {
+        let names = |url: &str, options: &str| parse(url, &[("PGOPTIONS", options)]).unwrap().names_search_path();
+        assert!(names("postgres://db/jobs?options=-csearch_path%3Dmine", ""));
+        assert!(names("postgres://db/jobs?options=--Search-Path%3D", "-c lock_timeout=1"));
+        assert!(names("postgres://db/jobs", "-c search_path=mine"));
+        assert!(!names("postgres://db/jobs?options=-clock_timeout%3D1", "-c search_path=mine"));
     }
 
     #[test]

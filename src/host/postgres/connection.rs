@@ -11,6 +11,8 @@ use tokio::task::JoinHandle;
 use tokio_postgres::Client;
 
 use super::address::{Address, in_words};
+use super::error::for_people;
+use super::servers::Unreached;
 use crate::host::HostError;
 
 /// How many idle connections are kept: as many as callers usually come at once.
@@ -18,6 +20,12 @@ const IDLE_MAX: usize = 8;
 
 /// How long a goodbye to the server may take.
 const GOODBYE: Duration = Duration::from_millis(200);
+
+/// How long an idle connection may take to show that it is alive: else a new one is faster.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(3);
+
+/// The server counts time-outs in milliseconds, in an `int`.
+const TIMEOUT_MAX: Duration = Duration::from_millis(i32::MAX as u64);
 
 /// A server, and the idle connections to it.
 pub(super) struct Server {
@@ -36,6 +44,7 @@ struct Idle {
 
 impl Server {
     pub(super) fn new(address: Address, busy_timeout: Duration) -> Self {
+        let busy_timeout = busy_timeout.min(TIMEOUT_MAX);
         let idle = Idle { pid: process::id(), connections: Vec::new() };
         Server { address: Arc::new(address), busy_timeout, idle: Mutex::new(idle) }
     }
@@ -43,6 +52,13 @@ impl Server {
     /// For the beginning of a transaction: how long each of its statements waits for a lock.
     pub(super) fn lock_timeout(&self) -> String {
         format!("SET LOCAL lock_timeout = {}", self.busy_timeout.as_millis().max(1))
+    }
+
+    /// For the beginning of a transaction that writes: should we be stopped in the middle, or our machine vanish, the
+    /// server gives it up, and its locks with it. A limit of the server's own that is lower stays.
+    pub(super) fn write_settings(&self) -> &'static str {
+        "SELECT set_config(name, '60s', true) FROM pg_settings
+         WHERE name = 'idle_in_transaction_session_timeout' AND setting::bigint NOT BETWEEN 1 AND 60000"
     }
 
     /// An idle connection that is still alive, else a new one.
@@ -53,7 +69,7 @@ impl Server {
                 // The server may have been restarted in the meantime.
                 Some(connection) if connection.is_alive() => return Ok(connection),
                 Some(_) => {}
-                None => return self.open(),
+                None => return self.open(Duration::MAX),
             }
         }
     }
@@ -76,23 +92,46 @@ impl Server {
         idle
     }
 
-    fn open(&self) -> Result<Connection, HostError> {
+    /// A new connection; one server after the other is tried for no longer than the limit.
+    pub(super) fn open(&self, limit: Duration) -> Result<Connection, HostError> {
         let runtime = Builder::new_current_thread()
             .enable_all()
             .build()
             .map_err(|error| HostError::Unusable(format!("the store {} can't be reached: {error}", self.address)))?;
-        let connected = runtime.block_on(self.address.connect());
-        let (client, driver) = connected.map_err(|error| self.cant_be_reached(&error))?;
-        let driver = runtime.spawn(driver);
-        Ok(Connection { pid: process::id(), client: Some(client), driver: Some(driver), runtime: Some(runtime) })
+        match runtime.block_on(self.address.connect(limit)) {
+            Ok((client, driver)) => {
+                let driver = runtime.spawn(driver);
+                Ok(Connection {
+                    pid: process::id(),
+                    client: Some(client),
+                    driver: Some(driver),
+                    runtime: Some(runtime),
+                })
+            }
+            Err(unreached) => {
+                // A name server may keep a thread of its for long.
+                runtime.shutdown_background();
+                Err(self.cant_be_reached(&unreached))
+            }
+        }
     }
 
-    fn cant_be_reached(&self, error: &tokio_postgres::Error) -> HostError {
+    fn cant_be_reached(&self, unreached: &Unreached) -> HostError {
         let address = &self.address;
+        let error = match unreached {
+            Unreached::Failed(error) => error,
+            Unreached::Silent(patience) => {
+                return HostError::Unusable(format!(
+                    "the store {address} can't be reached: nothing was answered for {} s; is that a PostgreSQL server, \
+                     and is it running there? connect_timeout=30 in the address waits longer",
+                    patience.as_secs_f32().ceil()
+                ));
+            }
+        };
         match error.as_db_error() {
             // The server's own words; it never repeats a password.
             Some(refusal) => self.meaning("connecting", refusal).unwrap_or_else(|| {
-                HostError::Unusable(format!("the store {address} can't be opened: {}", refusal.message()))
+                HostError::Unusable(format!("the store {address} can't be opened: {}", for_people(refusal)))
             }),
             None => HostError::Unusable(format!(
                 "the store {address} can't be reached: {}; is the server running there?",
@@ -124,7 +163,9 @@ impl Connection {
     }
 
     fn is_alive(&self) -> bool {
-        !self.client().is_closed() && self.wait_for(self.client().check_connection()).is_ok()
+        // Made within the runtime, whose clock it goes by.
+        let answers = async { tokio::time::timeout(SIGN_OF_LIFE, self.client().check_connection()).await };
+        !self.client().is_closed() && matches!(self.wait_for(answers), Ok(Ok(())))
     }
 }
 

@@ -3,11 +3,14 @@
 use std::collections::HashSet;
 use std::sync::OnceLock;
 
+use tokio_postgres::error::SqlState;
 use tokio_postgres::types::Type;
 
 use super::connection::{Connection, Server};
 use super::dialect::{IdType, Postgres};
+use super::error::for_people;
 use super::misfit::Misfit;
+use super::search_path::SearchPath;
 use crate::host::HostError;
 use crate::host::new_ids::Spelling;
 use crate::host::profile::{Engine, Generation, Profile, SpawnParameter};
@@ -24,6 +27,10 @@ pub(super) struct Fitted {
     pub(super) version_hidden: bool,
     /// What each transaction begins with, so that the runner's tables are found.
     pub(super) search_path: Option<String>,
+    /// The schema in which the profile's tables were found: where they are in several, the first table's.
+    pub(super) schema: Option<String>,
+    /// Where the store is.
+    store: String,
     pub(super) view: View,
     pub(super) id_type: IdType,
     pub(super) spawn: Spawn,
@@ -48,6 +55,23 @@ impl Fitted {
         Postgres(self.id_type)
     }
 
+    /// What asks for the number of the schema's version again, as one bigint.
+    pub(super) fn version_query(&self) -> Option<String> {
+        self.generation.version.as_ref().map(|version| version_query(&version.query))
+    }
+
+    /// Whether the schema is still in a version that its generation is for: the runner may have been upgraded since the
+    /// store was opened. `found` is what [`Self::version_query`] gives now.
+    pub(super) fn check_version(&self, found: Option<i64>) -> Result<(), HostError> {
+        if self.generation.is_for(found) {
+            return Ok(());
+        }
+        Err(HostError::Unusable(format!(
+            "{}; it has been migrated since this began to work with it, and nothing was changed",
+            wrong_version(&self.profile, &self.store, self.schema.as_deref(), found)
+        )))
+    }
+
     /// A rule that the spawn statement broke while it ran.
     pub(super) fn spawn_error(&self, message: &str) -> HostError {
         let part = format!("spawn (generation \"{}\")", self.generation.name);
@@ -57,8 +81,10 @@ impl Fitted {
 
 /// The profile that fits: the given one, or the only built-in one.
 pub(super) fn fit(server: &Server, connection: &Connection, given: Option<&Profile>) -> Result<Fitted, HostError> {
-    let fitting = Fitting { server, connection };
-    fitting.execute(&format!("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {}", server.lock_timeout()))?;
+    let begin = format!("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {}", server.lock_timeout());
+    let begun = connection.wait_for(connection.client().batch_execute(&begin));
+    begun.map_err(|error| server.error("reading its schema", error))?;
+    let fitting = Fitting { server, connection, search_path: SearchPath::of(server, connection)? };
     let fitted = match given {
         Some(profile) => fitting.given(profile),
         None => fitting.built_in(),
@@ -71,6 +97,8 @@ pub(super) fn fit(server: &Server, connection: &Connection, given: Option<&Profi
 pub(super) struct Fitting<'s> {
     pub(super) server: &'s Server,
     pub(super) connection: &'s Connection,
+    /// The connection's own.
+    pub(super) search_path: SearchPath,
 }
 
 impl Fitting<'_> {
@@ -107,30 +135,32 @@ impl Fitting<'_> {
         }
     }
 
-    /// The first generation whose tables and columns are all there: where the search path finds
-    /// them, else in the profile's own schema.
+    /// The first generation whose tables and columns are all there: where the search path finds them, else in the
+    /// profile's own schema. Who names a search path means it: a slip in there must not lead to other tenants' runs.
     fn first_that_fits(&self, profile: &Profile) -> Result<Result<Fitted, Misfit>, HostError> {
-        let mut misfit = None;
-        for schema in [None, profile.schema.as_deref()].into_iter().enumerate().filter_map(|(index, schema)| {
-            // The second only if there is one.
-            (index == 0 || schema.is_some()).then_some(schema)
-        }) {
-            let search_path = self.use_schema(schema)?;
-            match self.generation_that_fits(profile, search_path)? {
-                Ok(fitted) => return Ok(Ok(fitted)),
-                Err(new) => misfit = Some(Misfit::nearer(misfit, new)),
-            }
-            if let Some(schema) = schema
-                && let Some(grant) = self.grant_to_use(schema)?
-            {
-                misfit = Some(Misfit::Hidden(format!(
-                    "the store {} has a schema {schema}, and this role may not use it: {grant}; then `bulk-rerun check` \
-                     lists what else is missing",
-                    self.server.address
-                )));
-            }
-        }
-        Ok(Err(misfit.unwrap_or(Misfit::Lacks(Vec::new()))))
+        self.follow_the_search_path()?;
+        let along_the_path = match self.generation_that_fits(profile, None)? {
+            Err(misfit) if !self.search_path.was_given && !matches!(misfit, Misfit::Version(_)) => misfit,
+            // That is the store which is meant, fitting or not.
+            decided => return Ok(decided),
+        };
+        let Some(schema) = profile.schema.as_deref().filter(|schema| !schema.is_empty()) else {
+            return Ok(Err(along_the_path));
+        };
+        let search_path = self.search_path.behind(self, schema)?;
+        self.execute(&search_path)?;
+        let misfit = match self.generation_that_fits(profile, Some(search_path))? {
+            Err(misfit) => Misfit::nearer(Some(along_the_path), misfit),
+            fitted => return Ok(fitted),
+        };
+        Ok(Err(match self.grant_to_use(schema)? {
+            None => misfit,
+            Some(grant) => Misfit::Hidden(format!(
+                "the store {} has a schema {schema}, and this role may not use it: {grant}; then `bulk-rerun check` lists \
+                 what else is missing",
+                self.server.address
+            )),
+        }))
     }
 
     fn generation_that_fits(
@@ -147,24 +177,17 @@ impl Fitting<'_> {
             }
             let version_hidden = self.version_hidden(generation)?;
             let version = if version_hidden { None } else { self.version(profile, generation)? };
-            if let (Some(found), Some(known)) = (version, &generation.version)
-                && !known.includes(found)
-            {
-                misfit = Some(Misfit::Version(format!(
-                    "the schema of {} in {} has the version {found}, and the profile {} is for {}. A newer \
-                     bulk-rerun may know it; or copy the profile (`bulk-rerun profiles {}`), check its statements \
-                     against the new schema, and use the copy with --profile",
-                    profile.runner,
-                    self.server.address,
-                    profile.file,
-                    known_versions(profile),
-                    profile.name
-                )));
+            if !version_hidden && !generation.is_for(version) {
+                let schema = self.schema_of(generation)?;
+                let words = wrong_version(profile, &self.server.address.to_string(), schema.as_deref(), version);
+                misfit = Some(Misfit::Version(words));
                 continue;
             }
             self.refuse_hidden_rows(generation)?;
             let (view, id_type) = self.check_runs(profile, generation)?;
+            self.check_columns_types(profile, generation, id_type)?;
             let (spawn, spawn_many, new_ids) = self.check_spawns(profile, generation)?;
+            let schema = self.schema_of(generation)?;
             let (profile, generation) = (profile.clone(), generation.clone());
             return Ok(Ok(Fitted {
                 profile,
@@ -172,6 +195,8 @@ impl Fitting<'_> {
                 version,
                 version_hidden,
                 search_path,
+                schema,
+                store: self.server.address.to_string(),
                 view,
                 id_type,
                 spawn,
@@ -183,16 +208,6 @@ impl Fitting<'_> {
         Ok(Err(misfit.unwrap_or(Misfit::Lacks(Vec::new()))))
     }
 
-    /// Puts a schema in front of the search path for the rest of the transaction.
-    fn use_schema(&self, schema: Option<&str>) -> Result<Option<String>, HostError> {
-        self.execute("RESET search_path")?;
-        let Some(schema) = schema else { return Ok(None) };
-        let sql = "SELECT format('SET LOCAL search_path = %I, %s', $1::text, current_setting('search_path'))";
-        let path: String = self.one(sql, schema)?;
-        self.execute(&path)?;
-        Ok(Some(path))
-    }
-
     /// What lets this role look into a schema that is there, if it may not.
     fn grant_to_use(&self, schema: &str) -> Result<Option<String>, HostError> {
         self.one(
@@ -200,6 +215,15 @@ impl Fitting<'_> {
              WHERE nspname = $1::text AND NOT has_schema_privilege(oid, 'USAGE'))",
             schema,
         )
+    }
+
+    /// The schema in which the first table of a generation is found.
+    fn schema_of(&self, generation: &Generation) -> Result<Option<String>, HostError> {
+        let sql = format!(
+            "SELECT (SELECT relnamespace::regnamespace::text FROM pg_class WHERE oid = {})",
+            relation("$1::text")
+        );
+        generation.requires.keys().next().map_or(Ok(None), |table| self.one(&sql, table))
     }
 
     /// What a generation requires and the store has not.
@@ -240,10 +264,17 @@ impl Fitting<'_> {
 
     fn version(&self, profile: &Profile, generation: &Generation) -> Result<Option<i64>, HostError> {
         let Some(version) = &generation.version else { return Ok(None) };
-        let sql = format!("SELECT version::bigint FROM ({}) AS version(version)", bare(&version.query));
+        let sql = version_query(&version.query);
         let found = self.connection.wait_for(self.connection.client().query_typed(&sql, &[]));
         let fails = |message| failure(profile, generation, "version", format!("the query fails: {message}"));
-        let rows = found.map_err(|error| self.wrong_with("reading the schema's version", error, &fails))?;
+        let rows = found.map_err(|error| match error.code() {
+            Some(&SqlState::INVALID_TEXT_REPRESENTATION) => {
+                let message = error.as_db_error().map(for_people).unwrap_or_default();
+                let words = "the version is no whole number; let the query make one of it";
+                failure(profile, generation, "version", format!("{words}: {message}"))
+            }
+            _ => self.wrong_with("reading the schema's version", error, &fails),
+        })?;
         Ok(rows.first().and_then(|row| row.get(0)))
     }
 
@@ -278,6 +309,33 @@ impl Fitting<'_> {
     pub(super) fn execute(&self, sql: &str) -> Result<(), HostError> {
         let executed = self.connection.wait_for(self.connection.client().batch_execute(sql));
         executed.map_err(|error| self.server.error("reading its schema", error))
+    }
+}
+
+/// The number of the schema's version, as one bigint.
+fn version_query(query: &str) -> String {
+    format!("SELECT version::bigint FROM (\n{}\n) AS version(version)", bare(query))
+}
+
+/// What is said of a schema in a version that the profile is not for.
+fn wrong_version(profile: &Profile, store: &str, schema: Option<&str>, found: Option<i64>) -> String {
+    let schema = schema.map(|schema| format!(" {schema}")).unwrap_or_default();
+    let version = found.map_or("no version".to_owned(), |found| format!("the version {found}"));
+    format!(
+        "the schema{schema} of {} in {store} has {version}, and the profile {} is for {}. A newer bulk-rerun may know it; \
+         or copy the profile (`bulk-rerun profiles {}`), check its statements against the new schema, and use the copy \
+         with --profile",
+        profile.runner,
+        profile.file,
+        known_versions(profile),
+        profile.name
+    )
+}
+
+impl Generation {
+    /// Whether it is for a schema in this version; `None` where the schema has none.
+    fn is_for(&self, version: Option<i64>) -> bool {
+        self.version.as_ref().is_none_or(|known| version.is_some_and(|found| known.includes(found)))
     }
 }
 

@@ -100,8 +100,10 @@ impl Fitting<'_> {
              search path",
             profile.file, self.server.address
         );
-        if let Some(schema) = &profile.schema {
-            let _ = write!(words, ", then in {schema}");
+        match &profile.schema {
+            _ if self.search_path.was_given => words += ", which the store's address names, and nowhere else",
+            Some(schema) => _ = write!(words, ", then in {schema}"),
+            None => {}
         }
         words += match &self.schemas_of(profile)?[..] {
             [] => "; ?options=-csearch_path%3Dmine names another schema".to_owned(),
@@ -171,7 +173,7 @@ impl Fitting<'_> {
 
     /// The search path, and the tables along it.
     fn along_the_search_path(&self) -> Result<(String, Vec<String>), HostError> {
-        self.execute("RESET search_path")?;
+        self.follow_the_search_path()?;
         let sql = format!(
             "SELECT current_setting('search_path'), coalesce(array_agg(relname::text ORDER BY relname), '{{}}')
              FROM {TABLES} AND NOT {ELSEWHERE}"

@@ -2,6 +2,7 @@
 
 mod address;
 mod batch;
+mod columns;
 mod connection;
 mod dialect;
 mod error;
@@ -10,11 +11,15 @@ mod misfit;
 mod parameters;
 mod passfile;
 mod plan;
+mod proof;
 mod rights;
 mod row;
+mod search_path;
+mod servers;
 mod session;
 mod spawn;
 mod statements;
+mod tls;
 mod url;
 mod watch;
 
@@ -78,27 +83,41 @@ impl PostgresHost {
         let asked = connection.wait_for(async {
             client.batch_execute(&format!("BEGIN READ ONLY; {}", self.server.lock_timeout())).await?;
             client.batch_execute(fitted.search_path.as_deref().unwrap_or_default()).await?;
-            let settings =
-                client.query_one("SELECT current_setting('server_version'), NOT pg_is_in_recovery()", &[]).await?;
+            let settings = client
+                .query_one(
+                    "SELECT current_setting('server_version'), NOT pg_is_in_recovery()
+                        AND NOT current_setting('default_transaction_read_only')::boolean",
+                    &[],
+                )
+                .await?;
             let others = client
                 .query(
-                    "SELECT pid, coalesce(nullif(application_name, ''), usename::text, '') FROM pg_stat_activity
-                     WHERE datname = current_database() AND backend_type = 'client backend'
-                       AND pid <> pg_backend_pid() AND application_name <> $1 ORDER BY pid",
+                    // Who may not see others' sessions is not told what kind they are.
+                    "SELECT pid, coalesce(nullif(application_name, ''),
+                        CASE WHEN backend_type IS NULL THEN usename || ', whom this role may not see' END,
+                        usename::text, '')
+                     FROM pg_stat_activity
+                     WHERE datname = current_database() AND pid <> pg_backend_pid()
+                       AND coalesce(backend_type = 'client backend', usename IS NOT NULL)
+                       AND application_name IS DISTINCT FROM $1
+                     ORDER BY pid",
                     &[&APPLICATION_NAME],
                 )
                 .await?;
-            let missing_rights = rights::missing(client, &fitted).await?;
+            let missing_rights = match rights::missing(client, &fitted).await? {
+                Ok(grants) => grants,
+                Err(wrong) => return Ok(Err(wrong)),
+            };
             let read_whole_for_an_id = match missing_rights.is_empty() {
                 true => plan::read_whole_for_an_id(client, &fitted).await?,
                 // The server plans nothing that the role may not do.
                 false => Vec::new(),
             };
             client.batch_execute("ROLLBACK").await?;
-            Ok((settings, others, missing_rights, read_whole_for_an_id))
+            Ok(Ok((settings, others, missing_rights, read_whole_for_an_id)))
         });
         let (settings, others, missing_rights, read_whole_for_an_id) =
-            asked.map_err(|error| self.server.error("reading its settings", error))?;
+            asked.map_err(|error| self.server.error("reading its settings", error))??;
         self.server.give_back(connection);
         let process = |row: tokio_postgres::Row| Process { pid: row.get::<_, i32>(0).unsigned_abs(), name: row.get(1) };
         let open_in: Vec<Process> = others.into_iter().map(process).collect();
@@ -111,7 +130,7 @@ impl PostgresHost {
             generation: fitted.generation.name.clone(),
             schema_version: fitted.version,
             particulars: Particulars::Postgres {
-                schema: None,
+                schema: fitted.schema.clone(),
                 schema_version_hidden: fitted.version_hidden,
                 missing_rights,
             },

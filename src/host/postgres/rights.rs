@@ -1,36 +1,73 @@
 //! The rights that a role lacks, each as the GRANT that gives it.
 
-use tokio_postgres::Client;
+use tokio_postgres::error::SqlState;
+use tokio_postgres::{Client, Error};
 
-use super::fit::{Fitted, relation};
+use super::error::for_people;
+use super::fit::{Fitted, failure, relation};
+use crate::host::HostError;
 
-/// The GRANT statements for what the connection's role may not do and the profile needs.
-pub(super) async fn missing(client: &Client, fitted: &Fitted) -> Result<Vec<String>, tokio_postgres::Error> {
+/// The GRANT statements for what the connection's role may not do and the profile needs; or what is wrong with the
+/// profile's list.
+pub(super) async fn missing(client: &Client, fitted: &Fitted) -> Result<Result<Vec<String>, HostError>, Error> {
     let read = vec!["SELECT".to_owned()];
     let generation = &fitted.generation;
     let listed = &generation.rights;
     let tables = generation.requires.keys().filter(|table| !listed.contains_key(*table)).map(|table| (table, &read));
     let mut grants: Vec<String> = Vec::new();
     for (name, rights) in tables.chain(listed) {
-        let kind = "CASE relkind WHEN 'S' THEN 'SEQUENCE ' ELSE '' END";
-        let sql = format!(
-            "SELECT CASE WHEN has_schema_privilege(relnamespace, 'USAGE') THEN NULL
-                    ELSE format('GRANT USAGE ON SCHEMA %s TO %I;', relnamespace::regnamespace, current_user) END,
-                (SELECT format('GRANT %s ON %s%s.%I TO %I;', string_agg(wanted, ', '), {kind}, relnamespace::regnamespace,
-                    relname, current_user)
-                 FROM unnest($2::text[]) AS wanted
-                 WHERE NOT CASE relkind WHEN 'S' THEN has_sequence_privilege(class.oid, wanted)
-                           ELSE has_table_privilege(class.oid, wanted) END
-                 HAVING count(*) > 0)
-             FROM pg_class AS class WHERE oid = {}",
-            relation("$1::text")
-        );
-        for row in client.query(&sql, &[name, rights]).await? {
-            let found = [row.try_get::<_, Option<String>>(0)?, row.try_get(1)?];
-            grants.extend(found.into_iter().flatten());
+        match of_one(client, name, rights).await {
+            Ok(lacking) => grants.extend(lacking),
+            Err(error) if error.code() == Some(&SqlState::INVALID_PARAMETER_VALUE) => {
+                let said = error.as_db_error().map(for_people).unwrap_or_default();
+                let part = format!("rights.{name}");
+                let message = format!("one of {} is no right that there is on it: {said}", rights.join(", "));
+                return Ok(Err(failure(&fitted.profile, generation, &part, message)));
+            }
+            Err(error) => return Err(error),
+        }
+        if rights.iter().any(|right| right.eq_ignore_ascii_case("INSERT")) {
+            grants.extend(of_sequences(client, name).await?);
         }
     }
     grants.sort_unstable();
     grants.dedup();
+    Ok(Ok(grants))
+}
+
+/// What is missing to use a table or a sequence.
+async fn of_one(client: &Client, name: &str, rights: &[String]) -> Result<Vec<String>, Error> {
+    let kind = "CASE relkind WHEN 'S' THEN 'SEQUENCE ' ELSE '' END";
+    let sql = format!(
+        "SELECT CASE WHEN has_schema_privilege(relnamespace, 'USAGE') THEN NULL
+                ELSE format('GRANT USAGE ON SCHEMA %s TO %I;', relnamespace::regnamespace, current_user) END,
+            (SELECT format('GRANT %s ON %s%s.%I TO %I;', string_agg(wanted, ', '), {kind}, relnamespace::regnamespace,
+                relname, current_user)
+             FROM unnest($2::text[]) AS wanted
+             WHERE NOT CASE relkind WHEN 'S' THEN has_sequence_privilege(class.oid, wanted)
+                       ELSE has_table_privilege(class.oid, wanted) END
+             HAVING count(*) > 0)
+         FROM pg_class AS class WHERE oid = {}",
+        relation("$1::text")
+    );
+    let mut grants = Vec::new();
+    for row in client.query(&sql, &[&name, &rights]).await? {
+        let found = [row.try_get::<_, Option<String>>(0)?, row.try_get(1)?];
+        grants.extend(found.into_iter().flatten());
+    }
     Ok(grants)
+}
+
+/// What is missing to use the sequences that number a table's new rows. An identity column's own needs no right.
+async fn of_sequences(client: &Client, table: &str) -> Result<Vec<String>, Error> {
+    let sql = format!(
+        "SELECT format('GRANT USAGE ON SEQUENCE %s.%I TO %I;', relnamespace::regnamespace, relname, current_user)
+         FROM pg_attrdef AS preset
+         JOIN pg_depend ON classid = 'pg_attrdef'::regclass AND objid = preset.oid AND refclassid = 'pg_class'::regclass
+         JOIN pg_class AS sequence ON sequence.oid = refobjid
+         WHERE adrelid = {}
+            AND CASE relkind WHEN 'S' THEN NOT has_sequence_privilege(sequence.oid, 'USAGE, UPDATE') END",
+        relation("$1::text")
+    );
+    client.query(&sql, &[&table]).await?.iter().map(|row| row.try_get(0)).collect()
 }

@@ -19,9 +19,10 @@ use super::dialect::bound;
 use super::error::{is_lost, is_of_another_schema};
 use super::fit::Fitted;
 use super::plan;
-use super::row::read;
+use super::proof::{self, NewRun, Proof};
+use super::row::{key, read};
 use crate::contract::Params;
-use crate::host::{Columns, Freshness, HostError, Interrupter, Query, RunRef, RunRow, Session, Spawned};
+use crate::host::{Columns, Freshness, HostError, Interrupter, Key, Query, RunRef, RunRow, Session, Spawned};
 
 /// Ids that are sought in one statement: few enough for a seek each in the key's index to be the
 /// planner's choice in any table of some size.
@@ -36,11 +37,8 @@ const ROWS_AT_ONCE: usize = 256;
 /// The key of our advisory lock in the store's database: "bulkrrun" in ASCII.
 const LOCK: i64 = i64::from_be_bytes(*b"bulkrrun");
 
-/// Which transactions are over, and which are not: the same again when nobody has written in between.
-const SNAPSHOT: &str = "SELECT txid_current_snapshot()::text";
-
-/// How long to wait between two questions about a COMMIT whose answer was lost.
-const BETWEEN_QUESTIONS: Duration = Duration::from_millis(100);
+/// How long at most the server is asked about a COMMIT whose answer was lost.
+const QUESTIONS: Duration = Duration::from_secs(60);
 
 /// A value with the type that it is sent as.
 type Value<'v> = (Box<dyn ToSql + Sync + Send + 'v>, Type);
@@ -55,8 +53,10 @@ pub(super) struct PostgresSession<'h> {
     read_at: Option<String>,
     /// What was read before the lock was taken is what is there.
     pub(super) is_unchanged: bool,
-    /// The server's number for the transaction that writes.
-    transaction_id: Option<i64>,
+    /// What is known of the transaction that writes.
+    proof: Option<Proof>,
+    /// The first new run: its task, and its id.
+    first_new: Option<(Key<'static>, String)>,
     /// Set by an [`Interrupter`].
     cancelled: Option<Arc<AtomicBool>>,
     /// The server was told to stop what the connection is at, and may heed it late: no other call may get it.
@@ -82,7 +82,8 @@ impl<'h> PostgresSession<'h> {
             in_transaction: false,
             read_at: None,
             is_unchanged: false,
-            transaction_id: None,
+            proof: None,
+            first_new: None,
             cancelled: None,
             is_spoilt: Cell::new(false),
         })
@@ -112,22 +113,38 @@ impl<'h> PostgresSession<'h> {
         self.cancelled.as_ref().is_some_and(|cancelled| cancelled.load(Ordering::Relaxed))
     }
 
-    /// Begins a transaction whose settings end with it, so that a pooler in between is no obstacle. Answers the values of
-    /// the last statement's row.
-    fn begin(&mut self, doing: &'static str, mode: &str, first: &str) -> Result<Vec<Option<String>>, HostError> {
+    /// Begins a transaction whose settings end with it, so that a pooler in between is no obstacle; `first` is the first
+    /// that is done in it. Answers which transactions are over, and which are not: the same again when nobody has written
+    /// in between.
+    ///
+    /// # Errors
+    ///
+    /// As usual, and if the runner's schema has a version by now that the profile is not for.
+    fn begin(&mut self, doing: &'static str, mode: &str, first: &str) -> Result<Option<String>, HostError> {
         if self.is_cancelled() {
             return Err(HostError::Cancelled);
         }
         let path = self.fitted.search_path.as_deref().unwrap_or_default();
-        let sql = format!("BEGIN {mode};\n{};\n{path};\n{first}", self.host.server.lock_timeout());
+        let version = self.fitted.version_query();
+        let version =
+            version.map(|query| format!(", (SELECT * FROM ({query}) AS version LIMIT 1)")).unwrap_or_default();
+        let sql = format!(
+            "BEGIN {mode};\n{};\n{path};\n{first};\nSELECT txid_current_snapshot(){version}",
+            self.host.server.lock_timeout()
+        );
         self.in_transaction = true;
         let begun = self.connection().wait_for(self.connection().client().simple_query(&sql));
         let answers = begun.map_err(|error| self.error(doing, error))?;
-        let last = answers.into_iter().rev().find_map(|message| match message {
-            SimpleQueryMessage::Row(row) => Some((0..row.len()).map(|at| row.get(at).map(str::to_owned)).collect()),
+        let last = answers.iter().rev().find_map(|message| match message {
+            SimpleQueryMessage::Row(row) => Some(row),
             _ => None,
         });
-        Ok(last.unwrap_or_default())
+        let value = |at: usize| last.filter(|row| at < row.len()).and_then(|row| row.get(at));
+        if !version.is_empty() {
+            let found = value(1).and_then(|version| version.parse().ok());
+            self.fitted.check_version(found).inspect_err(|_| self.host.forget_fit())?;
+        }
+        Ok(value(0).map(str::to_owned))
     }
 
     /// Streams a statement's rows, in flat memory. Broken off, the stream is stopped at the server, and the
@@ -217,31 +234,29 @@ impl<'h> PostgresSession<'h> {
         Ok(())
     }
 
-    /// Whether a transaction whose COMMIT got no answer was committed: `None` if nobody can tell.
-    fn was_committed(&self, transaction_id: i64) -> Option<bool> {
-        let until = Instant::now() + self.host.server.busy_timeout;
-        loop {
-            let asked = self.host.server.connect().ok().and_then(|connection| {
-                let sql = "SELECT txid_status($1)";
-                let row = connection.wait_for(connection.client().query_one(sql, &[&transaction_id]));
-                self.host.server.give_back(connection);
-                row.ok()?.try_get::<_, Option<String>>(0).ok()?
-            });
-            match asked.as_deref() {
-                Some("committed") => return Some(true),
-                Some("aborted") => return Some(false),
-                // The server is on its way up, or still at it.
-                _ if Instant::now() < until => thread::sleep(BETWEEN_QUESTIONS),
-                _ => return None,
-            }
-        }
+    /// Whether the transaction whose COMMIT got no answer was committed: `None` if nobody can tell.
+    fn was_committed(&self) -> Option<bool> {
+        let server = &self.host.server;
+        let until = Instant::now() + server.busy_timeout.min(QUESTIONS);
+        let proof = self.proof.as_ref()?;
+        let Some((task_name, id)) = &self.first_new else { return proof.ask(server, None, until) };
+        let kind = self.fitted.id_type;
+        let (sql, _) = self.fitted.view.joined(&kind.join(), Columns::default(), &self.fitted.dialect());
+        let (tasks, ids) = ([task_name.spelled()], [id.as_str()]);
+        let new_run = NewRun {
+            begin: self.fitted.search_path.as_deref().unwrap_or_default(),
+            sql: &sql,
+            values: &[(&tasks.as_slice(), Type::TEXT_ARRAY), (&ids.as_slice(), Type::TEXT_ARRAY)],
+            is_it: &|row| key(row, 1) == *task_name,
+        };
+        proof.ask(server, Some(&new_run), until)
     }
 }
 
 impl Session for PostgresSession<'_> {
     fn begin_read(&mut self) -> Result<(), HostError> {
         let mode = "ISOLATION LEVEL REPEATABLE READ READ ONLY";
-        self.read_at = self.begin("starting to read", mode, SNAPSHOT)?.pop().flatten();
+        self.read_at = self.begin("starting to read", mode, "")?;
         Ok(())
     }
 
@@ -273,11 +288,15 @@ impl Session for PostgresSession<'_> {
         // Constraints that the runner defers to the COMMIT would take all runs down with one. The lock may be waited for: what
         // follows sees what was committed by then.
         let first = format!(
-            "SET CONSTRAINTS ALL IMMEDIATE; SELECT pg_advisory_xact_lock({LOCK}); {SNAPSHOT}, txid_current()::text"
+            "SET CONSTRAINTS ALL IMMEDIATE; SELECT pg_advisory_xact_lock({LOCK}); {}",
+            self.host.server.write_settings()
         );
-        let mut asked = self.begin(DOING, "ISOLATION LEVEL READ COMMITTED", &first)?;
-        self.transaction_id = asked.pop().flatten().and_then(|id| id.parse().ok());
-        self.is_unchanged = self.read_at.is_some() && asked.pop().flatten() == self.read_at;
+        let snapshot = self.begin(DOING, "ISOLATION LEVEL READ COMMITTED", &first)?;
+        self.is_unchanged = self.read_at.is_some() && snapshot == self.read_at;
+        let connection = self.connection();
+        let proof = connection.wait_for(Proof::begin(connection.client())).map_err(|error| self.error(DOING, error))?;
+        self.proof = Some(proof);
+        self.first_new = None;
         Ok(if self.is_unchanged { Freshness::Unchanged } else { Freshness::Changed })
     }
 
@@ -303,14 +322,13 @@ impl Session for PostgresSession<'_> {
         if !is_lost(&error) {
             return Err(self.error(DOING, error));
         }
-        match self.transaction_id.and_then(|id| self.was_committed(id)) {
+        match self.was_committed() {
             Some(true) => Ok(()),
             Some(false) => Err(self.error(DOING, error)),
-            None => Err(HostError::Unusable(format!(
-                "the connection to the store {} was lost while {DOING}, and the server can't be asked whether it did: \
-                 look for the new runs before you try again",
-                self.host.server.address
-            ))),
+            None => {
+                let first = self.first_new.as_ref().map(|(task, id)| format!("{id} ({})", task.to_text()));
+                Err(proof::not_known(&self.host.server, DOING, first.as_deref()))
+            }
         }
     }
 
@@ -361,7 +379,12 @@ impl Session for PostgresSession<'_> {
     }
 
     fn spawn(&mut self, sources: &[RunRef<'_>], each: &mut dyn FnMut(usize, Spawned)) -> Result<(), HostError> {
-        self.spawn_all(sources)?.into_iter().enumerate().for_each(|(index, spawned)| each(index, spawned));
+        for (index, spawned) in self.spawn_all(sources)?.into_iter().enumerate() {
+            if let (Spawned::New(id), None) = (&spawned, &self.first_new) {
+                self.first_new = Some((sources[index].task_name.to_owned(), id.clone()));
+            }
+            each(index, spawned);
+        }
         Ok(())
     }
 }

@@ -4,6 +4,7 @@
 //! `PGPORT` says, hosts in a parameter join those in front instead of replacing them, and `sslmode` has fewer words.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use percent_encoding::percent_decode_str;
 
@@ -18,6 +19,10 @@ pub(super) struct Url {
     pub(super) ports: Option<String>,
     pub(super) sslmode: Option<String>,
     pub(super) sslrootcert: Option<String>,
+    /// As it is said; tokio-postgres reads it, and does not tell it from its default.
+    pub(super) keepalives_idle: Option<String>,
+    /// In milliseconds there, and in seconds for tokio-postgres.
+    pub(super) tcp_user_timeout: Option<Duration>,
 }
 
 impl Url {
@@ -48,7 +53,7 @@ impl Url {
         let list = |parts| list(parts).map(|list| Ok::<_, String>(decode(&list)?.into_owned())).transpose();
         let mut read = Url { hosts: list(hosts)?, ports: list(ports)?, ..Url::default() };
 
-        let mut others = Vec::new();
+        let mut others: Vec<Cow<'_, str>> = Vec::new();
         for parameter in query.split('&') {
             let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
             let place = match &*decode(name)? {
@@ -56,8 +61,22 @@ impl Url {
                 "port" => &mut read.ports,
                 "sslmode" => &mut read.sslmode,
                 "sslrootcert" => &mut read.sslrootcert,
+                "tcp_user_timeout" => {
+                    let milliseconds = decode(value)?.parse();
+                    let milliseconds = milliseconds.map_err(|_| "tcp_user_timeout is no number of milliseconds")?;
+                    read.tcp_user_timeout = Some(Duration::from_millis(milliseconds));
+                    continue;
+                }
+                "keepalives_count" => {
+                    others.push(Cow::from(format!("keepalives_retries={value}")));
+                    continue;
+                }
+                "keepalives_idle" => {
+                    others.push(parameter.into());
+                    &mut read.keepalives_idle
+                }
                 _ => {
-                    others.push(parameter);
+                    others.push(parameter.into());
                     continue;
                 }
             };

@@ -1,0 +1,47 @@
+//! Whether a view's columns can be read as what they mean: else each search would fail, and say less.
+
+use tokio_postgres::error::ErrorPosition;
+
+use super::dialect::{IdType, Postgres};
+use super::fit::{Fitting, bare, failure};
+use crate::host::HostError;
+use crate::host::profile::{Generation, Profile};
+use crate::host::view::Dialect;
+
+/// The columns that are read in a type of our choice.
+const TYPED: [&str; 4] = ["exit_code", "retry_attempt", "is_failure", "deleted"];
+
+impl Fitting<'_> {
+    pub(super) fn check_columns_types(
+        &self,
+        profile: &Profile,
+        generation: &Generation,
+        id_type: IdType,
+    ) -> Result<(), HostError> {
+        const DOING: &str = "checking the profile";
+        let runs = bare(&generation.runs);
+        let prepare = |sql: String| self.connection.wait_for(self.connection.client().prepare(&sql));
+        let all = prepare(format!("SELECT * FROM (\n{runs}\n) AS run"));
+        let all = all.map_err(|error| self.server.error(DOING, error))?;
+        let has = |name: &&str| all.columns().iter().any(|column| column.name() == *name);
+        let mut sql = "SELECT NULL".to_owned();
+        let mut places = Vec::new();
+        for name in TYPED.into_iter().filter(has) {
+            sql += ", ";
+            places.push((sql.len(), name));
+            sql += &match name {
+                "deleted" => "NOT deleted".to_owned(),
+                name => Postgres(id_type).column(name),
+            };
+        }
+        let Err(error) = prepare(format!("{sql} FROM (\n{runs}\n) AS run")) else { return Ok(()) };
+        let place = error.as_db_error().and_then(|said| match said.position() {
+            Some(ErrorPosition::Original(place)) => Some(*place as usize),
+            _ => None,
+        });
+        let column = places.iter().rev().find(|(start, _)| place.is_some_and(|place| place > *start));
+        let column = column.map(|(_, name)| format!("the column {name} is of the wrong type: ")).unwrap_or_default();
+        let fails = |message| failure(profile, generation, "runs", format!("{column}{message}"));
+        Err(self.wrong_with(DOING, error, &fails))
+    }
+}

@@ -1,0 +1,169 @@
+//! What a dry run says: the groups, which of them would be started, and why the others would not.
+
+use super::answer::{Detail, Group, Skipped};
+use super::request::{Request, Unique};
+use super::store::{Run, RunKey, Value, newest, visible};
+
+/// A group: the run that it is started from, and how many were selected.
+#[derive(Debug, Clone)]
+pub struct Source {
+    pub run: Run,
+    pub matched: usize,
+}
+
+/// What comes of a request.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    pub matched: usize,
+    /// The groups that would be started, in the order of the answer.
+    pub starts: Vec<Source>,
+    pub skipped: Vec<Skipped>,
+}
+
+/// The runs when the call searched, those at the moment of the spawn, and those by which `skip_superseded` goes.
+#[derive(Clone, Copy)]
+pub struct Moments<'r> {
+    pub search: &'r [Run],
+    pub spawn: &'r [Run],
+    pub superseded: &'r [Run],
+}
+
+impl<'r> Moments<'r> {
+    /// Nobody changes anything meanwhile.
+    pub fn still(runs: &'r [Run]) -> Moments<'r> {
+        Moments { search: runs, spawn: runs, superseded: runs }
+    }
+}
+
+impl Plan {
+    pub fn planned(&self) -> Vec<Group> {
+        let group = |source: &Source| Group {
+            task: source.run.task.spelled().unwrap(),
+            source: source.run.id.spelled().unwrap(),
+            matched: source.matched,
+        };
+        self.starts.iter().map(group).collect()
+    }
+
+    /// What makes two plans the same: which runs are started again, and with which parameters.
+    pub fn essence(&self) -> Vec<(RunKey, Option<Vec<u8>>)> {
+        let of = |source: &Source| (source.run.key(), source.run.params.bytes());
+        self.starts.iter().map(of).collect()
+    }
+}
+
+impl Request {
+    /// What a dry run shows.
+    pub fn plan(&self, runs: &[Run]) -> Plan {
+        self.plan_at(Moments::still(runs))
+    }
+
+    pub fn plan_at(&self, moments: Moments<'_>) -> Plan {
+        let sources = self.sources(moments.search);
+        let mut plan = Plan {
+            matched: sources.iter().map(|source| source.matched).sum(),
+            starts: Vec::new(),
+            skipped: Vec::new(),
+        };
+        let mut taken = 0;
+        for source in sources {
+            match self.reason(&source.run, moments, &mut taken) {
+                Some((reason, detail)) => plan.skipped.push(Skipped::of(&source.run, reason, detail)),
+                None => {
+                    // It is started as it is by then.
+                    let as_it_is = visible(moments.spawn).into_iter().find(|run| run.is_same_as(&source.run)).cloned();
+                    plan.starts.push(Source { run: as_it_is.unwrap(), ..source });
+                }
+            }
+        }
+        let mut named: Vec<&String> = Vec::new();
+        for id in self.ids.iter().flatten() {
+            if !named.contains(&id) && !visible(moments.search).iter().any(|run| run.id.is(id)) {
+                plan.skipped.push(Skipped::not_found(id));
+            }
+            named.push(id);
+        }
+        plan
+    }
+
+    /// One source run a group, in the order of the answer.
+    fn sources(&self, runs: &[Run]) -> Vec<Source> {
+        let mut groups: Vec<Vec<&Run>> = Vec::new();
+        for run in self.selected(runs).into_iter().filter(|run| self.keeps(run)) {
+            match groups.iter_mut().find(|group| self.is_one_group(group[0], run)) {
+                Some(group) => group.push(run),
+                None => groups.push(vec![run]),
+            }
+        }
+        let source = |group: &Vec<&Run>| Source { run: newest(group).clone(), matched: group.len() };
+        let mut sources: Vec<Source> = groups.iter().map(source).collect();
+        sources.sort_by_key(|source| source.run.key());
+        sources
+    }
+
+    fn is_one_group(&self, one: &Run, other: &Run) -> bool {
+        match self.unique_by {
+            Unique::Task => one.task.bytes() == other.task.bytes(),
+            Unique::Params => one.task.bytes() == other.task.bytes() && one.params.bytes() == other.params.bytes(),
+            Unique::Run => one.is_same_as(other),
+        }
+    }
+
+    /// The runs, selected or not, that are of a run's kind.
+    fn kin<'r>(&self, of: &Run, runs: &'r [Run]) -> Vec<&'r Run> {
+        let is_kin = |run: &Run| {
+            run.task.bytes() == of.task.bytes()
+                && (self.unique_by == Unique::Task || run.params.bytes() == of.params.bytes())
+        };
+        visible(runs).into_iter().filter(|run| is_kin(run)).collect()
+    }
+
+    /// Why a group is not started: the first reason that applies.
+    fn reason(&self, source: &Run, moments: Moments<'_>, taken: &mut usize) -> Option<(&'static str, Detail)> {
+        let known = ["service", "unknown_task", "trigger_disabled"];
+        let word = source.unfit.as_deref();
+        if let Some(reason) = known.into_iter().find(|reason| word == Some(*reason)) {
+            return Some((reason, Detail::Unsaid));
+        }
+        if self.skip_active && self.kin(source, moments.spawn).iter().any(|run| !run.has_ended()) {
+            return Some(("active", Detail::Unsaid));
+        }
+        let kin = self.kin(source, moments.superseded);
+        if self.skip_superseded && !kin.is_empty() {
+            let newest = newest(&kin);
+            if newest.has_succeeded() && newest.is_newer_than(source) {
+                return Some(("superseded", Detail::Unsaid));
+            }
+        }
+        let left_out = |(task, run): &(String, String)| {
+            source.task.spelled().as_ref() == Some(task) && source.id.spelled().as_ref() == Some(run)
+        };
+        if self.except_groups.iter().any(left_out) {
+            return Some(("left_out", Detail::Unsaid));
+        }
+        if self.take.is_some_and(|take| *taken >= take) {
+            return Some(("not_taken", Detail::Unsaid));
+        }
+        *taken += 1;
+        let is_whole = source.task != Value::Null && source.id != Value::Null;
+        if is_whole && !visible(moments.spawn).iter().any(|run| run.is_same_as(source)) {
+            return Some(("gone", Detail::Unsaid));
+        }
+        why_refused(source).map(|detail| ("refused", detail))
+    }
+}
+
+/// What the run itself says against being started.
+fn why_refused(source: &Run) -> Option<Detail> {
+    let mut why: Vec<String> = Vec::new();
+    why.extend(source.task.fault().map(|fault| format!("its task name is {fault}")));
+    why.extend(source.id.fault().map(|fault| format!("its id is {fault}")));
+    match (&source.unfit, why.is_empty()) {
+        (None, true) => None,
+        (Some(word), true) => Some(Detail::Is(word.clone())),
+        (word, false) => {
+            why.extend(word.clone());
+            Some(Detail::HasOneOf(why))
+        }
+    }
+}
