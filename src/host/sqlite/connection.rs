@@ -17,6 +17,9 @@ use crate::host::HostError;
 /// The statements of a session and their variants stay prepared between calls.
 const STATEMENTS_KEPT: usize = 32;
 
+/// As long as SQLite can wait: 24 days. It counts milliseconds in a C `int`.
+const BUSY_TIMEOUT_MAX: Duration = Duration::from_millis(i32::MAX as u64);
+
 /// A store's file, as one plugin uses it.
 pub(super) struct Store {
     pub(super) place: Place,
@@ -28,7 +31,8 @@ pub(super) struct Store {
 
 impl Store {
     pub(super) fn new(path: PathBuf, busy_timeout: Duration, shared: bool) -> Self {
-        Store { place: Place { path, busy_timeout }, shared, file: Mutex::default() }
+        let place = Place { path, busy_timeout: busy_timeout.min(BUSY_TIMEOUT_MAX) };
+        Store { place, shared, file: Mutex::default() }
     }
 
     /// An idle connection, else a new one.
