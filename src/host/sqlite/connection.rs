@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use super::binding;
@@ -113,6 +114,8 @@ impl Store {
         // An absolute path never begins with `file:`, which SQLite would read as an URI.
         let path = std::path::absolute(&self.place.path).unwrap_or_else(|_| self.place.path.clone());
         let connection = Connection::open_with_flags(path, flags)?;
+        // What the runner's schema says holds for us; whether it is the default depends on how this SQLite was built.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY, true)?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
         Ok(connection)
     }
