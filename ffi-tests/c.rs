@@ -36,6 +36,7 @@ pub fn trials() -> Vec<Trial> {
     trials.push(Trial::test("c: fork over a PostgreSQL server", fork_over_a_server));
     trials.push(Trial::test("c: a panic in any function becomes an error", panics));
     trials.push(Trial::test("c: BULK_RERUN_LOG shows an error's cause", the_log_has_the_cause));
+    trials.push(Trial::test("c: foreign keys are enforced, as in the tool", foreign_keys_are_enforced));
     for (what, checker, words) in [
         ("leak", Checker::Valgrind, "definitely lost"),
         ("leak", Checker::Sanitizers, "LeakSanitizer: detected memory leaks"),
@@ -91,27 +92,58 @@ fn panics() -> Result<(), Failed> {
 fn the_log_has_the_cause() -> Result<(), Failed> {
     const CAUSE: &str = "integer overflow";
     let stores = Stores::new();
-    let trigger = "CREATE TRIGGER broken BEFORE INSERT ON runs BEGIN SELECT abs(-9223372036854775807 - 1); END";
-    rusqlite::Connection::open(&stores.rollback)?.execute_batch(trigger)?;
+    let broken = "ALTER TABLE runs RENAME TO kept;
+        CREATE VIEW runs AS SELECT id, task_name, status, abs(-9223372036854775807 - 1) AS end_reason, exit_code,
+            triggered_by, created_at, retry_attempt, params_json, deleted_at, is_failure FROM kept;
+        CREATE TRIGGER keep INSTEAD OF INSERT ON runs BEGIN SELECT 1; END;";
+    rusqlite::Connection::open(&stores.rollback)?.execute_batch(broken)?;
     let door = compile_c("door", &["-ldl"]);
     for (level, logged) in [("", false), ("off", false), ("error", true)] {
         let mut command = Command::new(&door);
         command.env("LD_LIBRARY_PATH", Installed::get().lib()).env("BULK_RERUN_LOG", level);
-        command.arg(&stores.rollback).arg("runwisp").stdin(Stdio::piped());
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
-        child
-            .stdin
-            .take()
-            .expect("it is piped")
-            .write_all(br#"{"match_all": true, "filter": {"status": "failed"}}"#)?;
-        let output = child.wait_with_output()?;
-        let [answer, log] = [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned());
+        command.arg(&stores.rollback).arg("runwisp");
+        let (answer, log) = ask(command, r#"{"match_all": true, "filter": {"status": "failed"}}"#)?;
         let answer_is_right = answer.contains(r#""status":500"#) && !answer.contains(CAUSE);
         if !answer_is_right || log.contains(CAUSE) != logged || (!logged && !log.is_empty()) {
             return Err(format!("BULK_RERUN_LOG={level}: {answer}\n{log}").into());
         }
     }
     Ok(())
+}
+
+/// Debian's SQLite does not enforce them by itself, and the one in the tool does.
+fn foreign_keys_are_enforced() -> Result<(), Failed> {
+    const STARTED: &str = "CREATE TABLE known (name TEXT PRIMARY KEY);
+        INSERT INTO known VALUES ('report');
+        CREATE TABLE started (task TEXT REFERENCES known (name));
+        CREATE TRIGGER note AFTER INSERT ON runs BEGIN INSERT INTO started VALUES (NEW.task_name); END;";
+    let stores = Stores::new();
+    let mut library = Command::new(compile_c("door", &["-ldl"]));
+    library.env("LD_LIBRARY_PATH", Installed::get().lib()).arg(&stores.wal).arg("runwisp");
+    let mut tool = Command::new(env!("CARGO_BIN_EXE_bulk-rerun"));
+    tool.args(["rerun", "--selector", "-", "--yes", "--json", "--store"]).arg(&stores.rollback);
+    for (command, store) in [(library, &stores.wal), (tool, &stores.rollback)] {
+        let host = rusqlite::Connection::open(store)?;
+        host.execute_batch(STARTED)?;
+        let (answer, _) = ask(command, r#"{"match_all": true, "filter": {"status": "failed"}}"#)?;
+        let refused =
+            r#""task_name":"backup","run_id":"a2","reason":"refused","detail":"FOREIGN KEY constraint failed""#;
+        let started: String = host.query_row("SELECT group_concat(task) FROM started", [], |row| row.get(0))?;
+        if started != "report" || !answer.contains(refused) {
+            return Err(format!("{}: {started}, {answer}", store.display()).into());
+        }
+    }
+    Ok(())
+}
+
+/// What a program answers and logs that takes a request from its standard input.
+fn ask(mut command: Command, request: &str) -> Result<(String, String), Failed> {
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn()?;
+    child.stdin.take().expect("it is piped").write_all(request.as_bytes())?;
+    let output = child.wait_with_output()?;
+    let [answer, log] = [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned());
+    Ok((answer, log))
 }
 
 fn succeeds(output: Output) -> Result<(), Failed> {

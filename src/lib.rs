@@ -23,6 +23,7 @@ pub mod catalogue;
 pub mod cli;
 pub mod contract;
 mod cursor;
+mod elsewhere;
 #[cfg(feature = "capi")]
 mod extension;
 pub mod host;

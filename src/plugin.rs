@@ -1,5 +1,6 @@
 //! The plugin: one store, one operation. Every door holds one of these.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::path::Path;
 use std::ptr;
@@ -9,6 +10,7 @@ use crate::cancel::Cancel;
 use crate::catalogue::Catalogue;
 use crate::contract::{BulkRerunBody, Config, ErrorModel, Request, Run, Selector, Spelling};
 use crate::cursor::Cursor;
+use crate::elsewhere::elsewhere;
 use crate::host::callbacks::{CallbackHost, HostCallbacks};
 use crate::host::profile::Profile;
 use crate::host::sqlite::{self, SqliteHost};
@@ -16,6 +18,9 @@ use crate::host::{Host, HostError, StoreInfo};
 use crate::operation::{self, Survey, Trial};
 
 /// Bulk re-run over one store. Safe to call from several threads at once.
+///
+/// Every method that reaches the store blocks its thread until it is done, so async code calls it within tokio's
+/// `spawn_blocking`. Without that it works as well, and the runtime's thread waits. Predicates come on the calling thread.
 ///
 /// ```no_run
 /// use bulk_rerun::{Config, Plugin};
@@ -26,7 +31,10 @@ use crate::operation::{self, Survey, Trial};
 /// # Ok::<(), bulk_rerun::ErrorModel>(())
 /// ```
 pub struct Plugin {
-    host: Box<dyn Host>,
+    /// `None` from `drop` on only.
+    host: Option<Box<dyn Host>>,
+    /// The host speaks with a server.
+    has_server: bool,
     catalogue: Option<Catalogue>,
     wire: Spelling,
 }
@@ -38,9 +46,10 @@ impl Plugin {
     ///
     /// 500 with what is wrong with the store, the profile or the task catalogue; 503 if it is busy.
     pub fn open(config: &Config) -> Result<Plugin, ErrorModel> {
-        let host = open_host(config)?;
+        let has_server = is_url(&config.store);
+        let host = blocking(has_server, |_| Ok(open_host(config)?), no_questions)?;
         let catalogue = config.tasks.as_deref().map(Catalogue::read).transpose()?;
-        Ok(Plugin { host, catalogue, wire: config.wire })
+        Ok(Plugin { host: Some(host), has_server, catalogue, wire: config.wire })
     }
 
     /// A plugin over a host that hands over its runs and starts them itself. Of the config only `tasks`
@@ -51,7 +60,8 @@ impl Plugin {
     /// 500 if the task catalogue can't be read.
     pub fn attach(callbacks: Box<dyn HostCallbacks>, config: &Config) -> Result<Plugin, ErrorModel> {
         let catalogue = config.tasks.as_deref().map(Catalogue::read).transpose()?;
-        Ok(Plugin { host: Box::new(CallbackHost::new(callbacks)), catalogue, wire: config.wire })
+        let host: Box<dyn Host> = Box::new(CallbackHost::new(callbacks));
+        Ok(Plugin { host: Some(host), has_server: false, catalogue, wire: config.wire })
     }
 
     /// The operation: JSON in, JSON out, in the client's own spelling.
@@ -87,8 +97,11 @@ impl Plugin {
         keep: &mut dyn FnMut(&Run) -> Result<bool, ErrorModel>,
     ) -> Result<String, ErrorModel> {
         let request = Request::from_json(request_json)?;
-        let _entered = self.enter()?;
-        let body = operation::rerun(&*self.host, self.catalogue.as_ref(), &request, Some(keep), None)?;
+        let work = |host: &dyn Host, ask: &mut Ask<'_, _>| {
+            let mut keep = |run: &Run| ask(Cow::Borrowed(run));
+            operation::rerun(host, self.catalogue.as_ref(), &request, Some(&mut keep), None)
+        };
+        let body = self.reach(work, |run| keep(&run))?;
         Ok(body.to_json(self.spelling_of(&request)))
     }
 
@@ -98,8 +111,7 @@ impl Plugin {
     ///
     /// As [`Plugin::call`].
     pub fn rerun(&self, request: &Request) -> Result<BulkRerunBody, ErrorModel> {
-        let _entered = self.enter()?;
-        operation::rerun(&*self.host, self.catalogue.as_ref(), request, None, None)
+        self.reach(|host, _| operation::rerun(host, self.catalogue.as_ref(), request, None, None), no_questions)
     }
 
     /// The operation, unless it is cancelled before it spawns.
@@ -108,8 +120,7 @@ impl Plugin {
     ///
     /// As [`Plugin::call`]; 503 if it was cancelled.
     pub fn rerun_unless(&self, cancel: &Cancel, request: &Request) -> Result<BulkRerunBody, ErrorModel> {
-        let _entered = self.enter()?;
-        operation::rerun(&*self.host, self.catalogue.as_ref(), request, None, Some(cancel))
+        self.reach(|host, _| operation::rerun(host, self.catalogue.as_ref(), request, None, Some(cancel)), no_questions)
     }
 
     /// How a request is answered: in its own spelling where it shows one, else as the config says.
@@ -123,7 +134,7 @@ impl Plugin {
     ///
     /// 500 or 503 if it can't.
     pub fn ping(&self) -> Result<(), ErrorModel> {
-        operation::ping(&*self.host)
+        self.reach(|host, _| operation::ping(host), no_questions)
     }
 
     /// Evaluates a selector only: hands over each selected run, in the store's own order. The store
@@ -137,8 +148,9 @@ impl Plugin {
         selector: &Selector,
         each: &mut dyn FnMut(Run) -> Result<(), ErrorModel>,
     ) -> Result<(), ErrorModel> {
-        let _entered = self.enter()?;
-        operation::select(&*self.host, selector, each)
+        let work =
+            |host: &dyn Host, ask: &mut Ask<'_, _>| operation::select(host, selector, &mut |run| ask(Cow::Owned(run)));
+        self.reach(work, |run| each(run.into_owned()))
     }
 
     /// Evaluates a selector only, for a caller who takes its time: the runs that match now, one by one.
@@ -149,7 +161,7 @@ impl Plugin {
     /// As for any request; 422 if it has `options`, which mean nothing here.
     pub fn cursor(&self, selector_json: &[u8]) -> Result<Cursor, ErrorModel> {
         let selector = Selector::from_json(selector_json)?;
-        Cursor::over(|each| self.select(&selector, each))
+        self.reach(|host, _| Cursor::over(|each| operation::select(host, &selector, each)), no_questions)
     }
 
     /// What is known about the store without reading its runs.
@@ -158,7 +170,7 @@ impl Plugin {
     ///
     /// 500 or 503 if the store fails.
     pub fn describe(&self) -> Result<StoreInfo, ErrorModel> {
-        Ok(self.host.describe()?)
+        self.reach(|host, _| Ok(host.describe()?), no_questions)
     }
 
     /// What the store holds; reads every run once.
@@ -167,7 +179,7 @@ impl Plugin {
     ///
     /// 500 or 503 if the store fails.
     pub fn survey(&self) -> Result<Survey, ErrorModel> {
-        operation::survey(&*self.host)
+        self.reach(|host, _| operation::survey(host), no_questions)
     }
 
     /// Starts one run for trial, the newest that may be (of this task, where one is named), and takes it back: what stands in
@@ -177,8 +189,19 @@ impl Plugin {
     ///
     /// 422 if there is no such run, or the host has no transactions; 500 or 503 if the store fails.
     pub fn trial(&self, task_name: Option<&str>) -> Result<Trial, ErrorModel> {
+        self.reach(|host, _| operation::trial(host, self.catalogue.as_ref(), task_name), no_questions)
+    }
+
+    /// Every call on the host: `work`, which may ask about a run; `here` answers, on this thread.
+    fn reach<Answer: Send, T: Send>(
+        &self,
+        work: impl FnOnce(&dyn Host, &mut Ask<'_, Answer>) -> Result<T, ErrorModel> + Send,
+        here: impl FnMut(Cow<'_, Run>) -> Answer,
+    ) -> Result<T, ErrorModel> {
         let _entered = self.enter()?;
-        operation::trial(&*self.host, self.catalogue.as_ref(), task_name)
+        // Taken out by `drop` alone.
+        let host = self.host.as_deref().expect("a plugin has its host until it is dropped");
+        blocking(self.has_server, |ask| work(host, ask), here)
     }
 
     /// Begins a call. A predicate or a callback that calls its own plugin would wait for itself.
@@ -193,6 +216,51 @@ impl Plugin {
             Ok(Entered)
         })
     }
+}
+
+impl Drop for Plugin {
+    fn drop(&mut self) {
+        let host = self.host.take();
+        // Without a thread for it, it is dropped here, and the server hears no goodbye.
+        let goodbye = |_: &mut Ask<'_, ()>| {
+            drop(host);
+            Ok(())
+        };
+        let _ = blocking(self.has_server, goodbye, no_questions);
+    }
+}
+
+/// Asks the caller about a run.
+type Ask<'a, Answer> = dyn FnMut(Cow<'_, Run>) -> Answer + 'a;
+
+fn no_questions(_: Cow<'_, Run>) {}
+
+/// Does `work` where it may wait for a server: not on a thread that is in a runtime, since what drives a connection is a
+/// runtime of its own, and there can't be two.
+fn blocking<Answer: Send, T: Send>(
+    has_server: bool,
+    work: impl FnOnce(&mut Ask<'_, Answer>) -> Result<T, ErrorModel> + Send,
+    mut here: impl FnMut(Cow<'_, Run>) -> Answer,
+) -> Result<T, ErrorModel> {
+    if !(has_server && in_a_runtime()) {
+        return work(&mut here);
+    }
+    elsewhere(|ask| work(&mut |run| ask(run.into_owned())), |run| here(Cow::Owned(run))).unwrap_or_else(|error| {
+        Err(ErrorModel::new(
+            503,
+            format!("there is no thread to speak with the server on: {error}; nothing was changed"),
+        ))
+    })
+}
+
+#[cfg(feature = "postgres")]
+fn in_a_runtime() -> bool {
+    tokio::runtime::Handle::try_current().is_ok()
+}
+
+#[cfg(not(feature = "postgres"))]
+fn in_a_runtime() -> bool {
+    false
 }
 
 thread_local! {
@@ -218,7 +286,7 @@ fn open_host(config: &Config) -> Result<Box<dyn Host>, HostError> {
     let profile = config.profile.as_deref().map(Profile::load).transpose()?;
     let busy_timeout = Duration::from_millis(config.busy_timeout_ms);
     let store = &config.store;
-    if store.starts_with("postgres://") || store.starts_with("postgresql://") {
+    if is_url(store) {
         #[cfg(feature = "postgres")]
         return Ok(Box::new(crate::host::postgres::PostgresHost::open(store, profile, busy_timeout)?));
         #[cfg(not(feature = "postgres"))]
@@ -231,6 +299,11 @@ fn open_host(config: &Config) -> Result<Box<dyn Host>, HostError> {
         return Err(HostError::Unusable("no store is named: give the path of the runner's database".to_owned()));
     }
     Ok(Box::new(SqliteHost::open(path, profile, busy_timeout, config.sqlite_shared)?))
+}
+
+/// Whether a store is in a database on a server.
+fn is_url(store: &str) -> bool {
+    store.starts_with("postgres://") || store.starts_with("postgresql://")
 }
 
 fn sqlite_path(store: &str) -> &str {

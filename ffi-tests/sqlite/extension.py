@@ -190,7 +190,7 @@ class Places(Case):
             stopped = "later"
             [[generation]]
             requires = { runs = ["id"] }
-            runs = '''SELECT id, task_name, 'ended' AS phase, end_reason, exit_code,
+            runs = '''SELECT id, task_name, status AS phase, end_reason, exit_code,
                       bulk_rerun('{"match_all": true}') AS triggered_by, created_at, retry_attempt, NULL AS params FROM runs'''
             spawn = "INSERT INTO runs (id, task_name, status, triggered_by, created_at) VALUES (:new_id, :task_name, 'pending', bulk_rerun('{}'), :now)"
         """)
@@ -271,6 +271,16 @@ class Errors(Case):
         self.assertIn("BEGIN IMMEDIATE", answer["detail"])
         self.connection.execute("ROLLBACK")
         self.assertEqual(len(self.ask(FAILED)["triggered"]), 2)
+
+    def test_foreign_keys_are_the_callers_affair(self):
+        self.connection.execute("CREATE TABLE known (name TEXT PRIMARY KEY)")
+        self.connection.execute("CREATE TABLE started (task TEXT REFERENCES known (name))")
+        self.connection.execute("CREATE TRIGGER note AFTER INSERT ON runs BEGIN INSERT INTO started VALUES (NEW.task_name); END")
+        for enforced in [True, False]:
+            self.connection.execute(f"PRAGMA foreign_keys = {enforced}")
+            answer = self.ask({"ids": ["b1"]})
+            self.assertEqual((len(answer["triggered"]), "skipped" in answer), (1 - enforced, enforced))
+            self.assertEqual(self.connection.execute("PRAGMA foreign_keys").fetchone(), (enforced,))
 
     def test_an_authorizer_that_says_no(self):
         self.connection.execute("BEGIN")

@@ -10,6 +10,9 @@ use tower_http::csrf::CsrfLayer;
 
 use super::Token;
 
+/// As long as anybody waits: a longer time could not be added to the present.
+pub(super) const FOR_EVER: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+
 /// How the door behaves. The defaults are meant for a loopback address.
 ///
 /// ```

@@ -13,9 +13,9 @@ use tower_http::cors::CorsLayer;
 use tower_http::csrf::{CsrfLayer, ProtectionError};
 
 use super::config::HttpConfig;
+use super::door::Door;
 use super::observe::REQUEST_ID;
 use super::problem::Problem;
-use super::router::Door;
 
 /// Turns a request away whose host is not ours.
 ///

@@ -8,8 +8,8 @@ use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 
+use super::door::Door;
 use super::problem::Problem;
-use super::router::Door;
 use crate::contract::ErrorModel;
 
 /// Longer than any probe waits.

@@ -15,9 +15,9 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
+use super::door::Door;
 use super::openapi::Guarded;
 use super::problem::Problem;
-use super::router::Door;
 use crate::contract::BulkRerunBody;
 
 /// The upper bounds of the durations' buckets, in seconds.

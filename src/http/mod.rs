@@ -25,6 +25,7 @@ mod base;
 mod body;
 mod config;
 mod docs;
+mod door;
 mod guard;
 mod health;
 mod metrics;

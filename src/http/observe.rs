@@ -11,7 +11,7 @@ use axum::response::Response;
 use tracing::{Instrument, Span, info, info_span};
 use ulid::Ulid;
 
-use super::router::Door;
+use super::door::Door;
 
 /// The header of a request's id: taken from the client (or its proxy) where it has one, else made up.
 pub(super) const REQUEST_ID: &str = "x-request-id";

@@ -11,7 +11,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::base::Base;
-use super::router::Door;
+use super::door::Door;
 use crate::contract::ErrorModel;
 
 /// An error on its way out. [`render`] writes it.

@@ -11,6 +11,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{Instant, timeout_at};
 use tracing::Span;
 
+use super::config::FOR_EVER;
 use super::problem::{PANICKED, Problem};
 use crate::Cancel;
 use crate::contract::ErrorModel;
@@ -27,7 +28,7 @@ pub(super) struct Queue {
 
 impl Queue {
     pub(super) fn new(workers: usize, waiting: usize) -> Self {
-        let workers = workers.max(1);
+        let workers = workers.clamp(1, Semaphore::MAX_PERMITS);
         let size = workers.saturating_add(waiting).min(Semaphore::MAX_PERMITS);
         Queue { places: Arc::new(Semaphore::new(size)), workers: Arc::new(Semaphore::new(workers)), size }
     }
@@ -44,7 +45,7 @@ impl Queue {
         time: Duration,
         work: impl FnOnce(&Cancel) -> Result<T, ErrorModel> + Send + 'static,
     ) -> Result<T, Problem> {
-        let deadline = Instant::now() + time;
+        let deadline = Instant::now() + time.min(FOR_EVER);
         // Both are given back when the work is done, even if nobody waits for it any more.
         let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| {
             let detail = format!("{} requests are at work or waiting already; nothing was changed", self.size);

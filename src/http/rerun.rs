@@ -10,9 +10,9 @@ use serde_json::{Value, json};
 
 use super::base::Base;
 use super::body;
+use super::door::Door;
 use super::openapi::{Guarded, RERUN_PATH, Rerun, RunSelector};
 use super::problem::Problem;
-use super::router::Door;
 use crate::Cancel;
 use crate::contract::{BulkRerunBody, ErrorModel, Request as RerunRequest, Selector};
 

@@ -11,35 +11,9 @@ use tower::util::option_layer;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::config::HttpConfig;
-use super::metrics::Metrics;
-use super::openapi::Documents;
-use super::queue::Queue;
+use super::door::Door;
 use super::{docs, guard, health, metrics, observe, openapi, page, problem, rerun, token};
 use crate::Plugin;
-
-/// What the routes share.
-pub(super) struct Door {
-    pub(super) plugin: Arc<Plugin>,
-    pub(super) config: HttpConfig,
-    pub(super) queue: Queue,
-    /// The queue of those who ask how we are.
-    pub(super) health: Queue,
-    pub(super) metrics: Metrics,
-    pub(super) documents: Documents,
-}
-
-impl Door {
-    fn new(plugin: Arc<Plugin>, config: HttpConfig) -> Arc<Self> {
-        Arc::new(Door {
-            queue: Queue::new(config.workers, config.queue),
-            health: Queue::new(1, 8),
-            metrics: Metrics::new(),
-            documents: Documents::new(config.token.is_some()),
-            plugin,
-            config,
-        })
-    }
-}
 
 /// Every route of the door, for a host's own axum app: merged into it, or nested under a path.
 /// Paths that it does not have are the app's own affair.

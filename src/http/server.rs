@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tower::ServiceExt;
 
+use super::config::FOR_EVER;
 use super::observe::Peer;
 
 /// How a listener treats its connections.
@@ -38,7 +39,7 @@ impl Default for ServerConfig {
 /// Serves `app` until `end` is ready, and then until its last request is answered or the grace is
 /// over. Nothing that spawns is cut off: the runtime waits for its blocking threads.
 pub async fn serve(listener: TcpListener, app: Router, config: ServerConfig, end: impl Future<Output = ()>) {
-    let places = Arc::new(Semaphore::new(config.connections));
+    let places = Arc::new(Semaphore::new(config.connections.min(Semaphore::MAX_PERMITS)));
     let graceful = GracefulShutdown::new();
     let mut connections = JoinSet::new();
     let mut end = std::pin::pin!(end);
@@ -61,7 +62,7 @@ pub async fn serve(listener: TcpListener, app: Router, config: ServerConfig, end
         });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
-            .header_read_timeout(config.header_timeout)
+            .header_read_timeout(config.header_timeout.min(FOR_EVER))
             .serve_connection(TokioIo::new(stream), service);
         let connection = graceful.watch(connection);
         connections.spawn(async move {

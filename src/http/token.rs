@@ -12,8 +12,8 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use super::config::BadConfig;
+use super::door::Door;
 use super::problem::Problem;
-use super::router::Door;
 
 /// A shared secret, kept as its digest: it can be compared, but neither printed nor logged.
 #[derive(Clone)]

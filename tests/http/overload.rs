@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use bulk_rerun::http::{HttpConfig, ServerConfig};
 
-use crate::night;
 use crate::server::Server;
 use crate::support::calls::config;
+use crate::{DRY_RUN, night};
 
 #[test]
 fn beyond_the_queue_the_answer_is_503_at_once() {
@@ -60,4 +60,23 @@ fn whoever_waits_too_long_for_a_turn_is_told() {
     drop(server);
     // What was given up is not done behind anybody's back.
     assert_eq!(store.dump().len(), 3);
+}
+
+#[test]
+fn without_bounds_it_answers() {
+    let store = night();
+    let http = HttpConfig {
+        request_timeout: Duration::MAX,
+        body_timeout: Duration::MAX,
+        body_limit: usize::MAX,
+        workers: usize::MAX,
+        queue: usize::MAX,
+        ..HttpConfig::default()
+    };
+    let patient = bulk_rerun::Config { busy_timeout_ms: u64::MAX, ..config(&store.path) };
+    let listener = ServerConfig { connections: usize::MAX, header_timeout: Duration::MAX, grace: Duration::MAX };
+    let server = Server::start(&patient, http, listener);
+    let answer = server.post(DRY_RUN);
+    assert_eq!((answer.status, &answer.json()["matched"]), (200, &3.into()), "{answer:?}");
+    assert_eq!(server.get("/page/store.json").status, 200);
 }

@@ -7,7 +7,7 @@
 
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::sync::atomic::{AtomicPtr, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::{mem, ptr};
 
 use rusqlite::ffi::{self, sqlite3, sqlite3_api_routines};
@@ -18,14 +18,16 @@ use crate::host::HostError;
 /// SQLite's library as Debian and most others call it.
 const LIBRARY: &CStr = if cfg!(target_os = "macos") { c"libsqlite3.dylib" } else { c"libsqlite3.so.0" };
 
-/// The copy in use; `None` until the first.
-static BOUND: Mutex<Option<Bound>> = Mutex::new(None);
+static BOUND: Mutex<Bound> = Mutex::new(Bound::Nowhere);
 
+/// The copy in use.
 #[derive(Clone, Copy)]
-struct Bound {
-    copy: CopyId,
-    /// It loaded us as its extension: the host uses this copy, and no other.
-    loaded_us: bool,
+enum Bound {
+    Nowhere,
+    /// One that the process has. It gives way to a loader, while no connection of ours uses it.
+    Found(CopyId),
+    /// The one that loaded us as its extension: the host uses it, and no other.
+    Loader(CopyId),
 }
 
 /// Which copy it is: the address of one of its functions.
@@ -38,12 +40,11 @@ struct CopyId(usize);
 ///
 /// There is none, or it is too old.
 pub(super) fn bind() -> Result<(), HostError> {
-    let mut bound = BOUND.lock().unwrap_or_else(PoisonError::into_inner);
-    if bound.is_none() {
+    let mut bound = bound();
+    if let Bound::Nowhere = *bound {
         let api = find()?;
         // SAFETY: `find` has it from SQLite itself, whose table of functions lives as long as it does.
-        let copy = unsafe { hand_over(api) }?;
-        *bound = Some(Bound { copy, loaded_us: false });
+        *bound = Bound::Found(unsafe { hand_over(api) }?);
     }
     Ok(())
 }
@@ -58,33 +59,36 @@ pub(super) fn bind() -> Result<(), HostError> {
 ///
 /// `api` is what SQLite hands an extension's entry point, or NULL.
 pub(crate) unsafe fn bind_to_the_loader(api: *mut sqlite3_api_routines) -> Result<(), HostError> {
-    let mut bound = BOUND.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut bound = bound();
     // SAFETY: as the caller promises.
     let loader = unsafe { check(api) }?;
-    let copy = match *bound {
-        Some(Bound { copy, .. }) if copy == loader => copy,
-        Some(Bound { copy, loaded_us: true }) => return Err(another_copy(copy)),
-        // SAFETY: as the caller promises.
-        None => unsafe { hand_over(api) }?,
-        // A copy that we found by ourselves gives way, while no connection of ours uses it.
-        Some(Bound { copy, .. }) => {
-            // SAFETY: as the caller promises.
-            pool::while_unused(|| unsafe { hand_over(api) }).ok_or_else(|| another_copy(copy))??
-        }
-    };
-    *bound = Some(Bound { copy, loaded_us: true });
+    // SAFETY: as the caller promises.
+    let hand_over = || unsafe { hand_over(api) };
+    match *bound {
+        Bound::Found(copy) | Bound::Loader(copy) if copy == loader => {}
+        Bound::Loader(copy) => return Err(another_copy(copy)),
+        Bound::Found(copy) => drop(pool::while_unused(hand_over).ok_or_else(|| another_copy(copy))??),
+        Bound::Nowhere => drop(hand_over()?),
+    }
+    *bound = Bound::Loader(loader);
     Ok(())
 }
 
 /// Whether the host surely uses this copy: it loaded us as its extension.
 pub(super) fn is_the_hosts() -> bool {
-    BOUND.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|bound| bound.loaded_us)
+    matches!(*bound(), Bound::Loader(_))
 }
 
 /// Where the copy is, for a person.
 pub(super) fn library() -> String {
-    let bound = *BOUND.lock().unwrap_or_else(PoisonError::into_inner);
-    bound.map_or_else(|| "none yet".to_owned(), |bound| bound.copy.library())
+    match *bound() {
+        Bound::Nowhere => "none yet".to_owned(),
+        Bound::Found(copy) | Bound::Loader(copy) => copy.library(),
+    }
+}
+
+fn bound() -> MutexGuard<'static, Bound> {
+    BOUND.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl CopyId {

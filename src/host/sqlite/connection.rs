@@ -6,16 +6,20 @@ use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use super::binding;
 use super::place::Place;
-use super::pool::{self, Care, Conflict, Pooled};
+use super::pool::{self, Copies, Pooled, Refusal};
 use super::presence::{FileId, file_id};
 use crate::host::HostError;
 
 /// The statements of a session and their variants stay prepared between calls.
 const STATEMENTS_KEPT: usize = 32;
+
+/// As long as SQLite can wait: 24 days. It counts milliseconds in a C `int`.
+const BUSY_TIMEOUT_MAX: Duration = Duration::from_millis(i32::MAX as u64);
 
 /// A store's file, as one plugin uses it.
 pub(super) struct Store {
@@ -28,13 +32,14 @@ pub(super) struct Store {
 
 impl Store {
     pub(super) fn new(path: PathBuf, busy_timeout: Duration, shared: bool) -> Self {
-        Store { place: Place { path, busy_timeout }, shared, file: Mutex::default() }
+        let place = Place { path, busy_timeout: busy_timeout.min(BUSY_TIMEOUT_MAX) };
+        Store { place, shared, file: Mutex::default() }
     }
 
     /// An idle connection, else a new one.
     pub(super) fn connect(&self) -> Result<(FileId, Pooled), HostError> {
         let file = self.find()?;
-        let care = self.care();
+        let copies = self.copies();
         {
             let mut known = self.file.lock().unwrap_or_else(PoisonError::into_inner);
             if *known != Some(file) {
@@ -45,10 +50,10 @@ impl Store {
                     pool::release(old);
                 }
                 *known = Some(file);
-                pool::hold(file, care);
+                pool::hold(file, copies);
             }
         }
-        let connection = pool::take(file, care, || self.open()).map_err(|failed| self.failed(failed))?;
+        let connection = pool::take(file, copies, || self.open()).map_err(|failed| self.failed(failed))?;
         // A pooled one was another plugin's before.
         connection.busy_timeout(self.place.busy_timeout).map_err(|error| self.place.error("opening it", error))?;
         Ok((file, connection))
@@ -61,12 +66,12 @@ impl Store {
 
     /// Whether the connection may still be used in this process.
     pub(super) fn check_alone(&self, connection: &Pooled) -> Result<(), HostError> {
-        connection.check().map_err(|conflict| self.conflict(conflict))
+        connection.check().map_err(|refusal| self.refusal(refusal))
     }
 
     /// Whether another copy of SQLite may be at work in this process.
-    fn care(&self) -> Care {
-        if self.shared || binding::is_the_hosts() { Care::Trust } else { Care::Watch }
+    fn copies(&self) -> Copies {
+        if self.shared || binding::is_the_hosts() { Copies::One } else { Copies::Unknown }
     }
 
     /// SQLite would play the log of the old file into the new one.
@@ -109,6 +114,8 @@ impl Store {
         // An absolute path never begins with `file:`, which SQLite would read as an URI.
         let path = std::path::absolute(&self.place.path).unwrap_or_else(|_| self.place.path.clone());
         let connection = Connection::open_with_flags(path, flags)?;
+        // What the runner's schema says holds for us; whether it is the default depends on how this SQLite was built.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY, true)?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
         Ok(connection)
     }
@@ -116,19 +123,19 @@ impl Store {
     fn failed(&self, failed: Failed) -> HostError {
         match failed {
             Failed::Opening(error) => self.place.error("opening it", error),
-            Failed::Conflict(conflict) => self.conflict(conflict),
+            Failed::Refusal(refusal) => self.refusal(refusal),
         }
     }
 
-    fn conflict(&self, conflict: Conflict) -> HostError {
+    fn refusal(&self, refusal: Refusal) -> HostError {
         let store = self.place.path.display().to_string();
-        match conflict {
-            Conflict::OpenHere => HostError::OpenInProcess { store, sqlite: binding::library() },
-            Conflict::Forked => HostError::Unusable(format!(
+        match refusal {
+            Refusal::OpenHere => HostError::OpenInProcess { store, sqlite: binding::library() },
+            Refusal::Forked => HostError::Unusable(format!(
                 "this process was forked while a call on {store} was under way, so SQLite believes here in locks that \
                  only the parent has; fork between two calls, or start a new program in the child"
             )),
-            Conflict::Unknown(cause) => HostError::Unusable(format!(
+            Refusal::Unknown(cause) => HostError::Unusable(format!(
                 "nobody can tell whether another SQLite in this process has {store} open, since the process's own \
                  descriptors can't be listed: {cause}; mount /proc, or promise it with \"sqlite\": \"shared\""
             )),
@@ -148,7 +155,7 @@ impl Drop for Store {
 /// Why there is no connection.
 enum Failed {
     Opening(rusqlite::Error),
-    Conflict(Conflict),
+    Refusal(Refusal),
 }
 
 impl From<rusqlite::Error> for Failed {
@@ -157,8 +164,8 @@ impl From<rusqlite::Error> for Failed {
     }
 }
 
-impl From<Conflict> for Failed {
-    fn from(conflict: Conflict) -> Self {
-        Failed::Conflict(conflict)
+impl From<Refusal> for Failed {
+    fn from(refusal: Refusal) -> Self {
+        Failed::Refusal(refusal)
     }
 }

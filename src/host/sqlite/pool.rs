@@ -1,146 +1,94 @@
 //! This process's connections to each store's file: idle ones wait here for the next session, of
 //! whichever plugin on that file.
 //!
-//! Where the process may have a second copy of SQLite ([`Care::Watch`]), every descriptor on the file
-//! beyond ours is one of another's. Closing a connection would drop the other's locks, and going on
-//! with ours is unsafe, since the other drops them. So the connections are counted, they are closed
-//! all together and not one by one, and once another has come in between they are left alone for good.
+//! [`File`] knows what may be done with them. Here is the lock under which it is asked; it is held for moments only. To
+//! close connections, which may copy a log into its database, a file is taken [`away`], and whoever wants it waits until it
+//! is back.
 //!
 //! No connection crosses a `fork`. A child that has a copy of one would have SQLite believe in locks
 //! that only the parent holds, even in a connection of its own; what it commits is lost once the
 //! parent is gone. So idle connections are closed before each fork, and a child that was forked in
 //! the middle of a call refuses the file.
 
+mod file;
+
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Deref;
-use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
-use std::{io, mem, process};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::{Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::{mem, process};
 
 use rusqlite::Connection;
-use rusqlite::config::DbConfig;
 
-use super::presence::{self, FileId};
-
-/// How many idle connections to a file are kept: as many as callers usually come at once.
-const IDLE_MAX: usize = 8;
+use self::file::File;
+pub(super) use self::file::{Copies, Refusal};
+use super::presence::FileId;
 
 static POOL: LazyLock<Mutex<Pool>> = LazyLock::new(|| {
     #[cfg(unix)]
     watch_forks();
-    Mutex::new(Pool { pid: process::id(), files: BTreeMap::new() })
+    Mutex::new(Pool { pid: process::id(), files: BTreeMap::new(), away: BTreeSet::new() })
 });
+
+/// A file is back.
+static BACK: Condvar = Condvar::new();
 
 struct Pool {
     /// The process that the connections belong to.
     pid: u32,
     files: BTreeMap<FileId, File>,
-}
-
-/// What this process has of ours on one file.
-struct File {
-    care: Care,
-    /// The stores that use it.
-    users: usize,
-    /// The connections that are open.
-    open: usize,
-    /// Those of them that nobody is using.
-    idle: Vec<Connection>,
-    /// Descriptors that are ours and no connection's: SQLite closes them later.
-    left: usize,
-    /// Why it can't be used any more.
-    lost: Option<Lost>,
-}
-
-/// How much is known about who else in this process has a file open.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Care {
-    /// Nobody, or somebody with the same copy of SQLite.
-    Trust,
-    /// There may be another copy.
-    Watch,
-}
-
-/// What makes connections useless.
-#[derive(Debug, Clone, Copy)]
-enum Lost {
-    OpenHere,
-    Forked,
-}
-
-/// Why a file can't be used from this process.
-#[derive(Debug)]
-pub(super) enum Conflict {
-    /// Somebody else in this process has it open.
-    OpenHere,
-    /// The process was forked while a connection was in use.
-    Forked,
-    /// Nobody can tell, for want of `/proc`.
-    Unknown(io::Error),
+    /// The files that are away.
+    away: BTreeSet<FileId>,
 }
 
 /// A connection in use; it goes back to the pool when it is dropped.
 pub(super) struct Pooled {
     file: FileId,
-    pid: u32,
-    discarded: bool,
+    is_of_use: bool,
     /// Taken out only when it is dropped.
     connection: Option<Connection>,
 }
 
 /// A store begins to use a file.
-pub(super) fn hold(file: FileId, care: Care) {
-    lock().of(file, care).users += 1;
+pub(super) fn hold(file: FileId, copies: Copies) {
+    lock_with(file).of(file, copies).users += 1;
 }
 
 /// A store no longer uses a file.
 pub(super) fn release(file: FileId) {
-    let mut pool = lock();
-    let Some(of_file) = pool.files.get_mut(&file) else { return };
-    of_file.users -= 1;
-    if of_file.users == 0 {
-        of_file.close_idle(file);
-        if of_file.open + of_file.left == 0 {
-            pool.files.remove(&file);
+    away(lock_with(file), file, |file| {
+        file.users -= 1;
+        if file.users == 0 {
+            file.close_idle();
         }
-    }
+    });
 }
 
 /// Closes the connections to a file that nobody is using.
 pub(super) fn close_idle(file: FileId) {
-    if let Some(of_file) = lock().files.get_mut(&file) {
-        of_file.close_idle(file);
-    }
+    away(lock_with(file), file, File::close_idle);
 }
 
 /// An idle connection, else a new one.
-pub(super) fn take<E: From<Conflict>>(
+pub(super) fn take<E: From<Refusal>>(
     file: FileId,
-    care: Care,
+    copies: Copies,
     open: impl FnOnce() -> Result<Connection, E>,
 ) -> Result<Pooled, E> {
-    let (pid, idle) = {
-        let mut pool = lock();
-        let pid = pool.pid;
-        let of_file = pool.of(file, care);
-        of_file.check(file)?;
-        let idle = of_file.idle.pop();
-        // Counted before there is one: a descriptor that is not counted would seem to be another's.
-        of_file.open += usize::from(idle.is_none());
-        (pid, idle)
-    };
+    let idle = lock_with(file).of(file, copies).take()?;
     let connection = match idle {
         Some(idle) => idle,
-        None => open().inspect_err(|_| lock().of(file, care).open -= 1)?,
+        None => open().inspect_err(|_| lock_with(file).of(file, copies).was_not_opened())?,
     };
-    Ok(Pooled { file, pid, discarded: false, connection: Some(connection) })
+    Ok(Pooled { file, is_of_use: true, connection: Some(connection) })
 }
 
 /// Does `work` while there is no connection, and none can be opened; `None` if there is one.
 #[cfg(feature = "shared-sqlite")]
 pub(super) fn while_unused<T>(work: impl FnOnce() -> T) -> Option<T> {
-    let pool = lock();
-    pool.files.values().all(|file| file.open == 0).then(work)
+    let pool = lock_when(|pool| pool.away.is_empty());
+    (!pool.files.values().any(File::is_open)).then(work)
 }
 
 fn lock() -> MutexGuard<'static, Pool> {
@@ -153,91 +101,49 @@ fn lock() -> MutexGuard<'static, Pool> {
     pool
 }
 
+fn lock_when(ready: impl Fn(&Pool) -> bool) -> MutexGuard<'static, Pool> {
+    BACK.wait_while(lock(), |pool| !ready(pool)).unwrap_or_else(PoisonError::into_inner)
+}
+
+fn lock_with(file: FileId) -> MutexGuard<'static, Pool> {
+    lock_when(|pool| !pool.away.contains(&file))
+}
+
 impl Pool {
-    fn of(&mut self, file: FileId, care: Care) -> &mut File {
-        let of_file = self.files.entry(file).or_insert_with(|| File::new(care));
-        // What the host says of a file for one plugin holds for every other one on it.
-        if care == Care::Trust {
-            of_file.care = care;
+    fn of(&mut self, id: FileId, copies: Copies) -> &mut File {
+        let file = self.files.entry(id).or_insert_with(|| File::new(id, copies));
+        if copies == Copies::One {
+            file.trust();
         }
-        of_file
+        file
     }
 }
 
-impl File {
-    fn new(care: Care) -> Self {
-        File { care, users: 0, open: 0, idle: Vec::new(), left: 0, lost: None }
+/// Does `work` on a file, if it is there, without the pool's lock; nobody else has the file meanwhile.
+fn away(mut pool: MutexGuard<'static, Pool>, id: FileId, work: impl FnOnce(&mut File)) {
+    let Some(mut file) = pool.files.remove(&id) else { return };
+    pool.away.insert(id);
+    drop(pool);
+    let worked = catch_unwind(AssertUnwindSafe(|| work(&mut file)));
+    let mut pool = lock();
+    pool.away.remove(&id);
+    if !file.is_done_with() {
+        pool.files.insert(id, file);
     }
-
-    /// What was lost to another copy is so only until the host says that there is none.
-    fn is_lost(&self) -> bool {
-        matches!((self.lost, self.care), (Some(Lost::Forked), _) | (Some(Lost::OpenHere), Care::Watch))
-    }
-
-    /// Whether it may be used. Where connections of ours are open when it may not, it never may again.
-    fn check(&mut self, file: FileId) -> Result<(), Conflict> {
-        let conflict = match (self.lost, self.care) {
-            (Some(Lost::Forked), _) => Conflict::Forked,
-            (Some(Lost::OpenHere), Care::Watch) => Conflict::OpenHere,
-            (None, Care::Watch) if presence::here(file).map_err(Conflict::Unknown)? > self.open + self.left => {
-                self.lost = (self.open > 0).then_some(Lost::OpenHere);
-                Conflict::OpenHere
-            }
-            _ => return Ok(()),
-        };
-        mem::take(&mut self.idle).into_iter().for_each(mem::forget);
-        Err(conflict)
-    }
-
-    fn close_idle(&mut self, file: FileId) {
-        let some_are_in_use = self.idle.len() < self.open;
-        if (self.care == Care::Watch && some_are_in_use) || self.check(file).is_err() {
-            return;
-        }
-        self.open -= self.idle.len();
-        self.idle.clear();
-        self.count_what_is_left(file);
-    }
-
-    fn close(&mut self, file: FileId, connection: Connection) {
-        if self.check(file).is_err() {
-            return mem::forget(connection);
-        }
-        self.open -= 1;
-        drop(connection);
-        self.count_what_is_left(file);
-    }
-
-    /// SQLite keeps a closed connection's descriptor while another connection has a lock. Where none is
-    /// open, none is kept.
-    fn count_what_is_left(&mut self, file: FileId) {
-        self.left = match self.care {
-            Care::Watch if self.open > 0 => presence::here(file).map_or(0, |here| here.saturating_sub(self.open)),
-            _ => 0,
-        };
-    }
-
-    /// In a child: what its parent had open stays as it is.
-    fn leave_to_the_parent(&mut self) {
-        if self.open > 0 {
-            self.lost = Some(Lost::Forked);
-            mem::take(&mut self.idle).into_iter().for_each(mem::forget);
-        }
-    }
+    drop(pool);
+    BACK.notify_all();
+    worked.unwrap_or_else(|panic| resume_unwind(panic));
 }
 
 impl Pooled {
     /// Whether it may still be used.
-    pub(super) fn check(&self) -> Result<(), Conflict> {
-        match lock().files.get_mut(&self.file) {
-            Some(of_file) => of_file.check(self.file),
-            None => Ok(()),
-        }
+    pub(super) fn check(&self) -> Result<(), Refusal> {
+        lock_with(self.file).files.get_mut(&self.file).map_or(Ok(()), File::check)
     }
 
     /// It is of no more use: it is not kept for another session.
     pub(super) fn discard(&mut self) {
-        self.discarded = true;
+        self.is_of_use = false;
     }
 }
 
@@ -252,17 +158,10 @@ impl Deref for Pooled {
 impl Drop for Pooled {
     fn drop(&mut self) {
         let Some(connection) = self.connection.take() else { return };
-        let mut pool = lock();
-        match pool.files.get_mut(&self.file) {
-            Some(of_file) if self.pid == process::id() && !of_file.is_lost() => {
-                let enough = of_file.care == Care::Trust && of_file.idle.len() >= IDLE_MAX;
-                if self.discarded || enough {
-                    of_file.close(self.file, connection);
-                } else {
-                    of_file.idle.push(connection);
-                }
-            }
-            _ => mem::forget(connection),
+        let mut pool = lock_with(self.file);
+        let Some(file) = pool.files.get_mut(&self.file) else { return mem::forget(connection) };
+        if let Some(connection) = file.give_back(connection, self.is_of_use) {
+            away(pool, self.file, |file| file.close(connection));
         }
     }
 }
@@ -276,14 +175,8 @@ fn watch_forks() {
     }
 
     extern "C" fn before() {
-        let mut pool = lock();
-        for (&file, of_file) in &mut pool.files {
-            for connection in &of_file.idle {
-                // A fork is no time to copy a log into its database.
-                let _ = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
-            }
-            of_file.close_idle(file);
-        }
+        let mut pool = lock_when(|pool| pool.away.is_empty());
+        pool.files.values_mut().for_each(File::close_idle_in_a_hurry);
         let _ = DURING_A_FORK.try_with(|held| held.replace(Some(pool)));
     }
 
@@ -294,4 +187,38 @@ fn watch_forks() {
     // SAFETY: the functions stay where they are, since libraries that have this in them are never
     // unloaded (build.rs). They lock what no thread holds while it forks, and close connections.
     unsafe { libc::pthread_atfork(Some(before), Some(after), Some(after)) };
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+    use std::thread;
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn whoever_wants_a_file_that_is_away_waits_and_nobody_else_does() {
+        // No device has these numbers.
+        let [closing, other] = [(u64::MAX, 1), (u64::MAX, 2)];
+        hold(closing, Copies::One);
+        let (tell, told) = channel();
+        away(lock_with(closing), closing, |_| {
+            let told_by = |file| {
+                let tell = tell.clone();
+                thread::spawn(move || {
+                    hold(file, Copies::One);
+                    release(file);
+                    tell.send(file).expect("somebody listens");
+                });
+            };
+            told_by(closing);
+            told_by(other);
+            assert_eq!(told.recv_timeout(Duration::from_secs(20)), Ok(other));
+            assert!(told.try_recv().is_err(), "it is not there");
+        });
+        assert_eq!(told.recv_timeout(Duration::from_secs(20)), Ok(closing));
+        release(closing);
+        assert!(!lock().files.contains_key(&closing));
+    }
 }

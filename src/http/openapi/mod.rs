@@ -15,8 +15,8 @@ use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 
+use super::door::Door;
 use super::problem::Problem;
-use super::router::Door;
 use super::{health, metrics, rerun};
 use crate::contract::{BulkRerunBody, ErrorModel};
 pub(super) use errors::{Guarded, Rerun};
