@@ -241,3 +241,16 @@ fn check_says_that_a_run_is_shown_twice() {
     let told = shown_twice().tool("check", &[]);
     told.says(0, &["twice"]);
 }
+
+#[test]
+fn the_plan_shows_each_run_with_its_own_parameters() {
+    let rows = "('mail', 1, 'broken', 'of mail 1'), ('mail', 2, 'broken', 'of mail 2'), ('report', 1, 'broken', 'of report 1')";
+    let store = Own::queues("TEXT", "INTEGER", rows);
+    store.set_profile(&profile("sqlite", QUEUES_VIEW, QUEUES_SPAWN));
+    let told = store.tool("rerun", &["--status", "failed", "--unique-by", "run", "--dry-run"]);
+    for (task, id) in [("mail", 1), ("mail", 2), ("report", 1)] {
+        let own = format!("of {task} {id}");
+        let line = told.out.lines().find(|line| line.contains(&own)).unwrap_or_else(|| panic!("{own}: {told:?}"));
+        assert!(line.trim_start().starts_with(task), "{line}");
+    }
+}

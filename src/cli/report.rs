@@ -15,13 +15,17 @@ pub(super) fn plan(out: &mut dyn Write, plugin: &Plugin, body: &BulkRerunBody) -
     let planned = body.planned.as_deref().unwrap_or_default();
     let matched = count(body.matched.unwrap_or_default(), "run");
     let spawns = count(planned.len() as u64, "new run");
-    writeln!(out, "{BOLD}{spawns} would be spawned{BOLD:#} for the {matched} selected")?;
+    // What can't be told here is told by `check`.
+    let store = plugin.describe().ok();
+    let schema = store.as_ref().and_then(|store| store.schema());
+    let place = schema.map(|schema| format!(", in the schema {schema}")).unwrap_or_default();
+    writeln!(out, "{BOLD}{spawns} would be spawned{BOLD:#} for the {matched} selected{place}")?;
     if !planned.is_empty() {
-        let sources = runs_by_id(plugin, planned.iter().map(|group| group.rerun_of.clone()).collect())?;
+        let sources = runs_of(plugin, planned.iter().map(|group| group.rerun_of.clone()).collect())?;
         // Groups of one task differ in their parameters alone.
         let alike = planned.windows(2).any(|pair| pair[0].task_name == pair[1].task_name);
         let rows = planned.iter().map(|group| {
-            let source = sources.get(&group.rerun_of);
+            let source = sources.get(&(group.task_name.clone(), group.rerun_of.clone()));
             let mut row = vec![
                 group.task_name.clone(),
                 group.rerun_of.clone(),
@@ -136,11 +140,11 @@ pub(super) fn parameters(run: &Run) -> String {
     }
 }
 
-/// The runs with these ids, as they are now.
-pub(super) fn runs_by_id(plugin: &Plugin, ids: Vec<String>) -> Result<HashMap<String, Run>, Failure> {
+/// The runs with these ids, as they are now, by task and id.
+pub(super) fn runs_of(plugin: &Plugin, ids: Vec<String>) -> Result<HashMap<(String, String), Run>, Failure> {
     let mut runs = HashMap::with_capacity(ids.len());
     plugin.select(&Selector::Ids(ids), &mut |run| {
-        runs.insert(run.id.clone(), run);
+        runs.insert((run.task_name.clone(), run.id.clone()), run);
         Ok(())
     })?;
     Ok(runs)

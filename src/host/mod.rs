@@ -222,6 +222,15 @@ pub struct StoreInfo {
 }
 
 impl StoreInfo {
+    /// The schema that the runner's tables were found in, where a store has several: a mistyped address may lead to
+    /// another tenant's.
+    pub fn schema(&self) -> Option<&str> {
+        match &self.particulars {
+            Particulars::Postgres { schema, .. } => schema.as_deref(),
+            Particulars::Sqlite { .. } | Particulars::Callbacks { .. } => None,
+        }
+    }
+
     /// What our role still needs, as the GRANT statements that give it.
     pub fn missing_rights(&self) -> &[String] {
         match &self.particulars {

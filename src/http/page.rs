@@ -62,7 +62,8 @@ pub(super) async fn store(State(door): State<Arc<Door>>) -> Result<Response, Pro
     let plugin = Arc::clone(&door.plugin);
     let info = door.health.run(door.config.request_timeout, move |_| plugin.describe()).await?;
     let about = json!({
-        "store": info.store, "runner": info.runner, "start": info.start, "writable": info.writable,
+        "store": info.schema().map_or_else(|| info.store.clone(), |schema| format!("{}, schema {schema}", info.store)),
+        "runner": info.runner, "start": info.start, "writable": info.writable,
         "requires_filter": door.config.require_filter,
     });
     Ok(([(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "no-store")], about.to_string()).into_response())

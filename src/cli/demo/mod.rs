@@ -180,8 +180,9 @@ fn new_runs(out: &mut dyn Write, plugin: &Plugin, done: &BulkRerunBody) -> Resul
         "\n{BOLD}4. The new rows{BOLD:#} are RunWisp's own: pending, with the parameters of their source runs.\n"
     )?;
     let ids: Vec<String> = done.triggered.iter().map(|run| run.run_id.clone()).collect();
-    let runs = report::runs_by_id(plugin, ids.clone())?;
-    let rows = ids.iter().filter_map(|id| runs.get(id)).map(|run| {
+    let runs = report::runs_of(plugin, ids)?;
+    let keys = done.triggered.iter().map(|run| (run.task_name.clone(), run.run_id.clone()));
+    let rows = keys.filter_map(|key| runs.get(&key)).map(|run| {
         vec![
             run.id.clone(),
             run.task_name.clone(),
