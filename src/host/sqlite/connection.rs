@@ -39,7 +39,7 @@ impl Store {
     /// An idle connection, else a new one.
     pub(super) fn connect(&self) -> Result<(FileId, Pooled), HostError> {
         let file = self.find()?;
-        let copies = self.copies();
+        let copies = self.copies(file);
         {
             let mut known = self.file.lock().unwrap_or_else(PoisonError::into_inner);
             if *known != Some(file) {
@@ -69,9 +69,9 @@ impl Store {
         connection.check().map_err(|refusal| self.refusal(refusal))
     }
 
-    /// Whether another copy of SQLite may be at work in this process.
-    fn copies(&self) -> Copies {
-        if self.shared || binding::is_the_hosts() { Copies::One } else { Copies::Unknown }
+    /// Whether another copy of SQLite may be at work on a file in this process.
+    fn copies(&self, file: FileId) -> Copies {
+        if self.shared || binding::is_the_hosts(file) { Copies::One } else { Copies::Unknown }
     }
 
     /// SQLite would play the log of the old file into the new one.
