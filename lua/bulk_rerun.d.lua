@@ -147,7 +147,7 @@ function Host:plan(selector, predicate) end
 function Host:rerun(selector, predicate) end
 
 ---One new run from one source run.
----@param run bulk_rerun.Run|string A run or its id.
+---@param run bulk_rerun.Run|string A run; or its id, which raises where runs of several tasks bear it.
 ---@return string? run_id
 ---@return string? reason Why there is no new run.
 ---@return string? detail

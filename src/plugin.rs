@@ -182,7 +182,7 @@ impl Plugin {
         self.reach(|host, _| operation::survey(host), no_questions)
     }
 
-    /// Starts one run for trial, the newest fit one (of this task, where one is named), and takes it back: what stands in
+    /// Starts one run for trial, the newest that may be (of this task, where one is named), and takes it back: what stands in
     /// the way of a re-run shows here.
     ///
     /// # Errors

@@ -5,9 +5,11 @@ mod support;
 use std::thread;
 use std::time::Duration;
 
-use bulk_rerun::{BulkRerunBody, Cancel, ErrorModel, Plugin, Request};
+use bulk_rerun::{BulkRerunBody, Cancel, Config, ErrorModel, Plugin, Request};
+use serde_json::json;
 use support::anvil::Anvil;
 use support::calls::{assert_error, open};
+use support::memory_host::MemoryHost;
 use support::{Row, Store};
 
 fn request(json: &str) -> Request {
@@ -89,4 +91,30 @@ fn what_spawns_completes() {
     });
     assert_eq!(body.triggered.len(), 1);
     assert_eq!(store.dump().len(), 2);
+}
+
+/// A call that planned, found nothing to spawn, was refused, or spawned: each is over.
+#[test]
+fn a_call_that_is_over_can_not_be_stopped_any_more() {
+    let noon = "2026-04-15T12:00:00Z";
+    let store = Store::new().holding(&[Row::failed("a", "backup", noon)]);
+    let run = json!({"id": "a", "task_name": "backup", "phase": "ended", "end_reason": "failed", "created_at": noon});
+    let attached = |transactions| {
+        let host = MemoryHost { transactions, ..MemoryHost::holding([run.clone()]) };
+        Plugin::attach(Box::new(host), &Config::new("")).unwrap()
+    };
+    for (host, plugin) in [open(&store.path), attached(false), attached(true)].iter().enumerate() {
+        for (json, fails) in [
+            (r#"{"ids": ["a"], "options": {"dry_run": true}}"#, false),
+            (r#"{"ids": ["no such run"]}"#, false),
+            (r#"{"match_all": true, "filter": {"status": "no such word"}}"#, false),
+            (r#"{"ids": ["a"], "options": {"expect_plan": "another"}}"#, true),
+            (r#"{"match_all": true, "options": {"limit": 1, "unique_by": "run"}}"#, false),
+        ] {
+            let cancel = Cancel::new();
+            let answer = plugin.rerun_unless(&cancel, &request(json));
+            assert_eq!(answer.is_err(), fails, "host {host}: {json}");
+            assert!(!cancel.cancel(), "host {host}: {json}");
+        }
+    }
 }

@@ -260,7 +260,14 @@ fn check_tells_what_there_is_and_who_has_it_open() {
 #[test]
 fn profiles_lists_and_prints_the_built_in_ones() {
     let list = text(&bulk_rerun(&["profiles"]).stdout);
-    for words in ["runwisp", "5 generations", "django-tasks-db", "Django tasks", "apalis-sqlite 1.0"] {
+    for words in [
+        "runwisp",
+        "with or without params_json",
+        "2 generations",
+        "django-tasks-db",
+        "Django tasks",
+        "apalis-sqlite 1.0",
+    ] {
         assert!(list.contains(words), "{words:?} is not in\n{list}");
     }
     let file = text(&bulk_rerun(&["profiles", "runwisp"]).stdout);

@@ -39,8 +39,8 @@ fn mistakes_in_the_file_name_the_line() {
 #[test]
 fn mistakes_in_the_view_name_it() {
     let views: [(&str, &str, &[&str]); 9] = [
-        ("NULL AS triggered_by,", "", &["missing", "NULL AS triggered_by"]),
-        ("arguments AS params", "arguments", &["missing", "params"]),
+        ("kind AS task_name,", "", &["task_name are missing"]),
+        ("arguments AS params", "arguments", &["arguments", "not a canonical one", "params"]),
         ("NULL AS triggered_by,", "NULL AS triggered_by, 1 AS colour,", &["colour", "not a canonical one", "unfit"]),
         ("kind AS task_name", "name AS task_name", &["does not compile", "no such column: name"]),
         ("FROM jobs\n", "FROM orders\n", &["does not compile", "no such table: orders"]),
@@ -110,9 +110,9 @@ fn spawn_error(anvil: &Anvil, profile: &str) -> ErrorModel {
 fn a_spawn_without_an_id_or_with_two_spawns_nothing() {
     let anvil = Anvil::with_failed(&["forge", "temper"]);
     let error = spawn_error(&anvil, &profile_with("RETURNING number", "RETURNING NULL"));
-    assert_error(&error, 500, &["NULL for the new run's id"]);
+    assert_error(&error, 500, &["the id that it returned for the new run is NULL"]);
     // For the first job only one row is inserted, for the second two.
-    let error = spawn_error(&anvil, &profile_with("number = :id", "number = :id OR (:id = '2' AND number = 1)"));
+    let error = spawn_error(&anvil, &profile_with("number = :id", "number = :id OR (:id = 2 AND number = 1)"));
     assert_error(&error, 500, &["more than one run"]);
 }
 

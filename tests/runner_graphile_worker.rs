@@ -12,7 +12,7 @@ use bulk_rerun::{Config, Plugin};
 use serde_json::{Value, json};
 
 use queues::{Application, Scenario, ids_go_by_the_key, nothing_has_failed};
-use support::calls::{all_failed, assert_error, call, open_error, triggered};
+use support::calls::{all_failed, assert_error, call, open_error, pairs, skipped, triggered};
 use support::runners::{Process, output};
 
 // Its attempts are used up as soon as a worker has taken it for the last time; it has failed when it is let go.
@@ -167,4 +167,42 @@ fn ids_are_sought_in_its_own_key() {
     );
     let ids: Vec<String> = (1..=100_000).map(|id| id.to_string()).collect();
     ids_go_by_the_key(&application, &ids, "_private_jobs", "using jobs_pkey1 on _private_jobs", "0x1");
+}
+
+/// Jobs that were added in one transaction share their time of creation.
+#[test]
+fn of_jobs_of_one_transaction_the_one_with_the_highest_number_is_the_newest() {
+    let application = application(&json!([]));
+    application.client.execute(
+        "SELECT graphile_worker.add_job('flaky', json_build_object('n', n)) FROM generate_series(1, 12) AS n;",
+    );
+    all_have_failed(&application);
+    assert_eq!(application.value("SELECT count(DISTINCT created_at) FROM graphile_worker._private_jobs"), "1");
+    assert_eq!(pairs(&application.rerun_the_failed(&[])), ["flaky: 12"]);
+    let new = "SELECT payload ->> 'n' FROM graphile_worker._private_jobs WHERE attempts = 0";
+    assert_eq!(application.column(new), ["12"]);
+}
+
+/// A trigger of the user's on the table of jobs.
+#[test]
+fn what_a_trigger_takes_away_is_not_answered() {
+    for unique_by in ["task", "run"] {
+        let application = application(&json!([["addJob", "a", {}], ["addJob", "b", {}], ["addJob", "c", {}]]));
+        all_have_failed(&application);
+        application.client.execute(
+            "CREATE FUNCTION act() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+                 DELETE FROM graphile_worker._private_jobs WHERE id = NEW.id; RETURN NULL; END $$;
+             CREATE TRIGGER act AFTER INSERT ON graphile_worker._private_jobs FOR EACH ROW
+             WHEN (NEW.task_id % 2 = 0) EXECUTE FUNCTION act()",
+        );
+        let answer = call(&application.plugin(), &all_failed(json!({"unique_by": unique_by}))).unwrap();
+        let waiting = "SELECT identifier FROM graphile_worker._private_jobs JOIN graphile_worker._private_tasks t ON t.id = task_id
+                       WHERE attempts = 0 ORDER BY 1";
+        assert_eq!(application.column(waiting), triggered(&answer), "{answer}");
+        assert_eq!(triggered(&answer).len() + skipped(&answer).len(), 3, "{answer}");
+        assert!(
+            !skipped(&answer).is_empty() && skipped(&answer).iter().all(|skip| skip.ends_with(": refused")),
+            "{answer}"
+        );
+    }
 }

@@ -12,7 +12,7 @@ use bulk_rerun::{Config, Plugin};
 use serde_json::json;
 
 use queues::{Application, Scenario, ids_go_by_the_key, nothing_has_failed};
-use support::calls::{all_failed, call, triggered};
+use support::calls::{all_failed, call, pairs, skipped, triggered};
 use support::runners::{Process, output};
 
 const STATES: &str = "SELECT id, worker, state FROM oban_jobs ORDER BY id";
@@ -124,4 +124,97 @@ fn check_lists_the_rights_that_a_role_needs() {
     );
     let answer = support::runners::rerun_the_failed(&application.database.url_as(&role), &[]);
     assert_eq!(triggered(&answer), ["__main__.Flaky"]);
+}
+
+/// Runs of one `insert_all`, which share their time.
+fn with_a_batch_of_twelve() -> Application {
+    let application = application("public");
+    application.client.execute(
+        "INSERT INTO oban_jobs (worker, args, state, attempt, max_attempts, inserted_at)
+         SELECT 'W' || n % 2, json_build_object('n', n), 'discarded', 1, 1, '2026-04-15 12:00:00' FROM generate_series(1, 24) AS n",
+    );
+    application
+}
+
+#[test]
+fn of_a_batch_the_run_with_the_highest_number_is_the_newest() {
+    let application = with_a_batch_of_twelve();
+    assert_eq!(pairs(&application.rerun_the_failed(&[])), ["W0: 24", "W1: 23"]);
+    let new = "SELECT args ->> 'n' FROM oban_jobs WHERE state = 'available' ORDER BY 1";
+    assert_eq!(application.column(new), ["23", "24"]);
+    application
+        .client
+        .execute("DELETE FROM oban_jobs WHERE id > 10; UPDATE oban_jobs SET state = 'completed' WHERE id IN (7, 10)");
+    let answer = application.rerun_the_failed(&["--skip-superseded"]);
+    assert_eq!((pairs(&answer), skipped(&answer)), (vec!["W1: 9".into()], vec!["8: superseded".into()]));
+}
+
+/// Ids that a statement promises are not those of rows, where a trigger has its own mind.
+#[test]
+fn what_a_trigger_swallows_or_renames_is_not_answered_as_promised() {
+    for (act, refused) in [("RETURN NULL;", true), ("NEW.id := 7777;", false)] {
+        for unique_by in ["task", "run"] {
+            let application = with_a_batch_of_twelve();
+            application.client.execute(&format!(
+                "CREATE FUNCTION act() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+                     IF NEW.args ->> 'n' = '23' THEN {act} END IF; RETURN NEW; END $$;
+                 CREATE TRIGGER act BEFORE INSERT ON oban_jobs FOR EACH ROW EXECUTE FUNCTION act()"
+            ));
+            let answer = call(&application.plugin(), &all_failed(json!({"unique_by": unique_by}))).unwrap();
+            let expected = if refused { vec!["23: refused".to_owned()] } else { Vec::new() };
+            assert_eq!(skipped(&answer), expected, "{act}");
+            for run in answer["triggered"].as_array().unwrap() {
+                let sql = format!(
+                    "SELECT new.id FROM oban_jobs new JOIN oban_jobs old USING (worker, args)
+                     WHERE new.id = {} AND old.id = {} AND new.state = 'available'",
+                    run["run_id"].as_str().unwrap(),
+                    run["rerun_of"].as_str().unwrap()
+                );
+                assert_eq!(application.column(&sql).len(), 1, "{act}: {run}");
+            }
+            let waiting = application.value("SELECT count(*) FROM oban_jobs WHERE state = 'available'");
+            assert_eq!(waiting, triggered(&answer).len().to_string(), "{act}");
+        }
+    }
+}
+
+/// A run of a workflow or of a batch is a part of it: a copy would be counted twice, or waited for in vain.
+#[test]
+fn a_run_that_belongs_to_a_workflow_or_a_batch_is_left_to_oban_itself() {
+    let application = application("public");
+    for (worker, meta) in [
+        ("InABatch", json!({"batch_id": "b-1", "by": "Zoë"})),
+        ("InAWorkflow", json!({"workflow_id": "w-1", "name": "step", "deps": ["other"]})),
+        ("Plain", json!({"by": "Zoë", "rescued": 1, "return": "aGVsbG8="})),
+    ] {
+        let values = format!("('{worker}', '{meta}', 'discarded', 1, 1)");
+        application
+            .client
+            .execute(&format!("INSERT INTO oban_jobs (worker, meta, state, attempt, max_attempts) VALUES {values}"));
+    }
+    for options in [json!({}), json!({"unique_by": "run"}), json!({"skip_active": true})] {
+        let answer = call(&application.plugin(), &all_failed(options)).unwrap();
+        assert_eq!(
+            (triggered(&answer), skipped(&answer)),
+            (vec!["Plain"], vec!["1: refused".into(), "2: refused".into()])
+        );
+        let details = answer["skipped"].as_array().unwrap().iter().map(|skip| skip["detail"].as_str().unwrap());
+        for (detail, word) in details.zip(["batch", "workflow"]) {
+            assert!(detail.contains(word), "{word:?} is not in {detail:?}");
+        }
+        let metas = "SELECT meta - 'trace' FROM oban_jobs WHERE state = 'available'";
+        assert_eq!(application.column(metas), [r#"{"by": "Zoë"}"#], "what the old run left is not copied");
+        application.client.execute("DELETE FROM oban_jobs WHERE state = 'available'");
+    }
+    // A new run by one statement each comes out the same: one is declined, and the others go on one by one.
+    application.client.execute(
+        "INSERT INTO oban_jobs (worker, meta, state, attempt, max_attempts) VALUES ('Declined', '{}', 'discarded', 1, 1);
+         CREATE FUNCTION closed() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+             IF NEW.worker = 'Declined' THEN RAISE EXCEPTION 'it is closed'; END IF; RETURN NEW; END $$;
+         CREATE TRIGGER closed BEFORE INSERT ON oban_jobs FOR EACH ROW EXECUTE FUNCTION closed()",
+    );
+    let answer = call(&application.plugin(), &all_failed(json!({}))).unwrap();
+    assert_eq!((triggered(&answer), skipped(&answer).len()), (vec!["Plain"], 3), "{answer}");
+    let metas = "SELECT meta - 'trace' FROM oban_jobs WHERE state = 'available'";
+    assert_eq!(application.column(metas), [r#"{"by": "Zoë"}"#]);
 }

@@ -261,3 +261,36 @@ fn check_lists_the_rights_that_a_role_needs() {
     let answer = support::runners::rerun_the_failed(&application.database.url_as(&role), &[]);
     assert_eq!(triggered(&answer), ["q"]);
 }
+
+/// `send` takes an id of the caller's, and the key is the queue's name with it.
+#[test]
+fn one_id_in_two_queues_is_two_runs() {
+    for package in [NEWEST, "pg-boss-12.22"] {
+        for request in [json!({"unique_by": "task"}), json!({"unique_by": "params"}), json!({"unique_by": "run"})] {
+            let application = application_on(package, &[("a", json!({})), ("b", json!({})), ("c", json!({}))]);
+            let id = "6f6a1c5e-0b7e-4a51-9f5c-1d2b3c4d5e6f";
+            let send = |queue: &str| json!(["send", queue, {"of": queue}, {"id": id}]);
+            boss(&application, &json!([send("a"), send("b"), ["send", "c", {"of": "c"}]]));
+            all_have_failed(&application);
+            // The throttle of a policy declines one run of the batch, and then the others are started all the same.
+            application.client.execute(
+                "CREATE FUNCTION closed() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+                     IF NEW.name = 'c' THEN RAISE EXCEPTION 'c is closed'; END IF; RETURN NEW; END $$;
+                 CREATE TRIGGER closed BEFORE INSERT ON pgboss.job FOR EACH ROW EXECUTE FUNCTION closed()",
+            );
+            let mut dry = request.clone();
+            dry["dry_run"] = json!(true);
+            let plan = call(&application.plugin(), &all_failed(dry)).unwrap();
+            let mut options = request;
+            options["expect_plan"] = plan["plan"].clone();
+            let answer = call(&application.plugin(), &all_failed(options)).unwrap();
+            assert_eq!(triggered(&answer), ["a", "b"], "{package}: {answer}");
+            assert_eq!(skipped(&answer).len(), 1, "{package}: {answer}");
+            let new = "SELECT name || (data ->> 'of') FROM pgboss.job WHERE state = 'created' ORDER BY 1";
+            assert_eq!(application.column(new), ["aa", "bb"], "{package}");
+            application.client.execute("DELETE FROM pgboss.job WHERE state = 'created'");
+            let answer = call(&application.plugin(), &json!({ "ids": [id] })).unwrap();
+            assert_eq!(triggered(&answer), ["a", "b"], "{package}: {answer}");
+        }
+    }
+}

@@ -9,7 +9,7 @@ mod support;
 use serde_json::json;
 
 use queues::{Application, Scenario, ids_go_by_the_key, nothing_has_failed};
-use support::calls::{call, first_detail, skipped, triggered};
+use support::calls::{all_failed, call, first_detail, pairs, skipped, triggered};
 use support::runners::{Process, output};
 
 const STATES: &str = "SELECT id, task_name, status AS state FROM procrastinate_jobs ORDER BY id";
@@ -128,4 +128,60 @@ fn check_lists_the_rights_that_a_role_needs() {
     );
     let answer = support::runners::rerun_the_failed(&application.database.url_as(&role), &[]);
     assert_eq!(triggered(&answer), ["flaky"]);
+}
+
+/// As `batch_defer` leaves them: jobs whose events share one `now()`.
+fn with_a_batch_of_twelve() -> Application {
+    let application = application();
+    application.client.execute(
+        "INSERT INTO procrastinate_jobs (queue_name, task_name, args)
+         SELECT 'mail', 'task' || n % 2, json_build_object('n', n) FROM generate_series(1, 24) AS n;
+         UPDATE procrastinate_jobs SET status = 'doing', attempts = 1; UPDATE procrastinate_jobs SET status = 'failed'",
+    );
+    application
+}
+
+#[test]
+fn of_a_batch_the_job_with_the_highest_number_is_the_newest() {
+    let application = with_a_batch_of_twelve();
+    assert_eq!(application.value("SELECT count(DISTINCT at) FROM procrastinate_events WHERE type = 'deferred'"), "1");
+    assert_eq!(pairs(&application.rerun_the_failed(&[])), ["task0: 24", "task1: 23"]);
+    let new = "SELECT args ->> 'n' FROM procrastinate_jobs WHERE status = 'todo' ORDER BY 1";
+    assert_eq!(application.column(new), ["23", "24"]);
+    // A success with a higher number is newer, and one with a lower is not.
+    application.client.execute(
+        "DELETE FROM procrastinate_jobs WHERE id > 24; UPDATE procrastinate_jobs SET status = 'succeeded' WHERE id IN (9, 10);
+         DELETE FROM procrastinate_jobs WHERE id > 10 AND id % 2 = 0",
+    );
+    let answer = application.rerun_the_failed(&["--skip-superseded"]);
+    assert_eq!((pairs(&answer), skipped(&answer)), (vec!["task1: 23".into()], vec!["8: superseded".into()]));
+}
+
+/// Ids that a statement promises are not those of rows, where a trigger has its own mind.
+#[test]
+fn what_a_trigger_swallows_or_renames_is_not_answered_as_promised() {
+    for (act, refused) in [("RETURN NULL;", true), ("NEW.id := 7777;", false)] {
+        for unique_by in ["task", "run"] {
+            let application = with_a_batch_of_twelve();
+            application.client.execute(&format!(
+                "CREATE FUNCTION act() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+                     IF NEW.args ->> 'n' = '23' THEN {act} END IF; RETURN NEW; END $$;
+                 CREATE TRIGGER act BEFORE INSERT ON procrastinate_jobs FOR EACH ROW EXECUTE FUNCTION act()"
+            ));
+            let answer = call(&application.plugin(), &all_failed(json!({"unique_by": unique_by}))).unwrap();
+            let expected = if refused { vec!["23: refused".to_owned()] } else { Vec::new() };
+            assert_eq!(skipped(&answer), expected, "{act}");
+            for run in answer["triggered"].as_array().unwrap() {
+                let sql = format!(
+                    "SELECT new.id FROM procrastinate_jobs new, procrastinate_jobs old WHERE new.id = {} AND old.id = {}
+                     AND new.args::text = old.args::text AND new.task_name = old.task_name AND new.status = 'todo'",
+                    run["run_id"].as_str().unwrap(),
+                    run["rerun_of"].as_str().unwrap()
+                );
+                assert_eq!(application.column(&sql).len(), 1, "{act}: {run}");
+            }
+            let waiting = application.value("SELECT count(*) FROM procrastinate_jobs WHERE status = 'todo'");
+            assert_eq!(waiting, triggered(&answer).len().to_string(), "{act}");
+        }
+    }
 }

@@ -99,12 +99,12 @@ fn print(out: &mut dyn Write, info: &StoreInfo, survey: Option<&Survey>, argumen
         (None, _) => String::new(),
     };
     line("profile", format!("{}: {}{version}, {}", info.profile, info.runner, info.generation))?;
+    if !info.lacks.is_empty() {
+        line("view", format!("lacks {}: NULL for every run", info.lacks.join(", ")))?;
+    }
     match survey {
         Some(survey) => print_runs(&mut line, survey)?,
         None => line("runs", "can't be read without the rights below".to_owned())?,
-    }
-    if !info.lacks.is_empty() {
-        line("view", format!("lacks {}: NULL for every run", info.lacks.join(", ")))?;
     }
     if !info.read_whole_for_an_id.is_empty() {
         let text = format!(
@@ -148,7 +148,7 @@ fn print_runs(line: &mut dyn FnMut(&str, String) -> io::Result<()>, survey: &Sur
         line("names", format!("{} {text}", count(survey.nameless, "run")))?;
     }
     if survey.repeated > 0 {
-        let text = "more than there are runs: the profile's view shows a run several times, and joins too much";
+        let text = "too many: the profile's view shows a run twice or more often, and so joins too much";
         line("rows", format!("{} {text}", count(survey.repeated, "row")))?;
     }
     if survey.unreadable_times > 0 {

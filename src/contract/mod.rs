@@ -18,5 +18,6 @@ pub use answer::{BulkRerunBody, Planned, Reason, Skipped, Triggered};
 pub use config::Config;
 pub use error::{ErrorModel, Violation};
 pub use request::{Request, RerunOptions, RunFilter, Selector, UniqueBy};
+pub(crate) use run::has_ended;
 pub use run::{FAILURE_END_REASONS, Instant, Params, Phase, Run, is_success};
 pub use spelling::Spelling;

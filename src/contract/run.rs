@@ -48,6 +48,11 @@ impl Phase {
     }
 }
 
+/// Whether a phase's word says that the run is over: one that is not has no exit code, whatever a store keeps there.
+pub(crate) fn has_ended(phase: Option<&str>) -> bool {
+    phase.and_then(Phase::from_word) == Some(Phase::Ended)
+}
+
 /// A run's parameters: the host's own text for them, byte for byte.
 ///
 /// They are copied, grouped by and compared, never interpreted. Two are equal when their bytes are, whatever a store calls
@@ -57,6 +62,10 @@ pub enum Params<'a> {
     /// The run has none.
     #[default]
     None,
+    /// A number, which is its decimal digits.
+    Integer(i64),
+    /// A number with a fraction, in as many digits as tell it from any other.
+    Real(f64),
     /// Text, which need not be valid UTF-8.
     Text(Cow<'a, [u8]>),
     /// Bytes that the host does not call text.
@@ -65,10 +74,12 @@ pub enum Params<'a> {
 
 impl Params<'_> {
     /// Their bytes, if there are any parameters.
-    pub fn bytes(&self) -> Option<&[u8]> {
+    pub fn bytes(&self) -> Option<Cow<'_, [u8]>> {
         match self {
             Params::None => None,
-            Params::Text(bytes) | Params::Blob(bytes) => Some(bytes),
+            Params::Integer(number) => Some(Cow::Owned(number.to_string().into_bytes())),
+            Params::Real(number) => Some(Cow::Owned(number.to_string().into_bytes())),
+            Params::Text(bytes) | Params::Blob(bytes) => Some(Cow::Borrowed(bytes)),
         }
     }
 
@@ -76,6 +87,8 @@ impl Params<'_> {
     pub fn into_owned(self) -> Params<'static> {
         match self {
             Params::None => Params::None,
+            Params::Integer(number) => Params::Integer(number),
+            Params::Real(number) => Params::Real(number),
             Params::Text(bytes) => Params::Text(Cow::Owned(bytes.into_owned())),
             Params::Blob(bytes) => Params::Blob(Cow::Owned(bytes.into_owned())),
         }
@@ -83,7 +96,10 @@ impl Params<'_> {
 
     /// The parameters as text, for a person.
     pub fn to_text(&self) -> Option<Cow<'_, str>> {
-        self.bytes().map(String::from_utf8_lossy)
+        Some(match self.bytes()? {
+            Cow::Borrowed(bytes) => String::from_utf8_lossy(bytes),
+            Cow::Owned(digits) => Cow::Owned(String::from_utf8_lossy(&digits).into_owned()),
+        })
     }
 }
 

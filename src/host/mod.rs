@@ -7,6 +7,7 @@
 pub mod callbacks;
 pub mod error;
 mod key;
+mod lack;
 mod new_ids;
 #[cfg(feature = "postgres")]
 pub mod postgres;
@@ -115,6 +116,11 @@ pub struct Columns {
     pub end_reason: bool,
     /// All that is left: phase, exit code, trigger, retry attempt, the host's own mark of a failure.
     pub rest: bool,
+}
+
+impl Columns {
+    /// Every column of a run.
+    pub const WHOLE: Columns = Columns { params: true, unfit: true, end_reason: true, rest: true };
 }
 
 /// A run as it is read. What was not asked for is `None`.

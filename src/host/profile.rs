@@ -57,11 +57,18 @@ pub(crate) fn check_columns(columns: &HashSet<String>) -> Result<Vec<&'static st
 /// `-- if TABLE.COLUMN` where `has` does not know that column. So one text serves schemas that differ by a few columns.
 pub(super) fn fitted_text(statement: &str, has: &mut dyn FnMut(&str, &str) -> bool) -> String {
     let mut kept = |line: &&str| {
-        let condition = line.rsplit_once("-- if ").and_then(|(_, condition)| condition.trim().rsplit_once('.'));
-        condition.is_none_or(|(table, column)| has(table, column))
+        let condition = line.rsplit_once("-- if ").map(|(_, condition)| condition.trim()).filter(|condition| {
+            condition.chars().all(|character| character.is_alphanumeric() || matches!(character, '_' | '.'))
+        });
+        condition.and_then(|condition| condition.rsplit_once('.')).is_none_or(|(table, column)| has(table, column))
     };
     let kept: Vec<&str> = statement.lines().filter(|line| kept(line)).collect();
-    kept.join("\n").trim().trim_end_matches(';').trim_end().to_owned()
+    bare(&kept.join("\n")).to_owned()
+}
+
+/// A statement without the semicolon at its end.
+pub(super) fn bare(statement: &str) -> &str {
+    statement.trim().trim_end_matches(';').trim_end()
 }
 
 /// What is wrong with a spawn statement that started none or too many runs for a source run.
@@ -226,8 +233,15 @@ pub struct Version {
 }
 
 impl Version {
-    pub(super) fn includes(&self, version: i64) -> bool {
-        (self.from..=self.to).contains(&version)
+    /// Whether a schema that has this version (or none) is one that it is for.
+    pub(super) fn is_met_by(&self, found: Option<i64>) -> bool {
+        found.is_some_and(|found| (self.from..=self.to).contains(&found))
+    }
+
+    /// What a schema that has another one lacks, in words.
+    pub(super) fn wanted(&self, found: Option<i64>) -> String {
+        let found = found.map_or_else(|| "none".to_owned(), |found| found.to_string());
+        format!("a schema version from {} to {} (it is {found})", self.from, self.to)
     }
 }
 

@@ -197,7 +197,7 @@ impl View {
     /// ask for, and SQLite reads a row only as far as it must.
     fn only_visible(&self, terms: &mut Vec<String>) {
         if self.has("deleted") {
-            terms.push("NOT deleted".to_owned());
+            terms.push("deleted IS NOT TRUE".to_owned());
         }
     }
 
@@ -221,6 +221,10 @@ impl View {
         }
         if let Some(max) = filter.exit_code_max {
             conditions.compare("exit_code", "<=", Value::Integer(max));
+        }
+        // A run that has not ended has no exit code, whatever a store keeps there.
+        if filter.exit_code_min.is_some() || filter.exit_code_max.is_some() {
+            conditions.compare("phase", "=", Value::Text(Phase::Ended.as_str().to_owned()));
         }
         if filter.retries_only {
             conditions.add(format!("{} > 0", conditions.dialect.column("retry_attempt")));

@@ -38,8 +38,27 @@ pub(super) fn judge(
     Ok(())
 }
 
+/// Judges once more which groups are active, when somebody has written since.
+pub(super) fn judge_again(
+    session: &mut dyn Session,
+    groups: &mut [Group],
+    options: &RerunOptions,
+) -> Result<(), HostError> {
+    if !options.skip_active {
+        return Ok(());
+    }
+    // To be active is a reason that goes before these.
+    let later = |group: &mut Group| group.skip.take_if(|(reason, _)| *reason > Reason::Active);
+    let reasons: Vec<Option<Skip>> = groups.iter_mut().map(later).collect();
+    skip_active(session, groups, options, true)?;
+    for (group, reason) in groups.iter_mut().zip(reasons) {
+        group.skip = group.skip.take().or(reason);
+    }
+    Ok(())
+}
+
 /// Whether a run may be started again, as far as it can tell by itself.
-pub(super) fn is_fit(catalogue: Option<&Catalogue>, run: &RunRow<'_>) -> bool {
+pub(super) fn may_start(catalogue: Option<&Catalogue>, run: &RunRow<'_>) -> bool {
     let of = RunRef { task_name: &run.task_name, id: &run.id };
     of_its_kind(catalogue, &run.task_name, run.unfit).is_none() && refusal(of, run.unfit).is_none()
 }
@@ -62,7 +81,7 @@ fn refusal(run: RunRef<'_>, unfit: Option<&str>) -> Option<Skip> {
 }
 
 /// Skips the groups that have a pending or running run. `new_only`: it was done before in this session.
-pub(super) fn skip_active(
+fn skip_active(
     session: &mut dyn Session,
     groups: &mut [Group],
     options: &RerunOptions,
@@ -148,7 +167,8 @@ fn of_open_groups(
     names.dedup();
     match names.len() {
         0 => Ok(()),
-        1..=NAMED_TASKS_MAX => ask(Some(&names)),
+        // A name that can't be carried faithfully can't be asked for either.
+        1..=NAMED_TASKS_MAX if names.iter().all(|name| name.fault().is_none()) => ask(Some(&names)),
         _ => ask(None),
     }
 }

@@ -47,7 +47,7 @@ pub(crate) fn rerun_in(
     let options = &request.options;
     let _searching = cancel.map(|cancel| cancel.search_begins(session.interrupter())).transpose()?;
     session.begin_read()?;
-    let mut resolved = resolve::resolve(session, request, &|run| judge::is_fit(catalogue, run), keep)?;
+    let mut resolved = resolve::resolve(session, request, &|run| judge::may_start(catalogue, run), keep)?;
     judge::judge(session, &mut resolved.groups, catalogue, options)?;
     check_limit(&resolved, options)?;
     if options.dry_run {

@@ -21,7 +21,7 @@ pub(super) fn of_run(run: RunRef<'_>, params: &Params<'_>) -> OfRun {
     part(b't', &run.task_name.bytes().unwrap_or_default());
     part(b's', &run.id.bytes().unwrap_or_default());
     match params.bytes() {
-        Some(bytes) => part(b'p', bytes),
+        Some(bytes) => part(b'p', &bytes),
         None => part(b'n', b""),
     }
     digest.finalize().into()

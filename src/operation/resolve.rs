@@ -21,17 +21,17 @@ pub(super) struct Resolved {
 /// A predicate over the matched runs, before they are grouped. An error fails the call.
 pub(super) type Keep<'k> = dyn FnMut(&Run) -> Result<bool, ErrorModel> + 'k;
 
-/// Finds the selected runs and groups those that `keep` keeps. `is_fit`: whether a run may be started again, as far as
+/// Finds the selected runs and groups those that `keep` keeps. `may_start`: whether a run may be started again, as far as
 /// it can tell by itself.
 pub(super) fn resolve(
     session: &mut dyn Session,
     request: &Request,
-    is_fit: &dyn Fn(&RunRow<'_>) -> bool,
+    may_start: &dyn Fn(&RunRow<'_>) -> bool,
     mut keep: Option<&mut Keep<'_>>,
 ) -> Result<Resolved, ErrorModel> {
     let options = &request.options;
     let columns = match keep {
-        Some(_) => WHOLE,
+        Some(_) => Columns::WHOLE,
         None => Columns { params: by_params(options), unfit: true, ..Columns::default() },
     };
     let mut seen = session.may_repeat()?.then(Seen::default);
@@ -47,7 +47,7 @@ pub(super) fn resolve(
             return Ok(());
         }
         matched += 1;
-        grouping.add(&run, is_fit);
+        grouping.add(&run, may_start);
         Ok(())
     })?;
     let (mut groups, beyond) = grouping.into_groups();
@@ -64,9 +64,6 @@ pub(super) fn by_params(options: &RerunOptions) -> bool {
     }
 }
 
-/// Every column of a run.
-const WHOLE: Columns = Columns { params: true, unfit: true, end_reason: true, rest: true };
-
 /// Hands over each selected run, whole. An error ends it.
 pub(super) fn each_run(
     session: &mut dyn Session,
@@ -78,7 +75,7 @@ pub(super) fn each_run(
         let is_new = seen.as_mut().is_none_or(|seen| seen.is_new(&run));
         if is_new { each(run.to_run()) } else { Ok(()) }
     };
-    each_selected(session, selector, WHOLE, &mut each).map(|_unknown| ())
+    each_selected(session, selector, Columns::WHOLE, &mut each).map(|_unknown| ())
 }
 
 /// Hands over each selected run, and answers the named ids that are no run, in the order in which they were named.
@@ -117,8 +114,9 @@ fn each_selected(
             searched
         }
         Selector::Matching { filter, except_ids } => session.runs(Query::Filter(filter), columns, &mut |run| {
-            let excepted = !except_ids.is_empty() && run.id.spelled().is_some_and(|id| except_ids.contains(&*id));
-            if excepted && run.id.fault().is_none() { ControlFlow::Continue(()) } else { each(run) }
+            let excepted = |bytes: &[u8]| str::from_utf8(bytes).is_ok_and(|id| except_ids.contains(id));
+            let is_excepted = !except_ids.is_empty() && run.id.bytes().is_some_and(|bytes| excepted(&bytes));
+            if is_excepted { ControlFlow::Continue(()) } else { each(run) }
         }),
     };
     // What went wrong first is what is told.
@@ -145,7 +143,7 @@ enum Groups {
         /// So many may get a new run, where nothing but the run itself decides whether it does.
         limit: Option<u64>,
         /// So many would.
-        fit: u64,
+        wanted: u64,
     },
 }
 
@@ -155,13 +153,13 @@ impl Grouping {
             UniqueBy::Task | UniqueBy::Params => Groups::Shared(ByTask::new()),
             UniqueBy::Run => {
                 let limit = options.limit.filter(|_| !options.skip_active && !options.skip_superseded);
-                Groups::Each { groups: Vec::new(), names: Names::default(), limit, fit: 0 }
+                Groups::Each { groups: Vec::new(), names: Names::default(), limit, wanted: 0 }
             }
         };
         Grouping { groups, by_params: by_params(options) }
     }
 
-    fn add(&mut self, run: &RunRow<'_>, is_fit: &dyn Fn(&RunRow<'_>) -> bool) {
+    fn add(&mut self, run: &RunRow<'_>, may_start: &dyn Fn(&RunRow<'_>) -> bool) {
         let params = if self.by_params { Digest::of_params(&run.params) } else { Digest::default() };
         match &mut self.groups {
             Groups::Shared(groups) => {
@@ -171,9 +169,9 @@ impl Grouping {
                     *source = Source::of(run);
                 }
             }
-            Groups::Each { groups, names, limit, fit } => {
-                *fit += u64::from(limit.is_some() && is_fit(run));
-                if limit.is_some_and(|limit| *fit > limit) {
+            Groups::Each { groups, names, limit, wanted } => {
+                *wanted += u64::from(limit.is_some() && may_start(run));
+                if limit.is_some_and(|limit| *wanted > limit) {
                     // By now it is an error, which needs no more than the number.
                     *groups = Vec::new();
                     return;
@@ -187,7 +185,7 @@ impl Grouping {
     /// The groups, and how many that would get a new run were not kept.
     fn into_groups(self) -> (Vec<Group>, u64) {
         match self.groups {
-            Groups::Each { limit: Some(limit), fit, .. } if fit > limit => (Vec::new(), fit),
+            Groups::Each { limit: Some(limit), wanted, .. } if wanted > limit => (Vec::new(), wanted),
             Groups::Each { groups, .. } => (groups, 0),
             Groups::Shared(groups) => {
                 let group =

@@ -32,9 +32,7 @@ pub(super) fn spawn(
 
 /// Somebody has written since the search: who is active by now, and is the plan still the expected one?
 fn look_again(session: &mut dyn Session, groups: &mut [Group], options: &RerunOptions) -> Result<(), ErrorModel> {
-    if options.skip_active {
-        judge::skip_active(session, groups, options, true)?;
-    }
+    judge::judge_again(session, groups, options)?;
     match options.expect_plan {
         Some(_) => check_plan(options, &plan(session, groups)?),
         None => Ok(()),

@@ -23,9 +23,7 @@ pub struct Trial {
     pub refused: Option<String>,
 }
 
-const WHOLE: Columns = Columns { params: true, unfit: true, end_reason: true, rest: true };
-
-/// Starts the newest fit run once more, of this task where one is named, and takes it back.
+/// Starts the newest run that may be started once more, of this task where one is named, and takes it back.
 pub(crate) fn trial(
     host: &dyn Host,
     catalogue: Option<&Catalogue>,
@@ -37,7 +35,7 @@ pub(crate) fn trial(
         return Err(ErrorModel::new(422, detail));
     }
     session.begin_read()?;
-    let Some((task_name, id)) = newest_fit(&mut *session, catalogue, task_name)? else {
+    let Some((task_name, id)) = newest_that_may_start(&mut *session, catalogue, task_name)? else {
         let of = task_name.map(|name| format!(" of the task {name}")).unwrap_or_default();
         return Err(ErrorModel::new(422, format!("there is no run{of} that could be started again for trial")));
     };
@@ -57,7 +55,7 @@ pub(crate) fn trial(
     Ok(Trial { source: source.unwrap_or_default(), new, refused })
 }
 
-fn newest_fit(
+fn newest_that_may_start(
     session: &mut dyn Session,
     catalogue: Option<&Catalogue>,
     task_name: Option<&str>,
@@ -67,7 +65,7 @@ fn newest_fit(
     let columns = Columns { unfit: true, ..Columns::default() };
     session.runs(Query::Filter(&filter), columns, &mut |run| {
         if newest.as_ref().is_none_or(|(_, newest)| newest.is_older_than(run.created_at, &run.id))
-            && judge::is_fit(catalogue, &run)
+            && judge::may_start(catalogue, &run)
         {
             newest = Some((run.task_name.to_owned(), Source::of(&run)));
         }
@@ -79,7 +77,7 @@ fn newest_fit(
 /// A run as the view shows it.
 fn whole(session: &mut dyn Session, run: RunRef<'_>) -> Result<Option<Run>, HostError> {
     let mut found = None;
-    session.runs(Query::Ids(&[&run.id.to_text()]), WHOLE, &mut |row: RunRow<'_>| {
+    session.runs(Query::Ids(&[&run.id.to_text()]), Columns::WHOLE, &mut |row: RunRow<'_>| {
         if run.is(&row.task_name, &row.id) {
             found = Some(row.to_run());
         }

@@ -55,6 +55,43 @@ pub fn first_detail(answer: &Value) -> &str {
     as_str(&answer["skipped"][0]["detail"])
 }
 
+/// What got a new run, as `task: source run`.
+pub fn pairs(answer: &Value) -> Vec<String> {
+    let runs = answer["triggered"].as_array().unwrap().iter();
+    runs.map(|run| format!("{}: {}", as_str(&run["task_name"]), as_str(&run["rerun_of"]))).collect()
+}
+
+/// What was skipped, as `task, run id: reason`; a dash stands for what is absent.
+pub fn reasons(answer: &Value) -> Vec<String> {
+    let entries = answer["skipped"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let or_dash = |value: &Value| value.as_str().unwrap_or("-").to_owned();
+    let line = |skip: &Value| {
+        format!("{}, {}: {}", or_dash(&skip["task_name"]), or_dash(&skip["run_id"]), as_str(&skip["reason"]))
+    };
+    entries.iter().map(line).collect()
+}
+
+/// What a dry run would start, as `task: source run (matched)`.
+pub fn planned(answer: &Value) -> Vec<String> {
+    let plans = answer["planned"].as_array().unwrap().iter();
+    plans
+        .map(|plan| format!("{}: {} ({})", as_str(&plan["task_name"]), as_str(&plan["rerun_of"]), plan["matched"]))
+        .collect()
+}
+
+/// Calls, and has something done by somebody else once the first run was found.
+pub fn call_meanwhile(plugin: &Plugin, request: &Value, meanwhile: impl FnOnce()) -> Result<Value, ErrorModel> {
+    let mut meanwhile = Some(meanwhile);
+    let answer = plugin.call_where(request.to_string().as_bytes(), &mut |_| {
+        if let Some(meanwhile) = meanwhile.take() {
+            meanwhile();
+        }
+        Ok(true)
+    })?;
+    assert!(meanwhile.is_none(), "no run was found");
+    Ok(serde_json::from_str(&answer).unwrap())
+}
+
 fn as_str(value: &Value) -> &str {
     value.as_str().unwrap_or_else(|| panic!("{value} is no string"))
 }

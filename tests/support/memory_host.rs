@@ -23,8 +23,8 @@ pub struct MemoryHost {
     pub meanwhile: Arc<Mutex<Option<Meanwhile>>>,
     /// New runs are numbered by task, so that their ids repeat, too.
     pub numbers_by_task: bool,
-    /// The runs as they were when the transaction began.
-    pub before: Arc<Mutex<Vec<Value>>>,
+    /// What was started since the transaction began.
+    pub started: Arc<Mutex<Vec<Value>>>,
 }
 
 /// Runs that take the place of those that are there, once they have been asked for so often.
@@ -87,7 +87,9 @@ impl HostCallbacks for MemoryHost {
             true => format!("new-{}", runs.iter().filter(|run| run["task_name"] == source["task_name"]).count()),
             false => format!("new-{}", runs.len()),
         };
-        runs.push(json!({"id": id, "task_name": source["task_name"], "phase": "pending", "params": source["params"]}));
+        let new = json!({"id": id, "task_name": source["task_name"], "phase": "pending", "params": source["params"]});
+        self.started.lock().unwrap().push(new.clone());
+        runs.push(new);
         Ok(Reply::Started(id))
     }
 
@@ -97,7 +99,7 @@ impl HostCallbacks for MemoryHost {
 
     fn begin(&self) -> Result<(), HostError> {
         self.note("begin");
-        *self.before.lock().unwrap() = self.runs.lock().unwrap().clone();
+        self.started.lock().unwrap().clear();
         Ok(())
     }
 
@@ -108,7 +110,8 @@ impl HostCallbacks for MemoryHost {
 
     fn rollback(&self) -> Result<(), HostError> {
         self.note("rollback");
-        *self.runs.lock().unwrap() = self.before.lock().unwrap().clone();
+        let started = self.started.lock().unwrap();
+        self.runs.lock().unwrap().retain(|run| !started.contains(run));
         Ok(())
     }
 }

@@ -185,4 +185,5 @@ pub mod anvil;
 pub mod calls;
 pub mod child;
 pub mod memory_host;
+pub mod queue_store;
 pub mod runners;

@@ -5,7 +5,7 @@ local native = ...
 -- A script may change these.
 local error, getmetatable, ipairs, next, pairs, pcall, setmetatable, tostring, type =
   error, getmetatable, ipairs, next, pairs, pcall, setmetatable, tostring, type
-local find, gsub, sub, concat = string.find, string.gsub, string.sub, table.concat
+local find, gsub, sub, concat, sort = string.find, string.gsub, string.sub, table.concat, table.sort
 
 local bulk_rerun = { _VERSION = "bulk_rerun " .. native.version, null = native.null }
 
@@ -272,18 +272,39 @@ function Host:plan(selector, predicate)
   return rerun(self, "plan", request(selector, true), predicate)
 end
 
+-- The task whose run bears an id; nil if there is none.
+local function only_task_of(host, id)
+  local tasks, seen = {}, {}
+  for run in host:runs { ids = { id } } do
+    if not seen[run.task_name] then
+      seen[run.task_name] = true
+      tasks[#tasks + 1] = run.task_name
+    end
+  end
+  if #tasks > 1 then
+    sort(tasks)
+    fail(409, "runs of several tasks bear the id " .. id .. " (" .. concat(tasks, ", ") .. "): hand over the run itself")
+  end
+  return tasks[1]
+end
+
 function Host:spawn(run)
   local id = type(run) == "table" and run.id or run
   if type(id) ~= "string" then
     fail(400, "host:spawn takes a run or a run's id, got a " .. type(run))
   end
+  open_plugin_of(self, "spawn")
+  local task_name = type(run) == "table" and run.task_name or only_task_of(self, id)
   local json = must(native.encode({ ids = { id }, options = { unique_by = "run" } }, "body"))
-  local answer = rerun(self, "spawn", json)
+  local answer = rerun(self, "spawn", json, function(found)
+    return found.task_name == task_name
+  end)
   local spawned, skipped = answer.triggered[1], answer.skipped and answer.skipped[1]
   if spawned then
     return spawned.run_id
   end
-  return nil, skipped.reason, skipped.detail
+  -- Another task's run bears the id, and this one is gone.
+  return nil, skipped and skipped.reason or "not_found", skipped and skipped.detail
 end
 
 function Host:runs(selector)

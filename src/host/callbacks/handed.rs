@@ -5,15 +5,17 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::contract::{Params, Phase, Run};
-use crate::host::HostError;
+use crate::contract::{Params, Phase, Run, has_ended};
 use crate::host::time::read_instant;
+use crate::host::{HostError, Key};
 
 /// The fields of a run that matter here; a host may hand over more.
 #[derive(Deserialize)]
-struct Handed {
-    id: String,
-    task_name: String,
+struct Fields {
+    #[serde(deserialize_with = "Option::deserialize")]
+    id: Option<String>,
+    #[serde(deserialize_with = "Option::deserialize")]
+    task_name: Option<String>,
     #[serde(default)]
     phase: Option<String>,
     #[serde(default)]
@@ -34,26 +36,47 @@ struct Handed {
     unfit: Option<String>,
 }
 
+/// A run that a host has handed over.
+#[derive(Debug)]
+pub(super) struct Handed {
+    pub(super) run: Run,
+    has_id: bool,
+    has_task_name: bool,
+}
+
+impl Handed {
+    pub(super) fn id(&self) -> Key<'_> {
+        if self.has_id { Key::text(&self.run.id) } else { Key::Null }
+    }
+
+    pub(super) fn task_name(&self) -> Key<'_> {
+        if self.has_task_name { Key::text(&self.run.task_name) } else { Key::Null }
+    }
+}
+
 /// Reads a run that a host has handed over.
-pub(super) fn read(run_json: &str) -> Result<Run, HostError> {
+pub(super) fn read(run_json: &str) -> Result<Handed, HostError> {
     let wrong = |message: String| HostError::Unusable(format!("the host handed over a run that {message}"));
-    let run: Handed =
-        serde_json::from_str(run_json).map_err(|error| wrong(format!("can't be read: {error} (in {run_json})")))?;
+    let run: Fields = serde_json::from_str(run_json)
+        .map_err(|error| wrong(format!("can't be read: {error} (in {})", without_params(run_json))))?;
+    let (has_id, has_task_name) = (run.id.is_some(), run.task_name.is_some());
+    let id = run.id.unwrap_or_default();
     if let Some(phase) = run.phase.as_deref().filter(|phase| Phase::from_word(phase).is_none()) {
-        return Err(wrong(format!("has the phase {phase:?}, not pending, running or ended: {}", run.id)));
+        return Err(wrong(format!("has the phase {phase:?}, not pending, running or ended: {id}")));
     }
     let is_failure = match &run.is_failure {
         Value::Null => None,
         Value::Bool(mark) => Some(*mark),
         Value::Number(mark) => Some(mark.as_i64() != Some(0)),
-        other => return Err(wrong(format!("has the mark is_failure {other}, neither true nor false: {}", run.id))),
+        other => return Err(wrong(format!("has the mark is_failure {other}, neither true nor false: {id}"))),
     };
-    Ok(Run {
-        id: run.id,
-        task_name: run.task_name,
+    let has_ended = has_ended(run.phase.as_deref());
+    let run = Run {
+        id,
+        task_name: run.task_name.unwrap_or_default(),
         phase: run.phase,
         end_reason: run.end_reason,
-        exit_code: run.exit_code,
+        exit_code: run.exit_code.filter(|_| has_ended),
         triggered_by: run.triggered_by,
         created_at: run.created_at.as_deref().and_then(read_instant),
         retry_attempt: run.retry_attempt,
@@ -65,7 +88,17 @@ pub(super) fn read(run_json: &str) -> Result<Run, HostError> {
         },
         is_failure,
         unfit: run.unfit,
-    })
+    };
+    Ok(Handed { run, has_id, has_task_name })
+}
+
+/// The run as it was handed over, for an error: parameters may be secrets.
+fn without_params(run_json: &str) -> String {
+    let Ok(mut run) = serde_json::from_str::<Value>(run_json) else { return "what is no JSON".to_owned() };
+    if let Some(params) = run.get_mut("params") {
+        *params = Value::from("…");
+    }
+    run.to_string()
 }
 
 fn text_params(text: String) -> Params<'static> {
@@ -82,11 +115,12 @@ mod tests {
             r#"{"id": "7", "task_name": "t", "created_at": "2026-04-15 14:00:00 +0200 CEST", "params": {"b": 1, "a": []},
                 "is_failure": 1, "queue": "q"}"#,
         )
-        .unwrap();
+        .unwrap()
+        .run;
         assert_eq!(run.created_at.unwrap().to_rfc3339(), "2026-04-15T12:00:00+00:00");
         assert_eq!(run.params.to_text().as_deref(), Some(r#"{"b":1,"a":[]}"#));
         assert_eq!((run.is_failure, run.phase), (Some(true), None));
-        let text = read(r#"{"id": "7", "task_name": "t", "params": "{ \"b\": 1}"}"#).unwrap();
+        let text = read(r#"{"id": "7", "task_name": "t", "params": "{ \"b\": 1}"}"#).unwrap().run;
         assert_eq!(text.params.to_text().as_deref(), Some(r#"{ "b": 1}"#));
     }
 

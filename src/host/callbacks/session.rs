@@ -3,7 +3,8 @@
 use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
 
-use super::{HostCallbacks, Reply, handed};
+use super::handed::{self, Handed};
+use super::{HostCallbacks, Reply};
 use crate::contract::{Params, Phase, Run, RunFilter, Selector};
 use crate::host::{Columns, Freshness, HostError, Key, Query, RunRef, RunRow, Session, Spawned};
 
@@ -22,7 +23,7 @@ impl<'h> CallbackSession<'h> {
     }
 
     /// Asks for runs, and hands over those that the query means.
-    fn ask(&self, query: Query<'_>, each: &mut dyn FnMut(Run) -> ControlFlow<()>) -> Result<(), HostError> {
+    fn ask(&self, query: Query<'_>, each: &mut dyn FnMut(Handed) -> ControlFlow<()>) -> Result<(), HostError> {
         let (selector, tasks) = selector(query);
         let ids: HashSet<&str> = match &selector {
             Selector::Ids(ids) => ids.iter().map(String::as_str).collect(),
@@ -44,10 +45,10 @@ impl<'h> CallbackSession<'h> {
                 }
             };
             let meant = match &selector {
-                Selector::Ids(_) => ids.contains(&*run.id),
-                Selector::Matching { filter, .. } => filter.matches(&run),
+                Selector::Ids(_) => run.id() != Key::Null && ids.contains(&*run.run.id),
+                Selector::Matching { filter, .. } => filter.matches(&run.run),
             };
-            if meant && tasks.as_ref().is_none_or(|tasks| tasks.contains(&Key::text(&run.task_name))) {
+            if meant && tasks.as_ref().is_none_or(|tasks| tasks.contains(&run.task_name())) {
                 ended = each(run).is_break();
             }
             Ok(())
@@ -70,7 +71,7 @@ impl<'h> CallbackSession<'h> {
             let ids: Vec<String> = wanted.iter().map(|run| run.id.to_text()).collect();
             let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
             let mut found = HashMap::with_capacity(ids.len());
-            self.ask(Query::Ids(&ids), &mut |run| {
+            self.ask(Query::Ids(&ids), &mut |Handed { run, .. }| {
                 found.insert((run.task_name.clone(), run.id.clone()), run);
                 ControlFlow::Continue(())
             })?;
@@ -172,10 +173,11 @@ fn no_id() -> HostError {
 }
 
 /// The wanted columns. Parameters that nobody asked for would set runs apart that are the same work.
-fn row(run: &Run, columns: Columns) -> RunRow<'_> {
+fn row(handed: &Handed, columns: Columns) -> RunRow<'_> {
+    let run = &handed.run;
     RunRow {
-        id: Key::text(&run.id),
-        task_name: Key::text(&run.task_name),
+        id: handed.id(),
+        task_name: handed.task_name(),
         created_at: run.created_at,
         params: if columns.params { run.params.clone() } else { Params::None },
         unfit: run.unfit.as_deref(),

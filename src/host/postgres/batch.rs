@@ -1,4 +1,4 @@
-//! Source runs on their way to being started, some thousands at a time.
+//! Starting runs on their way to being started, some thousands at a time.
 //!
 //! A batch is made while the server works on another, and so gives way now and then to what moves the connection's bytes.
 
@@ -18,7 +18,7 @@ use crate::host::profile::SpawnParameter;
 const RUNS_A_TURN: usize = 250;
 
 /// A source run, and what its new run may use.
-pub(super) struct Source<'s> {
+pub(super) struct Starting<'s> {
     /// Where it stands among the runs that were asked for.
     pub(super) index: usize,
     pub(super) run: RunRef<'s>,
@@ -30,12 +30,12 @@ pub(super) struct Source<'s> {
     pub(super) new_id: String,
 }
 
-/// Source runs that are started together.
+/// Starting runs that are started together.
 pub(super) struct Batch<'s> {
     /// Where they stand among the runs that were asked for.
     pub(super) indexes: Range<usize>,
     /// In their order; without those that are known to be gone.
-    pub(super) sources: Vec<Source<'s>>,
+    pub(super) sources: Vec<Starting<'s>>,
     /// What a statement for all of them takes, once it is made.
     pub(super) values: Vec<Encoded>,
 }
@@ -51,7 +51,7 @@ impl<'s> Batch<'s> {
         for index in indexes.clone() {
             let run = runs[index];
             let [id, task_name] = [run.id, run.task_name].map(|key| key.spelled().unwrap_or_default());
-            sources.push(Source { index, run, id, task_name, params: Params::None, new_id: new_ids.next() });
+            sources.push(Starting { index, run, id, task_name, params: Params::None, new_id: new_ids.next() });
             give_way(index).await;
         }
         Some(Batch { indexes, sources, values: Vec::new() })
@@ -95,7 +95,12 @@ pub(super) async fn give_way(index: usize) {
 /// Parameters are text in this engine: the view's column is read as text.
 pub(super) fn text<'a>(params: &'a Params<'_>) -> Option<&'a str> {
     match params {
-        Params::None => None,
-        Params::Text(bytes) | Params::Blob(bytes) => std::str::from_utf8(bytes).ok(),
+        Params::Text(bytes) | Params::Blob(bytes) => str::from_utf8(bytes).ok(),
+        Params::None | Params::Integer(_) | Params::Real(_) => None,
     }
+}
+
+/// Whether parameters can't be sent as they are: a database without an encoding may have any bytes in a text.
+pub(super) fn cannot_be_sent(params: &Params<'_>) -> bool {
+    *params != Params::None && text(params).is_none()
 }

@@ -3,10 +3,10 @@
 use tokio_postgres::error::ErrorPosition;
 
 use super::dialect::{IdType, Postgres};
-use super::fit::{Fitting, bare, failure};
+use super::fit::{Fitting, failure};
 use crate::host::HostError;
-use crate::host::profile::{Generation, Profile};
-use crate::host::view::Dialect;
+use crate::host::profile::{CANONICAL_COLUMNS, Generation, Profile};
+use crate::host::view::{Dialect, View};
 
 /// The columns that are read in a type of our choice.
 const TYPED: [&str; 4] = ["exit_code", "retry_attempt", "is_failure", "deleted"];
@@ -16,25 +16,23 @@ impl Fitting<'_> {
         &self,
         profile: &Profile,
         generation: &Generation,
+        view: &View,
         id_type: IdType,
     ) -> Result<(), HostError> {
         const DOING: &str = "checking the profile";
-        let runs = bare(&generation.runs);
         let prepare = |sql: String| self.connection.wait_for(self.connection.client().prepare(&sql));
-        let all = prepare(format!("SELECT * FROM (\n{runs}\n) AS run"));
-        let all = all.map_err(|error| self.server.error(DOING, error))?;
-        let has = |name: &&str| all.columns().iter().any(|column| column.name() == *name);
+        let has = |name: &&str| CANONICAL_COLUMNS.contains(name) || view.has(name);
         let mut sql = "SELECT NULL".to_owned();
         let mut places = Vec::new();
         for name in TYPED.into_iter().filter(has) {
             sql += ", ";
             places.push((sql.len(), name));
             sql += &match name {
-                "deleted" => "NOT deleted".to_owned(),
+                "deleted" => "deleted IS NOT TRUE".to_owned(),
                 name => Postgres(id_type).column(name),
             };
         }
-        let Err(error) = prepare(format!("{sql} FROM (\n{runs}\n) AS run")) else { return Ok(()) };
+        let Err(error) = prepare(format!("{sql} FROM (\n{}\n) AS run", view.runs)) else { return Ok(()) };
         let place = error.as_db_error().and_then(|said| match said.position() {
             Some(ErrorPosition::Original(place)) => Some(*place as usize),
             _ => None,

@@ -12,8 +12,9 @@ use super::error::for_people;
 use super::misfit::Misfit;
 use super::search_path::SearchPath;
 use crate::host::HostError;
-use crate::host::new_ids::Spelling;
-use crate::host::profile::{Engine, Generation, Profile, SpawnParameter};
+use crate::host::lack::Lack;
+use crate::host::new_ids::IdKind;
+use crate::host::profile::{Engine, Generation, Profile, SpawnParameter, bare};
 use crate::host::view::View;
 
 /// A profile that fits, and its statements.
@@ -35,7 +36,7 @@ pub(super) struct Fitted {
     pub(super) id_type: IdType,
     pub(super) spawn: Spawn,
     pub(super) spawn_many: Option<Spawn>,
-    pub(super) new_ids: Option<Spelling>,
+    pub(super) new_ids: Option<IdKind>,
     /// No two rows of the view have the same task and id; unknown until somebody has to know.
     pub(super) unique: OnceLock<bool>,
 }
@@ -170,9 +171,9 @@ impl Fitting<'_> {
     ) -> Result<Result<Fitted, Misfit>, HostError> {
         let mut misfit = None;
         for generation in &profile.generations {
-            let missing = self.missing(generation)?;
-            if !missing.is_empty() {
-                misfit = Some(Misfit::nearer(misfit, Misfit::Lacks(missing)));
+            let lack = Lack::of(generation, |table| self.columns_of(table), |columns, name| columns.contains(name))?;
+            if !lack.is_nothing() {
+                misfit = Some(Misfit::nearer(misfit, Misfit::Lacks(lack)));
                 continue;
             }
             let version_hidden = self.version_hidden(generation)?;
@@ -185,7 +186,7 @@ impl Fitting<'_> {
             }
             self.refuse_hidden_rows(generation)?;
             let (view, id_type) = self.check_runs(profile, generation)?;
-            self.check_columns_types(profile, generation, id_type)?;
+            self.check_columns_types(profile, generation, &view, id_type)?;
             let (spawn, spawn_many, new_ids) = self.check_spawns(profile, generation)?;
             let schema = self.schema_of(generation)?;
             let (profile, generation) = (profile.clone(), generation.clone());
@@ -205,7 +206,7 @@ impl Fitting<'_> {
                 unique: OnceLock::new(),
             }));
         }
-        Ok(Err(misfit.unwrap_or(Misfit::Lacks(Vec::new()))))
+        Ok(Err(misfit.unwrap_or(Misfit::Lacks(Lack::default()))))
     }
 
     /// What lets this role look into a schema that is there, if it may not.
@@ -224,21 +225,6 @@ impl Fitting<'_> {
             relation("$1::text")
         );
         generation.requires.keys().next().map_or(Ok(None), |table| self.one(&sql, table))
-    }
-
-    /// What a generation requires and the store has not.
-    fn missing(&self, generation: &Generation) -> Result<Vec<String>, HostError> {
-        let mut missing = Vec::new();
-        for (table, columns) in &generation.requires {
-            let present = self.columns_of(table)?;
-            if present.is_empty() {
-                missing.push(format!("the table {table}"));
-            } else {
-                let absent = columns.iter().filter(|column| !present.contains(*column));
-                missing.extend(absent.map(|column| format!("the column {table}.{column}")));
-            }
-        }
-        Ok(missing)
     }
 
     /// A table's columns; none if there is no such table.
@@ -335,7 +321,7 @@ fn wrong_version(profile: &Profile, store: &str, schema: Option<&str>, found: Op
 impl Generation {
     /// Whether it is for a schema in this version; `None` where the schema has none.
     fn is_for(&self, version: Option<i64>) -> bool {
-        self.version.as_ref().is_none_or(|known| version.is_some_and(|found| known.includes(found)))
+        self.version.as_ref().is_none_or(|known| known.is_met_by(version))
     }
 }
 
@@ -351,11 +337,6 @@ pub(super) fn relation(name: &str) -> String {
     format!(
         "to_regclass((SELECT string_agg(quote_ident(part), '.') FROM unnest(string_to_array({name}, '.')) AS part))"
     )
-}
-
-/// A statement without the semicolon at its end.
-pub(super) fn bare(sql: &str) -> String {
-    sql.trim().trim_end_matches(';').trim_end().to_owned()
 }
 
 pub(super) fn failure(profile: &Profile, generation: &Generation, part: &str, message: String) -> HostError {

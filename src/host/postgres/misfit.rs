@@ -8,12 +8,13 @@ use tokio_postgres::types::{ToSql, Type};
 
 use super::fit::Fitting;
 use crate::host::HostError;
+use crate::host::lack::Lack;
 use crate::host::profile::{Engine, Profile};
 
 /// Why a profile does not fit a store.
 pub(super) enum Misfit {
     /// The store lacks these.
-    Lacks(Vec<String>),
+    Lacks(Lack),
     /// It has all of it, in a version that the profile is not for.
     Version(String),
     /// It has the schema, and this role may not look into it.
@@ -25,9 +26,7 @@ impl Misfit {
     pub(super) fn nearer(old: Option<Misfit>, new: Misfit) -> Misfit {
         match (old, new) {
             (None, new) => new,
-            (Some(Misfit::Lacks(old)), Misfit::Lacks(new)) => {
-                Misfit::Lacks(if new.len() < old.len() { new } else { old })
-            }
+            (Some(Misfit::Lacks(old)), Misfit::Lacks(new)) => Misfit::Lacks(old.nearer(new)),
             (Some(Misfit::Lacks(_)), new) => new,
             (Some(old), _) => old,
         }
@@ -92,7 +91,7 @@ impl Fitting<'_> {
     /// What is said of a profile that was asked for.
     pub(super) fn does_not_fit(&self, profile: &Profile, misfit: Misfit) -> Result<HostError, HostError> {
         let missing = match misfit {
-            Misfit::Lacks(missing) => missing.join(", "),
+            Misfit::Lacks(lack) => lack.words.join(", "),
             Misfit::Version(words) | Misfit::Hidden(words) => return Ok(HostError::Unusable(words)),
         };
         let mut words = format!(

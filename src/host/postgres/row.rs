@@ -6,7 +6,7 @@ use tokio_postgres::Row;
 use tokio_postgres::types::{FromSql, Kind, Type};
 use uuid::Uuid;
 
-use crate::contract::Params;
+use crate::contract::{Params, has_ended};
 use crate::host::view::Positions;
 use crate::host::{Key, RunRow};
 
@@ -33,6 +33,15 @@ pub(super) fn key(row: &Row, index: usize) -> Key<'_> {
             let id = row.try_get::<_, Option<Uuid>>(index).ok().flatten();
             id.map(|id| Key::Text(id.hyphenated().encode_lower(&mut Uuid::encode_buffer()).as_bytes().to_vec().into()))
         }
+        // As the server spells bytes.
+        Type::BYTEA => {
+            let id = row.try_get::<_, Option<&[u8]>>(index).ok().flatten();
+            id.map(|id| {
+                Key::Text(
+                    id.iter().fold(String::from(r"\x"), |hex, byte| hex + &format!("{byte:02x}")).into_bytes().into(),
+                )
+            })
+        }
         _ => row.try_get::<_, Option<Bytes<'_>>>(index).ok().flatten().map(|text| Key::Text(text.0.into())),
     };
     key.unwrap_or_default()
@@ -40,7 +49,7 @@ pub(super) fn key(row: &Row, index: usize) -> Key<'_> {
 
 /// Whether [`key`] reads values of a type.
 pub(super) fn is_key(kind: &Type) -> bool {
-    matches!(*kind, Type::INT8 | Type::INT4 | Type::INT2 | Type::UUID) || Bytes::accepts(kind)
+    matches!(*kind, Type::INT8 | Type::INT4 | Type::INT2 | Type::UUID | Type::BYTEA) || Bytes::accepts(kind)
 }
 
 /// A row's wanted columns.
@@ -49,6 +58,7 @@ pub(super) fn read<'r>(row: &'r Row, at: &Positions) -> RunRow<'r> {
     let text = |index: usize| row.try_get::<_, Option<&str>>(index).ok().flatten();
     let number = |index: usize| row.try_get::<_, Option<i64>>(index).ok().flatten();
     let params = |index: usize| row.try_get::<_, Option<Bytes<'_>>>(index).ok().flatten();
+    let phase = at.rest.and_then(text);
     RunRow {
         id: key(row, 0),
         task_name: key(row, 1),
@@ -56,8 +66,8 @@ pub(super) fn read<'r>(row: &'r Row, at: &Positions) -> RunRow<'r> {
         params: at.params.and_then(params).map_or(Params::None, |text| Params::Text(text.0.into())),
         unfit: at.unfit.and_then(text),
         end_reason: at.end_reason.and_then(text),
-        phase: at.rest.and_then(text),
-        exit_code: at.rest.and_then(|index| number(index + 1)),
+        phase,
+        exit_code: at.rest.and_then(|index| number(index + 1)).filter(|_| has_ended(phase)),
         triggered_by: at.rest.and_then(|index| text(index + 2)),
         retry_attempt: at.rest.and_then(|index| number(index + 3)),
         is_failure: at.is_failure.and_then(|index| row.try_get(index).ok().flatten()),

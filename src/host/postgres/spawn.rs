@@ -10,7 +10,7 @@ use futures_util::{StreamExt, stream};
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Error, Row, Statement};
 
-use super::batch::{Batch, Source, text};
+use super::batch::{Batch, Starting, cannot_be_sent, text};
 use super::error::declines;
 use super::fit::Spawn;
 use super::row::key;
@@ -36,6 +36,8 @@ const RUNS_IN_DOUBT: usize = 250;
 /// Statements that are under way at a time.
 const IN_FLIGHT: usize = 128;
 
+const NOT_UTF8: &str = "its parameters are not UTF-8, and a new run is never started without its own";
+
 /// How often a spawn begins anew after a deadlock.
 const CONFLICTS_MAX: u32 = 3;
 
@@ -45,7 +47,7 @@ struct Call<'c> {
     one: Statement,
     many: Option<(Statement, &'c Spawn)>,
     now: String,
-    /// Source runs are read before they are started.
+    /// Starting runs are read before they are started.
     read_first: bool,
     /// Which new runs are looked at.
     watch: Watch,
@@ -155,6 +157,7 @@ impl PostgresSession<'_> {
         let start = async {
             match &call.many {
                 _ if batch.sources.is_empty() => Ok(Ok(Vec::new())),
+                _ if batch.sources.iter().any(|source| cannot_be_sent(&source.params)) => Ok(Err(NOT_UTF8.to_owned())),
                 Some((_, many)) if many.returns_ids && batch.repeats_an_id() => {
                     self.start_pipelined(call, &batch.sources).await
                 }
@@ -223,7 +226,7 @@ impl PostgresSession<'_> {
     }
 
     /// Starts a batch with a statement for each run, many of them under way at a time.
-    async fn start_pipelined(&self, call: &Call<'_>, batch: &[Source<'_>]) -> Result<NewRuns, HostError> {
+    async fn start_pipelined(&self, call: &Call<'_>, batch: &[Starting<'_>]) -> Result<NewRuns, HostError> {
         let start = |source| async move { (source, self.start(call, source).await) };
         let mut started = stream::iter(batch).map(start).buffered(IN_FLIGHT);
         let mut new_ids = Vec::with_capacity(batch.len());
@@ -241,7 +244,10 @@ impl PostgresSession<'_> {
     }
 
     /// Starts one run in a savepoint of its own; nothing is left of it if the host declines.
-    fn start_alone(&self, call: &Call<'_>, source: &Source<'_>) -> Result<Spawned, HostError> {
+    fn start_alone(&self, call: &Call<'_>, source: &Starting<'_>) -> Result<Spawned, HostError> {
+        if cannot_be_sent(&source.params) {
+            return Ok(Spawned::Refused(NOT_UTF8.to_owned()));
+        }
         self.execute(DOING, "SAVEPOINT one_run")?;
         let started = self.connection().wait_for(self.start(call, source));
         let mut new_id = match self.unless_declined(started)? {
@@ -272,7 +278,7 @@ impl PostgresSession<'_> {
     }
 
     /// Sends the spawn statement for one source run. What is awaited is its answer alone.
-    async fn start(&self, call: &Call<'_>, source: &Source<'_>) -> Result<Started, Error> {
+    async fn start(&self, call: &Call<'_>, source: &Starting<'_>) -> Result<Started, Error> {
         let params = text(&source.params);
         let values: Vec<&(dyn ToSql + Sync)> = self
             .fitted
@@ -306,7 +312,7 @@ impl PostgresSession<'_> {
     }
 
     /// The new run's id; `None` if no run was started.
-    fn new_id(&self, source: &Source<'_>, started: Started) -> Result<Option<String>, HostError> {
+    fn new_id(&self, source: &Starting<'_>, started: Started) -> Result<Option<String>, HostError> {
         match started {
             Started::Count(0) => Ok(None),
             Started::Count(1) => Ok(Some(source.new_id.clone())),

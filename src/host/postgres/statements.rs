@@ -11,7 +11,7 @@ use super::fit::{Fitting, Spawn, failure};
 use super::parameters::{ARRAY, Numbered, number};
 use super::row::is_key;
 use crate::host::HostError;
-use crate::host::new_ids::Spelling;
+use crate::host::new_ids::IdKind;
 use crate::host::profile::{Generation, Profile, RETURNS_NO_ID, SpawnParameter, fitted_text};
 use crate::host::view::View;
 
@@ -42,11 +42,11 @@ impl Fitting<'_> {
         &self,
         profile: &Profile,
         generation: &Generation,
-    ) -> Result<(Spawn, Option<Spawn>, Option<Spelling>), HostError> {
+    ) -> Result<(Spawn, Option<Spawn>, Option<IdKind>), HostError> {
         let one = self.check_spawn(profile, generation)?;
         let many = self.check_spawn_many(profile, generation)?;
         let parameters: Vec<_> = iter::once(&one).chain(&many).flat_map(|spawn| &spawn.parameters).copied().collect();
-        let new_ids = Spelling::of(&parameters).map_err(|message| failure(profile, generation, "spawn", message))?;
+        let new_ids = IdKind::of(&parameters).map_err(|message| failure(profile, generation, "spawn", message))?;
         Ok((one, many, new_ids))
     }
 
@@ -138,5 +138,5 @@ fn check_ids(statement: &Statement, fail: &dyn Fn(String) -> HostError) -> Resul
 
 /// In one spelling or in two, which is found out later.
 fn takes_new_ids(parameters: &[SpawnParameter]) -> bool {
-    Spelling::of(parameters) != Ok(None)
+    IdKind::of(parameters) != Ok(None)
 }

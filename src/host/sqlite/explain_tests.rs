@@ -139,7 +139,7 @@ fn a_filter_without_an_index_is_one_scan_with_its_own_conditions_only() {
     let statement = compile(&view, &filter, false);
     assert_eq!(explain(&connection, &statement.sql), ["SCAN runs"]);
     assert!(
-        statement.sql.ends_with("WHERE (end_reason COLLATE BINARY IN (?1))\n  AND NOT deleted"),
+        statement.sql.ends_with("WHERE (end_reason COLLATE BINARY IN (?1))\n  AND deleted IS NOT TRUE"),
         "{}",
         statement.sql
     );

@@ -8,7 +8,8 @@ use super::dialect::Sqlite;
 use super::place::Place;
 use super::plan::Seeks;
 use crate::host::HostError;
-use crate::host::new_ids::Spelling;
+use crate::host::lack::Lack;
+use crate::host::new_ids::IdKind;
 use crate::host::profile::{Engine, Generation, Profile, RETURNS_NO_ID, SpawnParameter, Version, fitted_text};
 use crate::host::view::View;
 
@@ -23,7 +24,7 @@ pub(super) struct Fitted {
     pub(super) spawn: String,
     /// What the spawn statement's parameters stand for, in their order.
     pub(super) spawn_parameters: Vec<SpawnParameter>,
-    pub(super) new_ids: Option<Spelling>,
+    pub(super) new_ids: Option<IdKind>,
 }
 
 impl Fitted {
@@ -34,17 +35,25 @@ impl Fitted {
         generation.requires.iter().find_map(|(table, columns)| Some((table.as_str(), columns.first()?.as_str())))
     }
 
-    /// Whether the schema still has a version that the profile is for.
-    pub(super) fn is_for(&self, connection: &Connection) -> rusqlite::Result<bool> {
-        match &self.version {
-            Some(version) => Ok(found_version(connection, version)?.is_some_and(|found| version.includes(found))),
-            None => Ok(true),
+    /// Whether the schema still has a version that the profile is for: it may be migrated without any change of a table.
+    pub(super) fn check_version(&self, connection: &Connection, place: &Place) -> Result<(), HostError> {
+        let Some(known) = &self.version else { return Ok(()) };
+        let found = found_version(connection, known).map_err(|error| place.error("reading its version", error))?;
+        if known.is_met_by(found) {
+            return Ok(());
         }
+        Err(HostError::Unusable(format!(
+            "the schema of {} was migrated meanwhile: it has not {} any more; nothing was changed",
+            place.path.display(),
+            known.wanted(found)
+        )))
     }
 
-    /// The spawn statement takes the source run's parameters from us.
-    pub(super) fn takes_params(&self) -> bool {
-        self.spawn_parameters.contains(&SpawnParameter::Params)
+    /// The spawn statement takes more of the source run from us than its id.
+    pub(super) fn takes_what_is_read(&self) -> bool {
+        let is_read =
+            |parameter: &SpawnParameter| matches!(parameter, SpawnParameter::Params | SpawnParameter::TaskName);
+        self.spawn_parameters.iter().any(is_read) || !self.spawn_parameters.contains(&SpawnParameter::Id)
     }
 
     /// A rule that the spawn statement broke while it ran.
@@ -57,32 +66,14 @@ impl Fitted {
     }
 }
 
-/// What a generation requires and a store lacks.
-#[derive(Default)]
-struct Misfit {
-    /// The tables and columns, in words.
-    lacks: Vec<String>,
-    /// How many columns that makes.
-    absent: usize,
-    /// Of how many.
-    required: usize,
-}
-
-impl Misfit {
-    /// More is there than is not: most likely the runner's, in a version that the profile does not know.
-    fn is_near(&self) -> bool {
-        self.absent * 2 < self.required
-    }
-}
-
 /// The first generation of the profile whose tables and columns are all there.
 pub(super) fn given(connection: &Connection, profile: &Profile, place: &Place) -> Result<Fitted, HostError> {
-    first_that_fits(connection, profile, place)?.map_err(|misfit| {
+    first_that_fits(connection, profile, place)?.map_err(|lack| {
         HostError::Unusable(format!(
             "the profile {} does not fit the store {}, which lacks {}",
             profile.file,
             place.path.display(),
-            misfit.lacks.join(", ")
+            lack.words.join(", ")
         ))
     })
 }
@@ -93,7 +84,7 @@ pub(super) fn built_in(connection: &Connection, place: &Place) -> Result<Fitted,
     for profile in Profile::built_in_of(Engine::Sqlite) {
         match first_that_fits(connection, &profile, place)? {
             Ok(fitted) => return Ok(fitted),
-            Err(misfit) if misfit.is_near() => near = Some((profile.name, misfit)),
+            Err(lack) if lack.is_near() => near = Some((profile.name, lack)),
             Err(_) => {}
         }
     }
@@ -107,8 +98,8 @@ pub(super) fn built_in(connection: &Connection, place: &Place) -> Result<Fitted,
     );
     let start_from = match near {
         None => "runwisp".to_owned(),
-        Some((name, misfit)) => {
-            let lacks = misfit.lacks.join(", ");
+        Some((name, lack)) => {
+            let lacks = lack.words.join(", ");
             message += &format!("{name} comes nearest, but is for another version, since the store lacks {lacks}. ");
             name
         }
@@ -124,11 +115,11 @@ fn first_that_fits(
     connection: &Connection,
     profile: &Profile,
     place: &Place,
-) -> Result<Result<Fitted, Misfit>, HostError> {
-    let mut nearest: Option<Misfit> = None;
+) -> Result<Result<Fitted, Lack>, HostError> {
+    let mut nearest: Option<Lack> = None;
     for generation in &profile.generations {
-        let misfit = misfit(connection, profile, generation, place)?;
-        let Some(misfit) = misfit else {
+        let lack = lack(connection, profile, generation, place)?;
+        if lack.is_nothing() {
             let (view, seeks) = check_runs(connection, profile, generation)?;
             let (spawn, spawn_parameters, new_ids) = check_spawn(connection, profile, generation)?;
             return Ok(Ok(Fitted {
@@ -141,49 +132,39 @@ fn first_that_fits(
                 spawn_parameters,
                 new_ids,
             }));
-        };
-        // The generation that comes nearest says most about what is wrong.
-        if nearest.as_ref().is_none_or(|nearest| misfit.absent < nearest.absent) {
-            nearest = Some(misfit);
         }
+        // The generation that comes nearest says most about what is wrong.
+        nearest = Some(match nearest {
+            Some(nearest) => nearest.nearer(lack),
+            None => lack,
+        });
     }
     Ok(Err(nearest.unwrap_or_default()))
 }
 
-/// What a generation requires and the store has not; `None` if all is there.
-fn misfit(
-    connection: &Connection,
-    profile: &Profile,
-    generation: &Generation,
-    place: &Place,
-) -> Result<Option<Misfit>, HostError> {
-    let mut misfit = Misfit::default();
-    for (table, columns) in &generation.requires {
-        let present = columns_of(connection, table).map_err(|error| place.error("reading its schema", error))?;
-        let absent: Vec<_> = columns.iter().filter(|column| !present.contains(&column.to_ascii_lowercase())).collect();
-        misfit.required += columns.len();
-        misfit.absent += absent.len();
-        if present.is_empty() {
-            misfit.lacks.push(format!("the table {table}"));
-        } else {
-            misfit.lacks.extend(absent.iter().map(|column| format!("the column {table}.{column}")));
-        }
-    }
-    if let Some(known) = generation.version.as_ref().filter(|_| misfit.lacks.is_empty()) {
+/// What a generation requires and the store has not.
+fn lack(connection: &Connection, profile: &Profile, generation: &Generation, place: &Place) -> Result<Lack, HostError> {
+    let columns_of =
+        |table: &str| columns_of(connection, table).map_err(|error| place.error("reading its schema", error));
+    let mut lack = Lack::of(generation, columns_of, |columns, name| columns.contains(&name.to_ascii_lowercase()))?;
+    if let Some(known) = generation.version.as_ref().filter(|_| lack.is_nothing()) {
         let found = found_version(connection, known).map_err(|error| {
             let message = format!("the query fails: {}", in_sqlites_words(&error));
             wrong(profile, generation, "version.query", message)
         })?;
-        if !found.is_some_and(|found| known.includes(found)) {
-            let found = found.map_or_else(|| "none".to_owned(), |found| found.to_string());
-            misfit.lacks.push(format!("a schema version from {} to {} (it is {found})", known.from, known.to));
+        if !known.is_met_by(found) {
+            lack.words.push(known.wanted(found));
         }
     }
-    Ok(Some(misfit).filter(|misfit| !misfit.lacks.is_empty()))
+    Ok(lack)
 }
 
 fn found_version(connection: &Connection, version: &Version) -> rusqlite::Result<Option<i64>> {
-    connection.prepare_cached(&version.query)?.query_row([], |row| row.get(0)).optional()
+    let mut query = connection.prepare_cached(&version.query)?;
+    if !query.readonly() {
+        return Err(rusqlite::Error::InvalidQuery);
+    }
+    query.query_row([], |row| row.get(0)).optional()
 }
 
 /// A table's columns, in lower case: SQLite's names are equal whatever their case.
@@ -231,7 +212,7 @@ fn check_spawn(
     connection: &Connection,
     profile: &Profile,
     generation: &Generation,
-) -> Result<(String, Vec<SpawnParameter>, Option<Spelling>), HostError> {
+) -> Result<(String, Vec<SpawnParameter>, Option<IdKind>), HostError> {
     let fail = |message: String| wrong(profile, generation, "spawn", message);
     let spawn = text(connection, &generation.spawn);
     let statement = connection
@@ -255,7 +236,7 @@ fn check_spawn(
     if !parameters.contains(&SpawnParameter::Id) && !parameters.contains(&SpawnParameter::TaskName) {
         return Err(fail("the statement uses neither :id nor :task_name, so it can't tell what to start".to_owned()));
     }
-    let new_ids = Spelling::of(&parameters).map_err(&fail)?;
+    let new_ids = IdKind::of(&parameters).map_err(&fail)?;
     if statement.column_count() == 0 && new_ids.is_none() {
         return Err(fail(RETURNS_NO_ID.to_owned()));
     }

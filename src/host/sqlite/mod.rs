@@ -87,7 +87,7 @@ impl Fitting {
         // A migration may change no table, and the schema's own version all the same.
         if let Some((when, known)) = &*fitted
             && *when == seen
-            && known.is_for(connection).is_ok_and(|is_for| is_for)
+            && known.check_version(connection, place).is_ok()
         {
             return Ok(Arc::clone(known));
         }

@@ -50,15 +50,6 @@ impl Place {
         }
     }
 
-    /// The runner was upgraded.
-    pub(super) fn migrated(&self) -> HostError {
-        HostError::TryAgain(format!(
-            "the schema of {} was migrated meanwhile, to a version that the profile may not be for; nothing was changed, so \
-             try again",
-            self.path.display()
-        ))
-    }
-
     /// Another file has taken its place.
     pub(super) fn replaced(&self) -> HostError {
         let path = self.path.display();

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use rusqlite::Row;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 
-use crate::contract::Params;
+use crate::contract::{Params, has_ended};
 use crate::host::time::read_instant;
 use crate::host::view::Positions;
 use crate::host::{Key, RunRow};
@@ -30,7 +30,7 @@ pub(super) fn with_row<T>(row: &Row<'_>, at: &Positions, each: impl FnOnce(RunRo
     }
     if let Some(index) = at.rest {
         run.phase = text(row.get_ref(index)?, phase);
-        run.exit_code = row.get_ref(index + 1)?.as_i64().ok();
+        run.exit_code = row.get_ref(index + 1)?.as_i64().ok().filter(|_| has_ended(run.phase));
         run.triggered_by = text(row.get_ref(index + 2)?, triggered_by);
         run.retry_attempt = row.get_ref(index + 3)?.as_i64().ok();
     }
@@ -69,14 +69,16 @@ fn params(value: ValueRef<'_>) -> Params<'_> {
         ValueRef::Null => Params::None,
         ValueRef::Text(bytes) => Params::Text(Cow::Borrowed(bytes)),
         ValueRef::Blob(bytes) => Params::Blob(Cow::Borrowed(bytes)),
-        ValueRef::Integer(number) => Params::Text(Cow::Owned(number.to_string().into_bytes())),
-        ValueRef::Real(number) => Params::Text(Cow::Owned(number.to_string().into_bytes())),
+        ValueRef::Integer(number) => Params::Integer(number),
+        ValueRef::Real(number) => Params::Real(number),
     }
 }
 
 pub(super) fn bindable_params<'a>(params: &'a Params<'_>) -> ToSqlOutput<'a> {
     ToSqlOutput::Borrowed(match params {
         Params::None => ValueRef::Null,
+        Params::Integer(number) => ValueRef::Integer(*number),
+        Params::Real(number) => ValueRef::Real(*number),
         Params::Text(bytes) => ValueRef::Text(bytes),
         Params::Blob(bytes) => ValueRef::Blob(bytes),
     })

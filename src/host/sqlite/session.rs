@@ -150,11 +150,38 @@ impl<'p, T: Transactions> SqliteSession<'p, T> {
             while let (None, Some(row)) = (found, rows.next()?) {
                 found = with_row(row, &at, |run| wanted.is(&run.task_name, &run.id).then(|| each(index, Some(run))))?;
             }
+            let found = match found {
+                None => self.in_another_form(*wanted, columns, &mut |run| each(index, Some(run)))?,
+                found => found,
+            };
             if found.unwrap_or_else(|| each(index, None)).is_break() {
                 break;
             }
         }
         Ok(())
+    }
+
+    /// A run whose name or id is stored as another type than the one that a run of its group bears: as bytes, say.
+    fn in_another_form(
+        &self,
+        wanted: RunRef<'_>,
+        columns: Columns,
+        each: &mut dyn FnMut(RunRow<'_>) -> ControlFlow<()>,
+    ) -> rusqlite::Result<Option<ControlFlow<()>>> {
+        let (ids, names) = (forms(wanted.id), forms(wanted.task_name));
+        let places = |from: usize, count: usize| {
+            (from + 1..=from + count).map(|number| format!("?{number}")).collect::<Vec<_>>().join(", ")
+        };
+        let condition =
+            format!("id IN ({}) AND task_name IN ({})", places(0, ids.len()), places(ids.len(), names.len()));
+        let (sql, at) = self.fitted.view.by_id(&condition, columns, &Sqlite::default());
+        let mut statement = self.connection().prepare_cached(&sql)?;
+        let mut rows = statement.query(rusqlite::params_from_iter(ids.iter().chain(&names).map(bindable)))?;
+        let mut found = None;
+        while let (None, Some(row)) = (found, rows.next()?) {
+            found = with_row(row, &at, |run| wanted.is(&run.task_name, &run.id).then(|| each(run)))?;
+        }
+        Ok(found)
     }
 
     /// The same where no index serves an id: one look at every row, and not one for each run.
@@ -249,10 +276,8 @@ impl<T: Transactions> Session for SqliteSession<'_, T> {
         if self.is_unchanged {
             return Ok(Freshness::Unchanged);
         }
-        match self.fitted.is_for(self.connection()).map_err(|error| self.place.error(DOING, error))? {
-            true => Ok(Freshness::Changed),
-            false => Err(self.place.migrated()),
-        }
+        self.fitted.check_version(self.connection(), self.place)?;
+        Ok(Freshness::Changed)
     }
 
     fn end(&mut self) -> Result<(), HostError> {

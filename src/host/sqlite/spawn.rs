@@ -15,9 +15,10 @@ use crate::host::profile::{STARTED_MANY, STARTED_NONE, SpawnParameter};
 use crate::host::{Columns, HostError, Key, Query, RunRef, RunRow, Spawned, not_to_be_run};
 
 const DOING: &str = "starting runs";
+const LOOKING: &str = "looking at the new runs";
 
 /// The new run's id, or the host's words for why there is none.
-type Started = Result<String, String>;
+type Started = Result<Key<'static>, String>;
 
 /// What is the same for all runs of a call.
 struct Call<'s> {
@@ -50,21 +51,21 @@ impl<T: Transactions> SqliteSession<'_, T> {
     /// All of them; `None` if the host declines one, or does not show it afterwards, and none of it may stay.
     fn start_all(&self, call: &mut Call<'_>, sources: &[RunRef<'_>]) -> Result<Option<Vec<Spawned>>, HostError> {
         let mut started = vec![Spawned::Gone; sources.len()];
-        let mut new_ids = Vec::with_capacity(sources.len());
+        let mut new_runs = Vec::with_capacity(sources.len());
         let newest = self.newest()?;
         let mut outcome = Ok(true);
         let mut start = |index: usize, run: RunRef<'_>, params: &Params<'_>| {
             outcome = self.start(call, run, params).map(|new| match new {
                 Ok(new_id) => {
-                    new_ids.push(new_id.clone());
-                    started[index] = Spawned::New(new_id);
+                    started[index] = Spawned::New(new_id.to_text());
+                    new_runs.push((sources[index].task_name, new_id));
                     true
                 }
                 Err(_) => false,
             });
             if matches!(outcome, Ok(true)) { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         };
-        if self.is_unchanged && !self.fitted.takes_params() {
+        if self.is_unchanged && !self.fitted.takes_what_is_read() {
             // They are there, and the statement reads them by itself.
             let _ = sources.iter().enumerate().try_for_each(|(index, run)| start(index, *run, &Params::None));
         } else {
@@ -73,7 +74,7 @@ impl<T: Transactions> SqliteSession<'_, T> {
                 None => ControlFlow::Continue(()),
             })?;
         }
-        Ok((outcome? && self.are_shown(&new_ids, newest)?).then_some(started))
+        Ok((outcome? && self.are_shown(&new_runs, newest)?).then_some(started))
     }
 
     /// Each in a savepoint of its own, so that a declined one leaves nothing behind.
@@ -83,7 +84,7 @@ impl<T: Transactions> SqliteSession<'_, T> {
         self.each_source(sources, &mut |index, run| {
             let Some(run) = run else { return ControlFlow::Continue(()) };
             match self.start_alone(call, RunRef { task_name: &run.task_name, id: &run.id }, &run.params) {
-                Ok(Ok(new_id)) => started[index] = Spawned::New(new_id),
+                Ok(Ok(new_id)) => started[index] = Spawned::New(new_id.to_text()),
                 Ok(Err(words)) => started[index] = Spawned::Refused(words),
                 Err(error) => {
                     outcome = Err(error);
@@ -108,7 +109,7 @@ impl<T: Transactions> SqliteSession<'_, T> {
         self.execute(DOING, "SAVEPOINT one_run")?;
         let mut started = self.start(call, run, params)?;
         if let Ok(new_id) = &started
-            && let Some(words) = self.is_not_shown(new_id)?
+            && let Some(words) = self.is_not_shown(RunRef { id: new_id, ..run })?
         {
             started = Err(words);
         }
@@ -136,7 +137,7 @@ impl<T: Transactions> SqliteSession<'_, T> {
         }
         match new_run(statement, new_id) {
             Ok(New::One(id)) => match id.fault() {
-                None => Ok(Ok(id.to_text())),
+                None => Ok(Ok(id)),
                 Some(fault) => {
                     Err(self.fitted.spawn_error(&format!("the id that it returned for the new run is {fault}")))
                 }
@@ -144,10 +145,14 @@ impl<T: Transactions> SqliteSession<'_, T> {
             Ok(New::None) => Ok(Err(STARTED_NONE.to_owned())),
             Ok(New::Many) => Err(self.fitted.spawn_error(STARTED_MANY)),
             // Where that took the whole transaction away, nothing may follow.
-            Err(_) if self.connection().is_autocommit() => {
-                Err(self.fitted.spawn_error("the host rolled the transaction back, so no run was started"))
+            Err(error) if self.connection().is_autocommit() => {
+                let words = words(&error);
+                Err(self
+                    .fitted
+                    .spawn_error(&format!("the host rolled the transaction back ({words}), so no run was started")))
             }
-            Err(error) => declines(&error).map(Err).ok_or_else(|| fail(error)),
+            Err(error) if declines(&error) => Ok(Err(words(&error))),
+            Err(error) => Err(fail(error)),
         }
     }
 
@@ -163,48 +168,52 @@ impl<T: Transactions> SqliteSession<'_, T> {
     }
 
     /// Whether the host's view shows all of these new runs, and as runs that are to be run.
-    fn are_shown(&self, new_ids: &[String], newest: Option<i64>) -> Result<bool, HostError> {
-        let fail = |error| self.place.error("looking at the new runs", error);
+    fn are_shown(&self, new_runs: &[(&Key<'_>, Key<'_>)], newest: Option<i64>) -> Result<bool, HostError> {
+        let new_runs: Vec<_> = new_runs.iter().map(|(task_name, id)| RunRef { task_name, id }).collect();
         if let Some(newest) = newest {
             // They are the rows after the newest one, in their order, and there are no others.
             let query = Query::Active { names: None, new_only: true };
             let (mut statement, at) = self.fitted.view.compile(query, Columns::default(), &Sqlite::default());
             statement.sql += &format!(" AND serial > {newest} ORDER BY serial");
-            let mut expected = new_ids.iter();
+            let mut expected = new_runs.iter();
             let mut are_they = true;
             self.each_of(&statement, &at, &mut |run| {
-                are_they &= expected.next().is_some_and(|id| run.id.is(id));
+                are_they &= expected.next().is_some_and(|new| new.is(&run.task_name, &run.id));
                 if are_they { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
             })
-            .map_err(fail)?;
+            .map_err(|error| self.place.error(LOOKING, error))?;
             if are_they && expected.next().is_none() {
                 return Ok(true);
             }
         }
-        let mut sorted: Vec<&str> = new_ids.iter().map(String::as_str).collect();
-        sorted.sort_unstable();
-        let mut shown = HashSet::with_capacity(sorted.len());
-        let columns = Columns { rest: true, ..Columns::default() };
-        self.each_of_ids(&sorted, columns, &mut |run| {
-            if not_to_be_run(&run).is_none() {
-                shown.insert(run.id.to_text());
-            }
-            ControlFlow::Continue(())
-        })
-        .map_err(fail)?;
-        Ok(shown.len() == new_ids.len())
+        let mut shown = 0;
+        self.each_new(&new_runs, &mut |run| {
+            shown += usize::from(run.is_some_and(|run| not_to_be_run(&run).is_none()))
+        })?;
+        // Two that bear the same id are one.
+        let distinct: HashSet<_> = new_runs.iter().map(|new| (new.task_name, new.id)).collect();
+        Ok(shown == new_runs.len() && distinct.len() == new_runs.len())
     }
 
     /// Why a new run is none, if so.
-    fn is_not_shown(&self, new_id: &str) -> Result<Option<String>, HostError> {
-        let mut words = Some("the host's view does not show the new run".to_owned());
-        let columns = Columns { end_reason: true, rest: true, ..Columns::default() };
-        self.each_of_ids(&[new_id], columns, &mut |run| {
-            words = not_to_be_run(&run);
-            if words.is_none() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-        })
-        .map_err(|error| self.place.error("looking at the new run", error))?;
+    fn is_not_shown(&self, new: RunRef<'_>) -> Result<Option<String>, HostError> {
+        let mut words = None;
+        self.each_new(&[new], &mut |run| {
+            words = match run {
+                Some(run) => not_to_be_run(&run),
+                None => Some("the host's view does not show the new run".to_owned()),
+            };
+        })?;
         Ok(words)
+    }
+
+    fn each_new(&self, new_runs: &[RunRef<'_>], each: &mut dyn FnMut(Option<RunRow<'_>>)) -> Result<(), HostError> {
+        let columns = Columns { end_reason: true, rest: true, ..Columns::default() };
+        let mut each = |_, run: Option<RunRow<'_>>| {
+            each(run);
+            ControlFlow::Continue(())
+        };
+        self.each_of_runs(new_runs, columns, &mut each).map_err(|error| self.place.error(LOOKING, error))
     }
 }
 
@@ -233,14 +242,17 @@ fn new_run(statement: &mut Statement<'_>, new_id: String) -> rusqlite::Result<Ne
 
 /// The host's schema said no to one run: a constraint, a trigger that raises or that fails by itself, a value that does
 /// not fit.
-fn declines(error: &rusqlite::Error) -> Option<String> {
-    let said = error.sqlite_error()?;
-    let is_the_hosts = matches!(
-        said.code,
-        ffi::ErrorCode::ConstraintViolation | ffi::ErrorCode::TypeMismatch | ffi::ErrorCode::TooBig
-    ) || said.extended_code == ffi::SQLITE_ERROR;
-    is_the_hosts.then(|| match error {
+fn declines(error: &rusqlite::Error) -> bool {
+    use ffi::ErrorCode::{ConstraintViolation, TooBig, TypeMismatch};
+    error.sqlite_error().is_some_and(|said| {
+        matches!(said.code, ConstraintViolation | TypeMismatch | TooBig) || said.extended_code == ffi::SQLITE_ERROR
+    })
+}
+
+/// SQLite's own words, or those of the host's trigger.
+fn words(error: &rusqlite::Error) -> String {
+    match error {
         rusqlite::Error::SqliteFailure(_, Some(message)) => message.clone(),
         other => other.to_string(),
-    })
+    }
 }

@@ -191,6 +191,34 @@ local inner = runner()
 host = runner { spawn = function(run) return inner:spawn(run) end }
 check.equal(#host:rerun(failed).triggered, 3)
 
+-- Ids that are unique within a task only: a run is known by both.
+local started
+host = bulk_rerun.attach {
+  runs = function(_, emit)
+    for _, task_name in ipairs { "mail", "report" } do
+      emit { id = "1", task_name = task_name, phase = "ended", end_reason = "failed" }
+    end
+    emit { id = "2", task_name = "mail", phase = "ended", end_reason = "failed" }
+  end,
+  spawn = function(run)
+    started[#started + 1] = run.task_name .. " " .. run.id
+    return "new"
+  end,
+}
+for run in host:runs { ids = { "1" } } do
+  started = {}
+  check.equal(host:spawn(run), "new")
+  check.equal(table.concat(started, ", "), run.task_name .. " 1")
+end
+started = {}
+check.raises(function() host:spawn "1" end, 409, "several tasks bear the id 1 (mail, report)")
+check.equal(#started, 0)
+check.equal(host:spawn "2", "new")
+check.equal(started[1], "mail 2")
+none, reason = host:spawn { id = "2", task_name = "report" }
+check.equal(none, nil)
+check.equal(reason, "not_found")
+
 -- What attach takes.
 check.raises(function() bulk_rerun.attach() end, 400, "takes a table")
 check.raises(function() bulk_rerun.attach { runs = print } end, 400, "needs the functions runs and spawn")

@@ -55,10 +55,16 @@ impl Plan {
 impl Request {
     /// What a dry run shows.
     pub fn plan(&self, runs: &[Run]) -> Plan {
-        self.plan_at(Moments::still(runs))
+        self.judged_at(Moments::still(runs))
     }
 
     pub fn plan_at(&self, moments: Moments<'_>) -> Plan {
+        let first = self.judged_at(Moments { spawn: moments.search, ..moments });
+        // Where nothing is to be started, nobody takes the lock, and the search was the last look.
+        if first.starts.is_empty() { first } else { self.judged_at(moments) }
+    }
+
+    fn judged_at(&self, moments: Moments<'_>) -> Plan {
         let sources = self.sources(moments.search);
         let mut plan = Plan {
             matched: sources.iter().map(|source| source.matched).sum(),
@@ -145,11 +151,12 @@ impl Request {
             return Some(("not_taken", Detail::Unsaid));
         }
         *taken += 1;
-        let is_whole = source.task != Value::Null && source.id != Value::Null;
-        if is_whole && !visible(moments.spawn).iter().any(|run| run.is_same_as(source)) {
-            return Some(("gone", Detail::Unsaid));
+        // What is never started is not looked for again, so that nobody sees it go.
+        if let Some(detail) = why_refused(source) {
+            return Some(("refused", detail));
         }
-        why_refused(source).map(|detail| ("refused", detail))
+        let is_there = visible(moments.spawn).iter().any(|run| run.is_same_as(source));
+        (!is_there).then_some(("gone", Detail::Unsaid))
     }
 }
 

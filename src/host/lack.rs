@@ -1,0 +1,54 @@
+//! What a generation of a profile requires and a store does not have, on any engine.
+
+use std::collections::HashSet;
+
+use super::HostError;
+use super::profile::Generation;
+
+/// What a store lacks.
+#[derive(Debug, Default)]
+pub(super) struct Lack {
+    /// The tables and columns, and the version, in words.
+    pub(super) words: Vec<String>,
+    /// How many columns that makes.
+    absent: usize,
+    /// Of how many.
+    required: usize,
+}
+
+impl Lack {
+    /// `columns_of`: a table's columns, none if there is no such table.
+    pub(super) fn of(
+        generation: &Generation,
+        columns_of: impl Fn(&str) -> Result<HashSet<String>, HostError>,
+        is_in: impl Fn(&HashSet<String>, &str) -> bool,
+    ) -> Result<Lack, HostError> {
+        let mut lack = Lack::default();
+        for (table, columns) in &generation.requires {
+            let present = columns_of(table)?;
+            let absent: Vec<_> = columns.iter().filter(|column| !is_in(&present, column)).collect();
+            lack.required += columns.len();
+            lack.absent += absent.len();
+            if present.is_empty() {
+                lack.words.push(format!("the table {table}"));
+            } else {
+                lack.words.extend(absent.iter().map(|column| format!("the column {table}.{column}")));
+            }
+        }
+        Ok(lack)
+    }
+
+    pub(super) fn is_nothing(&self) -> bool {
+        self.words.is_empty()
+    }
+
+    /// More is there than is not: most likely the runner's, in a version that the profile does not know.
+    pub(super) fn is_near(&self) -> bool {
+        self.absent * 2 < self.required
+    }
+
+    /// The one that says most about what is wrong.
+    pub(super) fn nearer(self, other: Lack) -> Lack {
+        if other.absent < self.absent { other } else { self }
+    }
+}
