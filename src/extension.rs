@@ -40,6 +40,7 @@ pub unsafe extern "C" fn sqlite3_bulkrerun_init(
         unsafe { binding::bind_to_the_loader(api) }.map_err(|error| error.to_string())?;
         // SAFETY: SQLite hands over the connection that loads us, which stays the caller's: it isn't closed here.
         let connection = unsafe { Connection::from_handle(db) }.map_err(|error| error.to_string())?;
+        binding::trust_the_file_of(&connection);
         register(&connection).map_err(|error| error.to_string())
     });
     let why = match registered {

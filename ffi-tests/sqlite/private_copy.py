@@ -55,6 +55,19 @@ assert others_are_locked_out()
 own.execute("COMMIT")
 assert_refused()
 
+# That apsw's copy loads it somewhere says nothing of who else has the store open.
+own.close()
+side = apsw.Connection(":memory:")
+side.enable_load_extension(True)
+side.load_extension(LIBRARY)
+standard = sqlite3.connect(STORE, isolation_level=None)
+standard.execute("BEGIN IMMEDIATE")
+assert_refused()
+assert others_are_locked_out()
+standard.execute("COMMIT")
+standard.close()
+own = apsw.Connection(STORE)
+
 # As the refusal says.
 own.enable_load_extension(True)
 own.load_extension(LIBRARY)

@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::http::StatusCode;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
-use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::task::spawn_blocking;
 use tokio::time::{Instant, timeout_at};
 use tracing::Span;
 
@@ -88,8 +88,7 @@ impl CancelOnDrop {
     /// Whether the work could be cancelled. On a thread that may block: a store may have a server to ask.
     async fn cancel(&mut self) -> bool {
         let Some(cancel) = self.0.take() else { return false };
-        let cancelled: JoinHandle<bool> = spawn_blocking(move || cancel.cancel());
-        cancelled.await.unwrap_or(false)
+        spawn_blocking(move || cancel.cancel()).await.unwrap_or(false)
     }
 }
 

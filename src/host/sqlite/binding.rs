@@ -5,14 +5,17 @@
 //! application"). So we take the copy that the process has, or that it loads us into. That it has
 //! *a* copy is no proof that the store was opened by *this* one: see [`super::presence`].
 
+use std::collections::BTreeSet;
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::sync::atomic::{AtomicPtr, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::{mem, ptr};
+use std::{fs, mem, ptr};
 
+use rusqlite::Connection;
 use rusqlite::ffi::{self, sqlite3, sqlite3_api_routines};
 
 use super::pool;
+use super::presence::{FileId, file_id};
 use crate::host::HostError;
 
 /// SQLite's library as Debian and most others call it.
@@ -21,13 +24,16 @@ const LIBRARY: &CStr = if cfg!(target_os = "macos") { c"libsqlite3.dylib" } else
 static BOUND: Mutex<Bound> = Mutex::new(Bound::Nowhere);
 
 /// The copy in use.
-#[derive(Clone, Copy)]
 enum Bound {
     Nowhere,
     /// One that the process has. It gives way to a loader, while no connection of ours uses it.
     Found(CopyId),
-    /// The one that loaded us as its extension: the host uses it, and no other.
-    Loader(CopyId),
+    /// The one that loaded us as its extension, and what its connections had open then. The host uses this copy for these
+    /// files; what else is open in the process may be another copy's.
+    Loader {
+        copy: CopyId,
+        files: BTreeSet<FileId>,
+    },
 }
 
 /// Which copy it is: the address of one of its functions.
@@ -65,25 +71,34 @@ pub(crate) unsafe fn bind_to_the_loader(api: *mut sqlite3_api_routines) -> Resul
     // SAFETY: as the caller promises.
     let hand_over = || unsafe { hand_over(api) };
     match *bound {
-        Bound::Found(copy) | Bound::Loader(copy) if copy == loader => {}
-        Bound::Loader(copy) => return Err(another_copy(copy)),
+        Bound::Loader { copy, .. } if copy == loader => return Ok(()),
+        Bound::Loader { copy, .. } => return Err(another_copy(copy)),
+        Bound::Found(copy) if copy == loader => {}
         Bound::Found(copy) => drop(pool::while_unused(hand_over).ok_or_else(|| another_copy(copy))??),
         Bound::Nowhere => drop(hand_over()?),
     }
-    *bound = Bound::Loader(loader);
+    *bound = Bound::Loader { copy: loader, files: BTreeSet::new() };
     Ok(())
 }
 
-/// Whether the host surely uses this copy: it loaded us as its extension.
-pub(super) fn is_the_hosts() -> bool {
-    matches!(*bound(), Bound::Loader(_))
+/// The loader has this connection's main database open.
+pub(crate) fn trust_the_file_of(connection: &Connection) {
+    let file = connection.path().and_then(|path| fs::metadata(path).ok());
+    if let (Some(file), Bound::Loader { files, .. }) = (file, &mut *bound()) {
+        files.insert(file_id(&file));
+    }
+}
+
+/// Whether the host surely uses this copy for a file: with that open it loaded us as its extension.
+pub(super) fn is_the_hosts(file: FileId) -> bool {
+    matches!(&*bound(), Bound::Loader { files, .. } if files.contains(&file))
 }
 
 /// Where the copy is, for a person.
 pub(super) fn library() -> String {
     match *bound() {
         Bound::Nowhere => "none yet".to_owned(),
-        Bound::Found(copy) | Bound::Loader(copy) => copy.library(),
+        Bound::Found(copy) | Bound::Loader { copy, .. } => copy.library(),
     }
 }
 

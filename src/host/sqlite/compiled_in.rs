@@ -1,5 +1,6 @@
 //! The copy of SQLite in use, where one is compiled in: that one (see `binding.rs` for where none is).
 
+use super::presence::FileId;
 use crate::host::HostError;
 
 /// There is nothing to bind to.
@@ -8,7 +9,7 @@ pub(super) fn bind() -> Result<(), HostError> {
 }
 
 /// The program that this is compiled into uses no other copy: cargo links one, whoever asks for it.
-pub(super) fn is_the_hosts() -> bool {
+pub(super) fn is_the_hosts(_: FileId) -> bool {
     true
 }
 

@@ -39,7 +39,7 @@ impl Store {
     /// An idle connection, else a new one.
     pub(super) fn connect(&self) -> Result<(FileId, Pooled), HostError> {
         let file = self.find()?;
-        let copies = self.copies();
+        let copies = self.copies(file);
         {
             let mut known = self.file.lock().unwrap_or_else(PoisonError::into_inner);
             if *known != Some(file) {
@@ -53,7 +53,8 @@ impl Store {
                 pool::hold(file, copies);
             }
         }
-        let connection = pool::take(file, copies, || self.open()).map_err(|failed| self.failed(failed))?;
+        let open = || self.open().map_err(|error| self.place.error("opening it", error));
+        let connection = pool::take(file, copies, |refusal| self.refusal(refusal), open)?;
         // A pooled one was another plugin's before.
         connection.busy_timeout(self.place.busy_timeout).map_err(|error| self.place.error("opening it", error))?;
         Ok((file, connection))
@@ -69,9 +70,9 @@ impl Store {
         connection.check().map_err(|refusal| self.refusal(refusal))
     }
 
-    /// Whether another copy of SQLite may be at work in this process.
-    fn copies(&self) -> Copies {
-        if self.shared || binding::is_the_hosts() { Copies::One } else { Copies::Unknown }
+    /// Whether another copy of SQLite may be at work on a file in this process.
+    fn copies(&self, file: FileId) -> Copies {
+        if self.shared || binding::is_the_hosts(file) { Copies::One } else { Copies::Unknown }
     }
 
     /// SQLite would play the log of the old file into the new one.
@@ -108,7 +109,7 @@ impl Store {
         Ok(file_id(&metadata))
     }
 
-    fn open(&self) -> Result<Connection, Failed> {
+    fn open(&self) -> rusqlite::Result<Connection> {
         // Never CREATE: a mistyped path must not leave an empty file behind.
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         // An absolute path never begins with `file:`, which SQLite would read as an URI.
@@ -118,13 +119,6 @@ impl Store {
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY, true)?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
         Ok(connection)
-    }
-
-    fn failed(&self, failed: Failed) -> HostError {
-        match failed {
-            Failed::Opening(error) => self.place.error("opening it", error),
-            Failed::Refusal(refusal) => self.refusal(refusal),
-        }
     }
 
     fn refusal(&self, refusal: Refusal) -> HostError {
@@ -149,23 +143,5 @@ impl Drop for Store {
         if let Some(file) = known {
             pool::release(file);
         }
-    }
-}
-
-/// Why there is no connection.
-enum Failed {
-    Opening(rusqlite::Error),
-    Refusal(Refusal),
-}
-
-impl From<rusqlite::Error> for Failed {
-    fn from(error: rusqlite::Error) -> Self {
-        Failed::Opening(error)
-    }
-}
-
-impl From<Refusal> for Failed {
-    fn from(refusal: Refusal) -> Self {
-        Failed::Refusal(refusal)
     }
 }

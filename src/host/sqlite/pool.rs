@@ -71,12 +71,14 @@ pub(super) fn close_idle(file: FileId) {
 }
 
 /// An idle connection, else a new one.
-pub(super) fn take<E: From<Refusal>>(
+pub(super) fn take<E>(
     file: FileId,
     copies: Copies,
+    refuse: impl FnOnce(Refusal) -> E,
     open: impl FnOnce() -> Result<Connection, E>,
 ) -> Result<Pooled, E> {
-    let idle = lock_with(file).of(file, copies).take()?;
+    let idle = lock_with(file).of(file, copies).take();
+    let idle = idle.map_err(refuse)?;
     let connection = match idle {
         Some(idle) => idle,
         None => open().inspect_err(|_| lock_with(file).of(file, copies).was_not_opened())?,
