@@ -166,13 +166,11 @@ fn a_foreign_key_that_is_deferred_declines_one_run_alone() {
     assert_eq!((pairs(&answer), reasons(&answer)), (vec!["a: 1".into(), "c: 3".into()], vec!["b, 2: refused".into()]));
 }
 
-const SERIAL_SPAWN: &str = NUMBERED_SPAWN;
-
 /// Rows that are numbered by the highest number there is: what follows is numbered at random.
 #[test]
 fn a_run_that_is_active_by_now_is_seen_though_row_numbers_are_used_up() {
     let view = QUEUES_VIEW.replace("0 AS retry_attempt", "rowid AS serial, 0 AS retry_attempt");
-    let spawn = SERIAL_SPAWN.replace("(SELECT max(id) + 1 FROM jobs)", ":new_id");
+    let spawn = NUMBERED_SPAWN.replace("(SELECT max(id) + 1 FROM jobs)", ":new_id");
     let spawn = spawn.replace("RETURNING id", "");
     let store = Own::queues("TEXT", "TEXT PRIMARY KEY", "('a', 1, 'broken', 'p')");
     store.execute(
@@ -199,7 +197,11 @@ fn a_number_with_a_fraction_is_an_id_all_the_same() {
 /// Whether an active run has ended by the moment of the spawn.
 #[test]
 fn a_run_that_is_no_longer_active_at_the_spawn_keeps_nobody() {
-    let store = Own::queues("TEXT", "INTEGER PRIMARY KEY", "('a', 1, 'broken', 'p'), ('a', 2, 'busy', 'p'), ('b', 3, 'broken', 'p')");
+    let store = Own::queues(
+        "TEXT",
+        "INTEGER PRIMARY KEY",
+        "('a', 1, 'broken', 'p'), ('a', 2, 'busy', 'p'), ('b', 3, 'broken', 'p')",
+    );
     let end = || store.execute("UPDATE jobs SET state = 'fine' WHERE id = 2");
     let answer = call_meanwhile(&store.plugin(), &all_failed(json!({"skip_active": true})), end).unwrap();
     // The predicate comes before the look at active runs, in the same snapshot.
@@ -215,9 +217,57 @@ fn one_that_is_declined_makes_nobody_look_at_every_row_for_each_run() {
          INSERT INTO jobs (queue, id, state, params) SELECT 'q' || n, 'id' || n, CASE n % 10 WHEN 0 THEN 'broken' ELSE 'fine' END, 'p' FROM n;
          CREATE TRIGGER no BEFORE INSERT ON jobs WHEN NEW.queue = 'x' BEGIN SELECT RAISE(ABORT, 'no'); END",
     );
-    store.set_profile(&profile("sqlite", QUEUES_VIEW, &ULID_SPAWN.replace("SELECT queue, :new_id, 'queued', :now, params FROM jobs WHERE queue = :task_name AND id = :id", "VALUES (:task_name, :new_id, 'queued', :now, :params)")));
+    store.set_profile(&profile(
+        "sqlite",
+        QUEUES_VIEW,
+        &ULID_SPAWN.replace(
+            "SELECT queue, :new_id, 'queued', :now, params FROM jobs WHERE queue = :task_name AND id = :id",
+            "VALUES (:task_name, :new_id, 'queued', :now, :params)",
+        ),
+    ));
     let start = std::time::Instant::now();
     let answer = call(&store.plugin(), &all_failed(json!({}))).unwrap();
     assert_eq!((pairs(&answer).len(), reasons(&answer).len()), (10_000, 1));
     assert!(start.elapsed().as_secs() < 10, "{:?}", start.elapsed());
+}
+
+/// `RAISE(FAIL)` keeps what was done before it: a savepoint takes that back.
+#[test]
+fn a_trial_leaves_nothing_behind() {
+    let store = Own::queues("TEXT", "INTEGER PRIMARY KEY", "('a', 1, 'broken', 'p'), ('b', 2, 'broken', 'q')");
+    store.set_profile(&profile("sqlite", QUEUES_VIEW, NUMBERED_SPAWN));
+    store.execute(
+        "CREATE TABLE log (entry);
+         CREATE TRIGGER fails AFTER INSERT ON jobs BEGIN INSERT INTO log VALUES ('x'); SELECT RAISE(FAIL, 'no'); END",
+    );
+    let before = store.dump();
+    store.tool("check", &["--try"]);
+    store.tool("check", &["--try", "--json"]);
+    assert_eq!((store.dump(), store.lines("SELECT * FROM log")), (before, vec![]));
+    let answer = call(&store.plugin(), &all_failed(json!({}))).unwrap();
+    assert_eq!((reasons(&answer).len(), store.waiting().len()), (2, 0));
+    assert_eq!(store.lines("SELECT * FROM log"), [""; 0]);
+}
+
+/// Windows line ends, and a condition that names a schema or is quoted.
+#[test]
+fn conditional_lines_are_understood_however_they_are_written() {
+    for (condition, end) in
+        [("jobs.gone", "\n"), ("jobs.gone", "\r\n"), ("main.jobs.gone", "\n"), ("\"jobs\".gone", "\n")]
+    {
+        for has in [true, false] {
+            let view = QUEUES_VIEW
+                .replace("SELECT id", &format!("SELECT{end}gone IS NOT NULL AS deleted, -- if {condition}{end} id"));
+            let store = Own::queues("TEXT", "INTEGER PRIMARY KEY", "('a', 1, 'broken', 'p')");
+            if has {
+                store.execute("ALTER TABLE jobs ADD gone; UPDATE jobs SET gone = 'yes'");
+            }
+            store.set_profile(&profile("sqlite", &view, NUMBERED_SPAWN));
+            let planned = store.try_plugin().and_then(|plugin| call(&plugin, &all_failed(json!({"dry_run": true}))));
+            match planned {
+                Ok(answer) => assert_eq!(answer["matched"], u32::from(!has), "{condition:?} {end:?} {has}"),
+                Err(error) => panic!("{condition:?} {end:?} {has}: {error}"),
+            }
+        }
+    }
 }
