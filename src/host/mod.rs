@@ -61,6 +61,11 @@ pub trait Session {
         true
     }
 
+    /// Whether nobody else writes from [`Session::begin_write`] on until the end.
+    fn keeps_others_out(&self) -> bool {
+        false
+    }
+
     /// Whether a search may hand one run over twice, as a view with a join too many does.
     fn may_repeat(&mut self) -> Result<bool, HostError> {
         Ok(true)
@@ -275,6 +280,10 @@ pub struct Process {
     /// Its name.
     pub name: String,
 }
+
+/// What is said of a new run that the host's view does not show.
+const NOT_SHOWN: &str = "the host's view does not show the new run: a trigger or a constraint of the host's has taken it \
+                         away, or the profile's statement does not start what its view shows";
 
 /// Why a row that the host's view shows for a new run is none that will be run, if so.
 fn not_to_be_run(run: &RunRow<'_>) -> Option<String> {

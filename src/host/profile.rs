@@ -54,16 +54,36 @@ pub(crate) fn check_columns(columns: &HashSet<String>) -> Result<Vec<&'static st
 }
 
 /// A statement for a store as it is: without the semicolon at its end, and without the lines that end in the comment
-/// `-- if TABLE.COLUMN` where `has` does not know that column. So one text serves schemas that differ by a few columns.
-pub(super) fn fitted_text(statement: &str, has: &mut dyn FnMut(&str, &str) -> bool) -> String {
-    let mut kept = |line: &&str| {
-        let condition = line.rsplit_once("-- if ").map(|(_, condition)| condition.trim()).filter(|condition| {
+/// `-- if TABLE.COLUMN` where `has` says that the table has no such column. So one text serves schemas that differ by a
+/// few columns.
+///
+/// # Errors
+///
+/// A line's table is none of the store's (`has` says `None`); and `has`'s own.
+pub(super) fn fitted_text<E>(
+    statement: &str,
+    has: impl Fn(&str, &str) -> Result<Option<bool>, E>,
+    fail: &dyn Fn(String) -> E,
+) -> Result<String, E> {
+    let mut kept = Vec::new();
+    for line in statement.lines() {
+        let condition = line.rsplit_once("-- if ").map(|(_, condition)| condition.trim().replace('"', ""));
+        let is_one = |condition: &String| {
             condition.chars().all(|character| character.is_alphanumeric() || matches!(character, '_' | '.'))
-        });
-        condition.and_then(|condition| condition.rsplit_once('.')).is_none_or(|(table, column)| has(table, column))
-    };
-    let kept: Vec<&str> = statement.lines().filter(|line| kept(line)).collect();
-    bare(&kept.join("\n")).to_owned()
+        };
+        let is_kept = match condition.filter(is_one).as_deref().and_then(|condition| condition.rsplit_once('.')) {
+            None => true,
+            Some((table, column)) => has(table, column)?.ok_or_else(|| {
+                fail(format!(
+                    "a line is there only if {table} has the column {column}, and the store has no table {table}"
+                ))
+            })?,
+        };
+        if is_kept {
+            kept.push(line);
+        }
+    }
+    Ok(bare(&kept.join("\n")).to_owned())
 }
 
 /// A statement without the semicolon at its end.
@@ -73,6 +93,7 @@ pub(super) fn bare(statement: &str) -> &str {
 
 /// What is wrong with a spawn statement that started none or too many runs for a source run.
 pub(super) const STARTED_NONE: &str = "the host's statement started no run";
+pub(super) const NEVER_THE_SAME: &str = "each time that the new runs were looked at, another one of them was not there";
 pub(super) const STARTED_MANY: &str = "it started more than one run for one source run";
 
 /// What is wrong with a spawn statement that neither returns the new run's id nor takes it from us.
@@ -155,6 +176,9 @@ pub struct Profile {
     /// The file that it was read from, or its built-in name.
     #[serde(skip)]
     pub file: String,
+    /// It comes with this version, and was tried with the real runner.
+    #[serde(skip)]
+    pub is_built_in: bool,
 }
 
 /// The engine of a runner's store.
@@ -280,7 +304,7 @@ impl Profile {
     pub fn built_in(name: &str) -> Option<Profile> {
         let text = Profile::built_in_text(name)?;
         // A test reads every built-in profile, so this never fails for a released version.
-        Profile::parse(text, name).ok()
+        Profile::parse(text, name).ok().map(|profile| Profile { is_built_in: true, ..profile })
     }
 
     /// A built-in profile by its name, else one from a file.
@@ -289,8 +313,8 @@ impl Profile {
     ///
     /// The file can't be read, or is no profile; the message names the place.
     pub fn load(name_or_file: &str) -> Result<Profile, HostError> {
-        if let Some(text) = Profile::built_in_text(name_or_file) {
-            return Profile::parse(text, name_or_file);
+        if let Some(profile) = Profile::built_in(name_or_file) {
+            return Ok(profile);
         }
         let text = fs::read_to_string(Path::new(name_or_file)).map_err(|error| {
             let names: Vec<_> = Profile::built_in_names().collect();

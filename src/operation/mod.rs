@@ -121,9 +121,12 @@ fn planned(resolved: Resolved, plan: String) -> BulkRerunBody {
 
 /// The digest of the plan: of what is there to be started again.
 fn plan(session: &mut dyn Session, groups: &[Group]) -> Result<String, ErrorModel> {
-    let runs: Vec<_> = open(groups).map(Group::run).collect();
+    plan_of(session, &open(groups).map(Group::run).collect::<Vec<_>>())
+}
+
+fn plan_of(session: &mut dyn Session, runs: &[RunRef<'_>]) -> Result<String, ErrorModel> {
     let mut digests = vec![None; runs.len()];
-    session.params(&runs, &mut |index, params| {
+    session.params(runs, &mut |index, params| {
         digests[index] = params.map(|params| plan::of_run(runs[index], &params));
     })?;
     Ok(plan::of_all(digests.into_iter().flatten()))
@@ -132,17 +135,15 @@ fn plan(session: &mut dyn Session, groups: &[Group]) -> Result<String, ErrorMode
 /// What was shown is what runs, or nothing does.
 fn check_plan(options: &RerunOptions, plan: &str) -> Result<(), ErrorModel> {
     match &options.expect_plan {
-        Some(expected) if expected != plan => Err(another_plan(expected, &format!("it is {plan} by now"))),
+        Some(expected) if expected != plan => Err(ErrorModel::new(
+            409,
+            format!(
+                "the plan is no longer the expected one: expected {expected}, but it is {plan} by now; nothing was \
+                 spawned, so look at a new dry run first"
+            ),
+        )),
         _ => Ok(()),
     }
-}
-
-fn another_plan(expected: &str, but: &str) -> ErrorModel {
-    let detail = format!(
-        "the plan is no longer the expected one: expected {expected}, but {but}; nothing was spawned, so look at a new \
-         dry run first"
-    );
-    ErrorModel::new(409, detail)
 }
 
 /// One entry for each group that is skipped, then one for each unknown id.

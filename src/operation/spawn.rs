@@ -1,8 +1,11 @@
 //! Starts the source runs again, under the store's write lock: all of them, or none.
 
+use std::collections::HashSet;
+use std::sync::Arc;
+
 use super::groups::Group;
 use super::resolve::Resolved;
-use super::{another_plan, check_plan, judge, open, plan, skipped};
+use super::{check_plan, judge, open, plan, plan_of, skipped};
 use crate::cancel::Cancel;
 use crate::contract::{BulkRerunBody, ErrorModel, Reason, RerunOptions, Triggered};
 use crate::host::{Freshness, RunRef, Session, Spawned};
@@ -48,18 +51,23 @@ fn start(
     let sources: Vec<RunRef<'_>> = open(groups).map(Group::run).collect();
     let mut outcomes: Vec<Option<Spawned>> = vec![None; sources.len()];
     let spawned = session.spawn(&sources, &mut |index, spawned| outcomes[index] = Some(spawned));
+    if spawned.is_ok() && options.expect_plan.is_some() && session.is_atomic() && !session.keeps_others_out() {
+        // A source run may have been changed, or have gone, after the plan was compared and before its own turn.
+        check_plan(options, &plan_of(session, &sources)?)?;
+    }
     let mut triggered = Vec::with_capacity(outcomes.len());
-    let mut gone = None;
+    let mut seen = HashSet::new();
     for (group, outcome) in groups.iter_mut().filter(|group| group.skip.is_none()).zip(outcomes) {
         match outcome {
+            Some(Spawned::New(run_id)) if !seen.insert((Arc::clone(&group.task_name), run_id.clone())) => {
+                let detail = format!("the host gave {run_id}, which is another group's new run already");
+                group.skip = Some((Reason::Refused, Some(detail)));
+            }
             Some(Spawned::New(run_id)) => {
                 let (task_name, rerun_of) = (group.task_name.to_text(), group.source.id.to_text());
                 triggered.push(Triggered { task_name, run_id, rerun_of });
             }
-            Some(Spawned::Gone) => {
-                gone = Some(group.source.id.to_text());
-                group.skip = Some((Reason::Gone, None));
-            }
+            Some(Spawned::Gone) => group.skip = Some((Reason::Gone, None)),
             Some(Spawned::Refused(detail)) => group.skip = Some((Reason::Refused, Some(detail))),
             // The host failed before its turn.
             None => {}
@@ -69,13 +77,7 @@ fn start(
         Err(error) if !session.is_atomic() => return Err(half_way(error.into(), triggered)),
         spawned => spawned?,
     }
-    match (&options.expect_plan, gone) {
-        // Gone since the plan was checked. Where what was started can't be undone, the answer says which one it was.
-        (Some(expected), Some(gone)) if session.is_atomic() => {
-            Err(another_plan(expected, &format!("its run {gone} is gone by now")))
-        }
-        _ => Ok(triggered),
-    }
+    Ok(triggered)
 }
 
 /// The error of a host without transactions, which has started some runs all the same.

@@ -139,7 +139,7 @@ impl IdType {
 
     /// The condition that the view's id is this one.
     pub(super) fn is(self, id: &str) -> String {
-        format!("{} = '{id}'::{}", self.column(), self.cast().trim_end_matches("[]"))
+        format!("{} = (SELECT '{id}'::{})", self.column(), self.cast().trim_end_matches("[]"))
     }
 
     /// What joins the view with the wanted runs: `$1` is an array of their tasks, `$2` of their ids; each has its `place`

@@ -157,9 +157,11 @@ const TROUBLE: [&str; 11] = ["08", "25", "26", "28", "3D", "3F", "40", "42", "53
 /// The host's schema said no to one run: a constraint, a trigger that raises, a value that does not do.
 pub(super) fn declines(error: &tokio_postgres::Error) -> Option<String> {
     let said = error.as_db_error()?;
-    // PL/pgSQL's RAISE, under whatever code.
-    let raised = said.routine() == Some("exec_stmt_raise");
-    declines_one_run(said.code(), raised).then(|| said.message().to_owned())
+    // PL/pgSQL's RAISE, under whatever code; and a policy's check of one row, under that of a missing right.
+    let is_the_hosts = matches!(said.routine(), Some("exec_stmt_raise" | "ExecWithCheckOptions"));
+    let of_a_policy =
+        *said.code() == SqlState::INSUFFICIENT_PRIVILEGE && said.routine() == Some("ExecWithCheckOptions");
+    (of_a_policy || declines_one_run(said.code(), is_the_hosts)).then(|| said.message().to_owned())
 }
 
 fn declines_one_run(code: &SqlState, raised: bool) -> bool {

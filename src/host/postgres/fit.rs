@@ -1,7 +1,6 @@
 //! Finds the profile and the generation that fit a store.
 
 use std::collections::HashSet;
-use std::sync::OnceLock;
 
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::Type;
@@ -37,8 +36,6 @@ pub(super) struct Fitted {
     pub(super) spawn: Spawn,
     pub(super) spawn_many: Option<Spawn>,
     pub(super) new_ids: Option<IdKind>,
-    /// No two rows of the view have the same task and id; unknown until somebody has to know.
-    pub(super) unique: OnceLock<bool>,
 }
 
 /// A statement that starts runs.
@@ -203,7 +200,6 @@ impl Fitting<'_> {
                 spawn,
                 spawn_many,
                 new_ids,
-                unique: OnceLock::new(),
             }));
         }
         Ok(Err(misfit.unwrap_or(Misfit::Lacks(Lack::default()))))

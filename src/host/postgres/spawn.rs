@@ -15,9 +15,8 @@ use super::error::declines;
 use super::fit::Spawn;
 use super::row::key;
 use super::session::PostgresSession;
-use super::watch::Watch;
 use crate::host::new_ids::NewIds;
-use crate::host::profile::{STARTED_MANY, STARTED_NONE, SpawnParameter};
+use crate::host::profile::{NEVER_THE_SAME, STARTED_MANY, STARTED_NONE, SpawnParameter};
 use crate::host::{Columns, HostError, RunRef, Spawned};
 
 const DOING: &str = "starting runs";
@@ -41,6 +40,9 @@ const NOT_UTF8: &str = "its parameters are not UTF-8, and a new run is never sta
 /// How often a spawn begins anew after a deadlock.
 const CONFLICTS_MAX: u32 = 3;
 
+/// How often it is tried in all to start runs that are all there afterwards.
+const ATTEMPTS: usize = 10;
+
 /// What is the same for all runs of a call.
 struct Call<'c> {
     wanted: &'c [RunRef<'c>],
@@ -49,8 +51,6 @@ struct Call<'c> {
     now: String,
     /// Starting runs are read before they are started.
     read_first: bool,
-    /// Which new runs are looked at.
-    watch: Watch,
 }
 
 impl<'c> Call<'c> {
@@ -79,15 +79,31 @@ impl PostgresSession<'_> {
     /// What becomes of each source run.
     pub(super) fn spawn_all(&self, wanted: &[RunRef<'_>]) -> Result<Vec<Spawned>, HostError> {
         self.execute(DOING, "SAVEPOINT all_runs")?;
+        // A run of which the new one is not to be seen afterwards is not started again.
+        let mut known: Vec<Option<Spawned>> = vec![None; wanted.len()];
+        let watch = self.watch()?;
         let mut conflicts = 0;
-        loop {
-            match self.spawn_once(wanted) {
+        for _ in 0..ATTEMPTS {
+            let left: Vec<usize> = (0..wanted.len()).filter(|&index| known[index].is_none()).collect();
+            let runs: Vec<RunRef<'_>> = left.iter().map(|&index| wanted[index]).collect();
+            match self.spawn_once(&runs) {
+                Ok(spawned) => {
+                    let hidden = self.hidden(watch, &runs, &spawned)?;
+                    if hidden.is_empty() {
+                        left.into_iter().zip(spawned).for_each(|(index, spawned)| known[index] = Some(spawned));
+                        return Ok(known.into_iter().map(|spawned| spawned.unwrap_or(Spawned::Gone)).collect());
+                    }
+                    for (index, words) in hidden {
+                        known[left[index]] = Some(Spawned::Refused(words));
+                    }
+                }
                 // The server gave our work up for another transaction's sake.
                 Err(HostError::Conflict) if conflicts < CONFLICTS_MAX => conflicts += 1,
-                spawned => return spawned,
+                Err(error) => return Err(error),
             }
             self.execute(DOING, "ROLLBACK TO all_runs")?;
         }
+        Err(self.fitted.spawn_error(NEVER_THE_SAME))
     }
 
     fn spawn_once(&self, wanted: &[RunRef<'_>]) -> Result<Vec<Spawned>, HostError> {
@@ -104,7 +120,6 @@ impl PostgresSession<'_> {
             many: self.fitted.spawn_many.as_ref().map(many).transpose()?,
             now: Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true),
             read_first: self.must_read_first(),
-            watch: self.watch()?,
         };
         // What is not told otherwise is gone.
         let mut spawned = vec![Spawned::Gone; wanted.len()];
@@ -121,12 +136,12 @@ impl PostgresSession<'_> {
             let (started, following) = self.connection().wait_for(join(start, meanwhile));
             next = following;
             match started? {
-                Ok(of_batch) if self.are_shown(&call.watch, &batch, &of_batch)? => {
+                Ok(of_batch) => {
                     for (source, new_id) in batch.sources.iter().zip(of_batch) {
                         spawned[source.index] = Spawned::New(new_id);
                     }
                 }
-                _ => {
+                Err(_) => {
                     self.execute(DOING, "ROLLBACK TO batch")?;
                     if batch.indexes.len() > RUNS_IN_DOUBT {
                         let part = batch.indexes.len() / 4;
@@ -219,10 +234,19 @@ impl PostgresSession<'_> {
         if !call.read_first {
             self.read(batch)?;
         }
+        let mut declined = Vec::new();
         for source in &batch.sources {
-            spawned[source.index] = self.start_alone(call, source)?;
+            match self.start_alone(call, source)? {
+                Ok(new_id) => spawned[source.index] = Spawned::New(new_id),
+                Err(words) => declined.push((source, words)),
+            }
         }
-        Ok(())
+        // Somebody may have deleted a source run a moment ago.
+        let runs: Vec<RunRef<'_>> = declined.iter().map(|(source, _)| source.run).collect();
+        self.each_of_runs(&runs, Columns::default(), &mut |place, _| {
+            let (source, words) = &declined[place];
+            spawned[source.index] = Spawned::Refused(words.clone());
+        })
     }
 
     /// Starts a batch with a statement for each run, many of them under way at a time.
@@ -244,37 +268,21 @@ impl PostgresSession<'_> {
     }
 
     /// Starts one run in a savepoint of its own; nothing is left of it if the host declines.
-    fn start_alone(&self, call: &Call<'_>, source: &Starting<'_>) -> Result<Spawned, HostError> {
+    fn start_alone(&self, call: &Call<'_>, source: &Starting<'_>) -> Result<Result<String, String>, HostError> {
         if cannot_be_sent(&source.params) {
-            return Ok(Spawned::Refused(NOT_UTF8.to_owned()));
+            return Ok(Err(NOT_UTF8.to_owned()));
         }
         self.execute(DOING, "SAVEPOINT one_run")?;
         let started = self.connection().wait_for(self.start(call, source));
-        let mut new_id = match self.unless_declined(started)? {
+        let started = match self.unless_declined(started)? {
             Ok(rows) => self.new_id(source, rows)?.ok_or_else(|| STARTED_NONE.to_owned()),
             Err(declined) => Err(declined),
         };
-        if let Ok(id) = &new_id
-            && let Some(words) = self.is_not_shown(source.run, id)?
-        {
-            new_id = Err(words);
+        if started.is_err() {
+            self.execute(DOING, "ROLLBACK TO one_run")?;
         }
-        let spawned = match new_id {
-            Ok(new_id) => Spawned::New(new_id),
-            Err(words) => {
-                self.execute(DOING, "ROLLBACK TO one_run")?;
-                if self.is_there(source.run)? { Spawned::Refused(words) } else { Spawned::Gone }
-            }
-        };
         self.execute(DOING, "RELEASE one_run")?;
-        Ok(spawned)
-    }
-
-    /// Whether the source run is in the view still: somebody may have deleted it a moment ago.
-    fn is_there(&self, run: RunRef<'_>) -> Result<bool, HostError> {
-        let mut there = false;
-        self.each_of_runs(&[run], Columns::default(), &mut |_, _| there = true)?;
-        Ok(there)
+        Ok(started)
     }
 
     /// Sends the spawn statement for one source run. What is awaited is its answer alone.

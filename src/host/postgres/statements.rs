@@ -19,7 +19,7 @@ impl Fitting<'_> {
     /// The view compiles, and has the canonical columns.
     pub(super) fn check_runs(&self, profile: &Profile, generation: &Generation) -> Result<(View, IdType), HostError> {
         let fail = |message: String| failure(profile, generation, "runs", message);
-        let runs = self.text(&generation.runs)?;
+        let runs = self.text(&generation.runs, &fail)?;
         let statement = self.prepare(&format!("SELECT * FROM (\n{runs}\n) AS run"), &fail)?;
         if !statement.params().is_empty() {
             return Err(fail("the statement takes parameters; a view of the runs has none".to_owned()));
@@ -53,7 +53,7 @@ impl Fitting<'_> {
     /// The spawn compiles, returns an id, and takes only the parameters that there are.
     fn check_spawn(&self, profile: &Profile, generation: &Generation) -> Result<Spawn, HostError> {
         let fail = |message: String| failure(profile, generation, "spawn", message);
-        let Numbered { sql, parameters } = number(&self.text(&generation.spawn)?, "text");
+        let Numbered { sql, parameters } = number(&self.text(&generation.spawn, &fail)?, "text");
         let statement = self.prepare(&sql, &fail)?;
         let takes = |parameter| parameters.contains(&parameter);
         if !takes(SpawnParameter::Id) && !takes(SpawnParameter::TaskName) {
@@ -72,7 +72,7 @@ impl Fitting<'_> {
     fn check_spawn_many(&self, profile: &Profile, generation: &Generation) -> Result<Option<Spawn>, HostError> {
         let Some(sql) = &generation.spawn_many else { return Ok(None) };
         let fail = |message: String| failure(profile, generation, "spawn_many", message);
-        let Numbered { sql, parameters } = number(&self.text(sql)?, ARRAY);
+        let Numbered { sql, parameters } = number(&self.text(sql, &fail)?, ARRAY);
         let statement = self.prepare(&sql, &fail)?;
         let returns_ids = match statement.columns().len() {
             2 => true,
@@ -93,16 +93,12 @@ impl Fitting<'_> {
     }
 
     /// What of a profile's statement is for this store.
-    fn text(&self, statement: &str) -> Result<String, HostError> {
-        let mut failed = None;
-        let text = fitted_text(statement, &mut |table, column| match self.columns_of(table) {
-            Ok(columns) => columns.contains(column),
-            Err(error) => {
-                failed.get_or_insert(error);
-                true
-            }
-        });
-        failed.map_or(Ok(text), Err)
+    fn text(&self, statement: &str, fail: &dyn Fn(String) -> HostError) -> Result<String, HostError> {
+        let has = |table: &str, column: &str| {
+            let columns = self.columns_of(table)?;
+            Ok((!columns.is_empty()).then(|| columns.contains(column)))
+        };
+        fitted_text(statement, has, fail)
     }
 
     fn prepare(&self, sql: &str, fail: &dyn Fn(String) -> HostError) -> Result<Statement, HostError> {

@@ -1,16 +1,16 @@
 //! Looks at the new runs before they last: what the host's view does not show, or shows as ended, is no new run.
 //!
-//! Where nothing but the profile's own INSERT decides what is in a row, one new run stands for all of a call. A trigger or
-//! a rule on a table may change, swallow or end any of them, and then each is looked at.
+//! What a built-in profile's statement inserts is known to be shown, whatever the source run is like: there one new run
+//! stands for all. But where a trigger or a rule on the runner's tables may change, swallow or end any of them, or the
+//! profile is somebody's own, each is looked at.
 
-use super::batch::Batch;
 use super::fit::relation;
 use super::session::PostgresSession;
-use crate::host::{Columns, HostError, Key, RunRef, not_to_be_run};
+use crate::host::{Columns, HostError, Key, NOT_SHOWN, RunRef, Spawned, not_to_be_run};
 
 const DOING: &str = "looking at the new runs";
 
-/// How many new runs of a batch are looked at.
+/// How many new runs are looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Watch {
     /// The first.
@@ -22,6 +22,9 @@ pub(super) enum Watch {
 impl PostgresSession<'_> {
     /// As the triggers and rules say that are on the runner's tables now.
     pub(super) fn watch(&self) -> Result<Watch, HostError> {
+        if !self.fitted.profile.is_built_in {
+            return Ok(Watch::All);
+        }
         // 4 is the bit of triggers that an INSERT sets off, and '3' an INSERT's rule.
         let sql = format!(
             "WITH tables AS (
@@ -39,24 +42,28 @@ impl PostgresSession<'_> {
         Ok(if all { Watch::All } else { Watch::One })
     }
 
-    /// Whether the host's view shows a batch's new runs, and as runs that are to be run.
-    pub(super) fn are_shown(&self, watch: &Watch, batch: &Batch<'_>, new_ids: &[String]) -> Result<bool, HostError> {
-        let most = if *watch == Watch::All { new_ids.len() } else { 1 };
-        let keys: Vec<Key<'_>> = new_ids.iter().take(most).map(|id| Key::text(id)).collect();
-        let of_source = |(source, id)| RunRef { task_name: source, id };
-        let runs: Vec<_> = batch.sources.iter().map(|source| source.run.task_name).zip(&keys).map(of_source).collect();
-        let mut shown = 0;
+    /// The new runs that the host's view does not show as runs that are to be run, and how it shows them.
+    pub(super) fn hidden(
+        &self,
+        watch: Watch,
+        sources: &[RunRef<'_>],
+        spawned: &[Spawned],
+    ) -> Result<Vec<(usize, String)>, HostError> {
+        let new = spawned.iter().enumerate().filter_map(|(index, spawned)| match spawned {
+            Spawned::New(id) => Some((index, Key::text(id))),
+            Spawned::Gone | Spawned::Refused(_) => None,
+        });
+        let new: Vec<(usize, Key<'_>)> = new.take(if watch == Watch::All { usize::MAX } else { 1 }).collect();
+        let runs: Vec<RunRef<'_>> =
+            new.iter().map(|(index, id)| RunRef { task_name: sources[*index].task_name, id }).collect();
+        let mut words = vec![Some(NOT_SHOWN.to_owned()); new.len()];
         let columns = Columns { end_reason: true, rest: true, ..Columns::default() };
-        self.each_of_runs(&runs, columns, &mut |_, run| shown += usize::from(not_to_be_run(&run).is_none()))?;
-        Ok(shown == runs.len())
-    }
-
-    /// Why a new run is none, if so.
-    pub(super) fn is_not_shown(&self, source: RunRef<'_>, new_id: &str) -> Result<Option<String>, HostError> {
-        let new = RunRef { task_name: source.task_name, id: &Key::text(new_id) };
-        let mut words = Some("the host's view does not show the new run".to_owned());
-        let columns = Columns { end_reason: true, rest: true, ..Columns::default() };
-        self.each_of_runs(&[new], columns, &mut |_, run| words = not_to_be_run(&run))?;
-        Ok(words)
+        self.each_of_runs(&runs, columns, &mut |place, run| words[place] = not_to_be_run(&run))?;
+        let hidden: Vec<_> = new.iter().zip(words).filter_map(|((index, _), words)| Some((*index, words?))).collect();
+        match watch {
+            // One stands for all, so all are to be looked at.
+            Watch::One if !hidden.is_empty() => self.hidden(Watch::All, sources, spawned),
+            Watch::One | Watch::All => Ok(hidden),
+        }
     }
 }

@@ -112,6 +112,11 @@ impl Transactions for Borrowed<'_> {
         self.connection
     }
 
+    /// The caller may have attached other stores.
+    fn sees_every_change(&self) -> bool {
+        false
+    }
+
     fn begin_read(&mut self) -> Result<(), HostError> {
         self.begin("starting to read", self.words.begin_read)
     }

@@ -86,10 +86,12 @@ impl Dialect for Sqlite {
 /// What a key may be stored as: SQLite finds none of another type.
 pub(super) fn forms(key: &Key<'_>) -> Vec<Key<'static>> {
     let Some(bytes) = key.bytes() else { return Vec::new() };
-    let number = str::from_utf8(&bytes).ok().and_then(|text| text.parse().ok()).map(Key::Integer);
-    let bytes = bytes.into_owned();
-    let texts = [Key::Text(bytes.clone().into()), Key::Blob(bytes.into())];
-    texts.into_iter().chain(number.filter(|number| number == key)).collect()
+    let text = str::from_utf8(&bytes).unwrap_or_default();
+    let numbers = [text.parse().ok().map(Key::Integer), text.parse().ok().map(Key::Real)];
+    let texts = [Key::Text(bytes.to_vec().into()), Key::Blob(bytes.to_vec().into())];
+    // 007 is not 7, and 7.0 neither.
+    let number = numbers.into_iter().flatten().find(|number| number == key);
+    texts.into_iter().chain(number).collect()
 }
 
 /// A key as SQLite stores it.

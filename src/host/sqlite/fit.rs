@@ -28,11 +28,12 @@ pub(super) struct Fitted {
 }
 
 impl Fitted {
-    /// A table and a column of it that the store surely has.
+    /// The runner's tables, each with a column of it.
     #[cfg(feature = "capi")]
-    pub(super) fn any_column(&self) -> Option<(&str, &str)> {
-        let generation = self.profile.generations.iter().find(|generation| generation.name == self.generation)?;
-        generation.requires.iter().find_map(|(table, columns)| Some((table.as_str(), columns.first()?.as_str())))
+    pub(super) fn tables(&self) -> impl Iterator<Item = (&str, &str)> {
+        let of_ours = |generation: &&Generation| generation.name == self.generation;
+        let requires = self.profile.generations.iter().filter(of_ours).take(1).flat_map(|ours| &ours.requires);
+        requires.filter_map(|(table, columns)| Some((table.as_str(), columns.first()?.as_str())))
     }
 
     /// Whether the schema still has a version that the profile is for: it may be migrated without any change of a table.
@@ -174,10 +175,12 @@ fn columns_of(connection: &Connection, table: &str) -> rusqlite::Result<HashSet<
 }
 
 /// What of a profile's statement is for this store.
-fn text(connection: &Connection, statement: &str) -> String {
-    fitted_text(statement, &mut |table, column| {
-        columns_of(connection, table).is_ok_and(|columns| columns.contains(&column.to_ascii_lowercase()))
-    })
+fn text(connection: &Connection, statement: &str, fail: &dyn Fn(String) -> HostError) -> Result<String, HostError> {
+    let has = |table: &str, column: &str| {
+        let columns = columns_of(connection, table).map_err(|error| fail(in_sqlites_words(&error)))?;
+        Ok((!columns.is_empty()).then(|| columns.contains(&column.to_ascii_lowercase())))
+    };
+    fitted_text(statement, has, fail)
 }
 
 fn wrong(profile: &Profile, generation: &Generation, part: &str, message: String) -> HostError {
@@ -194,7 +197,7 @@ fn tables(connection: &Connection) -> rusqlite::Result<Vec<String>> {
 /// The view compiles, only reads, and has the canonical columns.
 fn check_runs(connection: &Connection, profile: &Profile, generation: &Generation) -> Result<(View, Seeks), HostError> {
     let fail = |message: String| wrong(profile, generation, "runs", message);
-    let runs = text(connection, &generation.runs);
+    let runs = text(connection, &generation.runs, &fail)?;
     let statement = connection
         .prepare(&format!("SELECT * FROM (\n{runs}\n) AS run"))
         .map_err(|error| fail(format!("the statement does not compile: {}", in_sqlites_words(&error))))?;
@@ -214,7 +217,7 @@ fn check_spawn(
     generation: &Generation,
 ) -> Result<(String, Vec<SpawnParameter>, Option<IdKind>), HostError> {
     let fail = |message: String| wrong(profile, generation, "spawn", message);
-    let spawn = text(connection, &generation.spawn);
+    let spawn = text(connection, &generation.spawn, &fail)?;
     let statement = connection
         .prepare(&spawn)
         .map_err(|error| fail(format!("the statement does not compile: {}", in_sqlites_words(&error))))?;

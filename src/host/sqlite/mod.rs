@@ -189,7 +189,17 @@ impl CallersStore {
     /// and no transaction of its own behind.
     pub(crate) fn session<'c>(&'c self, connection: &'c Connection) -> Result<Box<dyn Session + 'c>, HostError> {
         let fitted = self.fitting.fit(FileId::default(), connection, &self.place)?;
-        let borrowed = Borrowed::new(connection, &self.place, fitted.any_column())?;
+        // A temporary table goes before one of the store's, and would be read in its place.
+        let hides = "SELECT EXISTS (SELECT 1 FROM sqlite_temp_schema WHERE lower(name) = lower(?1))";
+        for (table, _) in fitted.tables() {
+            let hidden = connection.query_row(hides, [table], |row| row.get(0));
+            if hidden.map_err(|error| self.place.error("reading its schema", error))? {
+                return Err(HostError::Unusable(format!(
+                    "the connection has a temporary table {table}, which hides the store's own; drop or rename it"
+                )));
+            }
+        }
+        let borrowed = Borrowed::new(connection, &self.place, fitted.tables().next())?;
         Ok(Box::new(SqliteSession::new(&self.place, fitted, borrowed)))
     }
 }

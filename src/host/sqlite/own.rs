@@ -39,6 +39,10 @@ impl Transactions for Own<'_> {
         &self.connection
     }
 
+    fn sees_every_change(&self) -> bool {
+        true
+    }
+
     fn begin_read(&mut self) -> Result<(), HostError> {
         self.execute("starting to read", "BEGIN")
     }

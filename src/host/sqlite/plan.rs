@@ -21,7 +21,7 @@ pub(super) struct Seeks {
     pub(super) by_id: bool,
     /// An index serves the id of a task's run.
     pub(super) by_task_and_id: bool,
-    /// No two rows have the same task and id, as SQLite compares them.
+    /// No two rows have the same id, as SQLite compares them.
     pub(super) unique: bool,
     /// An index has the ids in their order.
     pub(super) ordered: bool,
@@ -37,14 +37,14 @@ impl Seeks {
             let (with, without) = (parts(with), parts(without));
             with.len() == without.len() && with.iter().zip(&without).all(|(with, without)| with != without)
         };
-        let pair = plan(OF_A_TASK_AND_AN_ID)?;
+        let of_an_id = plan(OF_AN_ID)?;
         let in_order = self::plan(connection, &first_by_id(view, "ASC"))?;
         let by_time = self::plan(connection, &(view.select("id") + " WHERE created_at >= ?1"))?;
         let is_by_time = |step: &Step| step.detail.starts_with("SEARCH") && step.detail.contains("created_at>");
         Ok(Seeks {
-            by_id: serves(&plan(OF_AN_ID)?, &plan("+id = ?1")?),
-            by_task_and_id: serves(&pair, &plan("+id = ?1 AND task_name = ?2")?),
-            unique: finds_one_at_most(connection, &pair)?,
+            by_id: serves(&of_an_id, &plan("+id = ?1")?),
+            by_task_and_id: serves(&plan(OF_A_TASK_AND_AN_ID)?, &plan("+id = ?1 AND task_name = ?2")?),
+            unique: finds_one_at_most(connection, &of_an_id)?,
             ordered: matches!(&in_order[..], [step] if step.detail.starts_with("SCAN ")),
             by_time: by_time.iter().any(is_by_time),
         })
@@ -56,35 +56,30 @@ pub(super) fn first_by_id(view: &View, order: &str) -> String {
     format!("{} ORDER BY id {order} LIMIT 1", view.select("typeof(id)"))
 }
 
-/// Each loop looks up one key of an index in which each key stands once.
+/// An id is looked up in an index of one column, in which each key stands once. (Of an index of several, a plan does not say
+/// whether a column is equal to one value or one of several.)
 fn finds_one_at_most(connection: &Connection, plan: &[Step]) -> rusqlite::Result<bool> {
-    let parts = parts(plan);
-    let [loops] = &parts[..] else { return Ok(false) };
-    for step in loops {
-        let Some((_, index)) = step.strip_prefix("SEARCH ").and_then(|step| step.split_once(" USING ")) else {
-            return Ok(false);
-        };
-        if index.starts_with("INTEGER PRIMARY KEY (rowid=?)") {
-            continue;
-        }
-        let index = index.strip_prefix("COVERING ").unwrap_or(index);
-        let Some((name, terms)) = index.strip_prefix("INDEX ").and_then(|index| index.split_once(' ')) else {
-            return Ok(false);
-        };
-        let columns: Option<i64> = connection
-            .query_row(
-                "SELECT (SELECT count(*) FROM pragma_index_info(?1))
-                 FROM sqlite_schema AS schema, pragma_index_list(schema.tbl_name) AS list
-                 WHERE schema.type = 'index' AND schema.name = ?1 AND list.name = ?1 AND list.\"unique\" AND NOT list.partial",
-                [name],
-                |row| row.get(0),
-            )
-            .optional()?;
-        if columns != i64::try_from(terms.matches("=?").count()).ok() {
-            return Ok(false);
-        }
+    let [Step { detail, .. }] = plan else { return Ok(false) };
+    let Some((_, index)) = detail.strip_prefix("SEARCH ").and_then(|step| step.split_once(" USING ")) else {
+        return Ok(false);
+    };
+    if index == "INTEGER PRIMARY KEY (rowid=?)" {
+        return Ok(true);
     }
-    Ok(!loops.is_empty())
+    let index = index.strip_prefix("COVERING ").unwrap_or(index);
+    let Some((name, _)) = index.strip_prefix("INDEX ").and_then(|index| index.split_once(' ')) else {
+        return Ok(false);
+    };
+    let columns: Option<i64> = connection
+        .query_row(
+            "SELECT (SELECT count(*) FROM pragma_index_info(?1))
+             FROM sqlite_schema AS schema, pragma_index_list(schema.tbl_name) AS list
+             WHERE schema.type = 'index' AND schema.name = ?1 AND list.name = ?1 AND list.\"unique\" AND NOT list.partial",
+            [name],
+            |row| row.get(0),
+        )
+        .optional()?;
+    Ok(columns == Some(1))
 }
 
 /// A step of a plan, and the step that it is a part of. See <https://www.sqlite.org/eqp.html>.

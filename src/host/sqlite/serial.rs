@@ -25,7 +25,8 @@ impl Mark {
         let sql = view.select("serial, id") + " ORDER BY serial DESC LIMIT 1";
         let mut newest = session.connection().prepare_cached(&sql)?;
         let mark = newest.query_row([], |row| Ok((row.get(0)?, key(row.get_ref(1)?).to_owned()))).optional()?;
-        Ok(mark.map(|(serial, id)| Mark { serial, id }))
+        // Behind the highest number there is, SQLite numbers rows at random.
+        Ok(mark.filter(|(serial, _)| *serial < i64::MAX).map(|(serial, id)| Mark { serial, id }))
     }
 
     /// Whether its row is there as it was. As long as it is, no later one has its number or a lower one: SQLite gives a

@@ -38,6 +38,9 @@ pub(super) trait Transactions {
     /// Makes what was written last.
     fn commit(&mut self) -> Result<(), HostError>;
 
+    /// Whether SQLite's `data_version` tells of every change to what the view shows.
+    fn sees_every_change(&self) -> bool;
+
     /// As [`Session::interrupter`].
     fn interrupter(&mut self) -> Option<Interrupter> {
         None
@@ -108,6 +111,7 @@ impl<'p, T: Transactions> SqliteSession<'p, T> {
         let is_of_the_kind = |form: &Key<'_>| match form {
             Key::Integer(_) => kind.as_deref().is_none_or(|kind| kind == "integer"),
             Key::Blob(_) => kind.as_deref().is_none_or(|kind| kind == "blob"),
+            Key::Real(_) => kind.as_deref().is_none_or(|kind| kind == "real"),
             _ => kind.as_deref().is_none_or(|kind| kind == "text"),
         };
         for id in ids {
@@ -272,7 +276,8 @@ impl<T: Transactions> Session for SqliteSession<'_, T> {
     fn begin_write(&mut self) -> Result<Freshness, HostError> {
         const DOING: &str = "taking the write lock";
         self.transactions.begin_write()?;
-        self.is_unchanged = self.read_at_version == Some(self.data_version(DOING)?);
+        let version = self.data_version(DOING)?;
+        self.is_unchanged = self.transactions.sees_every_change() && self.read_at_version == Some(version);
         if self.is_unchanged {
             return Ok(Freshness::Unchanged);
         }
@@ -286,6 +291,10 @@ impl<T: Transactions> Session for SqliteSession<'_, T> {
 
     fn commit(&mut self) -> Result<(), HostError> {
         self.transactions.commit()
+    }
+
+    fn keeps_others_out(&self) -> bool {
+        true
     }
 
     /// Not where an index has each id once, and all ids are of one type: 7 and '7' are two keys to SQLite.

@@ -1,6 +1,6 @@
-//! Starts runs again: all in one go, as is expected; where the host declines one, each by itself.
+//! Starts runs again: all in one go, as is expected; where the host declines one, each in a savepoint of its own. A new run
+//! that is not to be seen afterwards is none, and then all is done once more without it.
 
-use std::collections::HashSet;
 use std::ops::ControlFlow;
 
 use chrono::{SecondsFormat, Utc};
@@ -11,11 +11,13 @@ use super::row::{bindable_params, key};
 use super::session::{SqliteSession, Transactions};
 use crate::contract::Params;
 use crate::host::new_ids::NewIds;
-use crate::host::profile::{STARTED_MANY, STARTED_NONE, SpawnParameter};
-use crate::host::{Columns, HostError, Key, Query, RunRef, RunRow, Spawned, not_to_be_run};
+use crate::host::profile::{NEVER_THE_SAME, STARTED_MANY, STARTED_NONE, SpawnParameter};
+use crate::host::{Columns, HostError, Key, NOT_SHOWN, Query, RunRef, RunRow, Spawned, not_to_be_run};
 
 const DOING: &str = "starting runs";
-const LOOKING: &str = "looking at the new runs";
+
+/// How often it is tried to start runs that are all there afterwards.
+const ATTEMPTS: usize = 10;
 
 /// The new run's id, or the host's words for why there is none.
 type Started = Result<Key<'static>, String>;
@@ -27,6 +29,14 @@ struct Call<'s> {
     now: String,
 }
 
+/// What became of one source run so far.
+#[derive(Clone)]
+enum Outcome {
+    New(Key<'static>),
+    Gone,
+    Refused(String),
+}
+
 impl<T: Transactions> SqliteSession<'_, T> {
     /// What becomes of each source run.
     pub(super) fn spawn_all(&self, sources: &[RunRef<'_>]) -> Result<Vec<Spawned>, HostError> {
@@ -36,88 +46,99 @@ impl<T: Transactions> SqliteSession<'_, T> {
             new_ids: NewIds::new(self.fitted.new_ids),
             now: Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true),
         };
+        // What is known from an attempt before: a run of which the new one is not to be seen is not started again.
+        let mut known = vec![Outcome::Gone; sources.len()];
+        let mut declines_are_expected = false;
+        let newest = self.newest()?;
         self.execute(DOING, "SAVEPOINT all_runs")?;
-        let started = match self.start_all(&mut call, sources)? {
-            Some(started) => started,
-            None => {
-                self.execute(DOING, "ROLLBACK TO all_runs")?;
-                self.start_each(&mut call, sources)?
+        for _ in 0..ATTEMPTS {
+            let mut outcomes = known.clone();
+            if self.start_all(&mut call, sources, &mut outcomes, declines_are_expected)? {
+                let hidden = self.hidden(sources, &outcomes, newest)?;
+                if hidden.is_empty() {
+                    self.execute(DOING, "RELEASE all_runs")?;
+                    return Ok(outcomes.into_iter().map(Spawned::from).collect());
+                }
+                for (index, words) in hidden {
+                    known[index] = Outcome::Refused(words);
+                }
+            } else {
+                declines_are_expected = true;
             }
-        };
-        self.execute(DOING, "RELEASE all_runs")?;
-        Ok(started)
+            self.execute(DOING, "ROLLBACK TO all_runs")?;
+        }
+        Err(self.fitted.spawn_error(NEVER_THE_SAME))
     }
 
-    /// All of them; `None` if the host declines one, or does not show it afterwards, and none of it may stay.
-    fn start_all(&self, call: &mut Call<'_>, sources: &[RunRef<'_>]) -> Result<Option<Vec<Spawned>>, HostError> {
-        let mut started = vec![Spawned::Gone; sources.len()];
-        let mut new_runs = Vec::with_capacity(sources.len());
-        let newest = self.newest()?;
-        let mut outcome = Ok(true);
+    /// Starts all that are not refused yet; false if the host declines one unexpectedly, and none of it may stay.
+    fn start_all(
+        &self,
+        call: &mut Call<'_>,
+        sources: &[RunRef<'_>],
+        outcomes: &mut [Outcome],
+        declines_are_expected: bool,
+    ) -> Result<bool, HostError> {
+        let mut failed = None;
         let mut start = |index: usize, run: RunRef<'_>, params: &Params<'_>| {
-            outcome = self.start(call, run, params).map(|new| match new {
-                Ok(new_id) => {
-                    started[index] = Spawned::New(new_id.to_text());
-                    new_runs.push((sources[index].task_name, new_id));
-                    true
-                }
-                Err(_) => false,
-            });
-            if matches!(outcome, Ok(true)) { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            if matches!(outcomes[index], Outcome::Refused(_)) {
+                return ControlFlow::Continue(());
+            }
+            let started = match declines_are_expected {
+                true => self.start_in_a_savepoint(call, run, params),
+                false => self.start(call, run, params),
+            };
+            match started {
+                Ok(Ok(new_id)) => outcomes[index] = Outcome::New(new_id),
+                Ok(Err(words)) if declines_are_expected => outcomes[index] = Outcome::Refused(words),
+                Ok(Err(_)) => failed = Some(Ok(false)),
+                Err(error) => failed = Some(Err(error)),
+            }
+            if failed.is_none() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         };
-        if self.is_unchanged && !self.fitted.takes_what_is_read() {
+        if self.is_unchanged && !self.fitted.takes_what_is_read() && !declines_are_expected {
             // They are there, and the statement reads them by itself.
             let _ = sources.iter().enumerate().try_for_each(|(index, run)| start(index, *run, &Params::None));
         } else {
-            self.each_source(sources, &mut |index, run| match run {
+            let columns = Columns { params: true, ..Columns::default() };
+            let mut start = |index: usize, run: Option<RunRow<'_>>| match run {
                 Some(run) => start(index, RunRef { task_name: &run.task_name, id: &run.id }, &run.params),
                 None => ControlFlow::Continue(()),
-            })?;
+            };
+            self.each_of_runs(sources, columns, &mut start).map_err(|error| self.place.error(DOING, error))?;
         }
-        Ok((outcome? && self.are_shown(&new_runs, newest)?).then_some(started))
+        failed.unwrap_or_else(|| Ok(declines_are_expected || !self.owes_a_key()))
     }
 
-    /// Each in a savepoint of its own, so that a declined one leaves nothing behind.
-    fn start_each(&self, call: &mut Call<'_>, sources: &[RunRef<'_>]) -> Result<Vec<Spawned>, HostError> {
-        let mut started = vec![Spawned::Gone; sources.len()];
-        let mut outcome = Ok(());
-        self.each_source(sources, &mut |index, run| {
-            let Some(run) = run else { return ControlFlow::Continue(()) };
-            match self.start_alone(call, RunRef { task_name: &run.task_name, id: &run.id }, &run.params) {
-                Ok(Ok(new_id)) => started[index] = Spawned::New(new_id.to_text()),
-                Ok(Err(words)) => started[index] = Spawned::Refused(words),
-                Err(error) => {
-                    outcome = Err(error);
-                    return ControlFlow::Break(());
-                }
-            }
-            ControlFlow::Continue(())
-        })?;
-        outcome.map(|()| started)
-    }
-
-    fn each_source(
+    /// Nothing is left of it if the host declines.
+    fn start_in_a_savepoint(
         &self,
-        sources: &[RunRef<'_>],
-        each: &mut dyn FnMut(usize, Option<RunRow<'_>>) -> ControlFlow<()>,
-    ) -> Result<(), HostError> {
-        let columns = Columns { params: true, ..Columns::default() };
-        self.each_of_runs(sources, columns, each).map_err(|error| self.place.error(DOING, error))
-    }
-
-    fn start_alone(&self, call: &mut Call<'_>, run: RunRef<'_>, params: &Params<'_>) -> Result<Started, HostError> {
+        call: &mut Call<'_>,
+        run: RunRef<'_>,
+        params: &Params<'_>,
+    ) -> Result<Started, HostError> {
+        let owed_before = self.owes_a_key();
         self.execute(DOING, "SAVEPOINT one_run")?;
         let mut started = self.start(call, run, params)?;
-        if let Ok(new_id) = &started
-            && let Some(words) = self.is_not_shown(RunRef { id: new_id, ..run })?
-        {
-            started = Err(words);
+        if started.is_ok() && self.owes_a_key() && !owed_before {
+            started = Err("FOREIGN KEY constraint failed (it is looked at when the transaction ends)".to_owned());
         }
         if started.is_err() {
             self.execute(DOING, "ROLLBACK TO one_run")?;
         }
         self.execute(DOING, "RELEASE one_run")?;
         Ok(started)
+    }
+
+    /// Whether a foreign key that is looked at only when the transaction ends is not met so far: then nothing could be
+    /// committed.
+    fn owes_a_key(&self) -> bool {
+        let (mut owed, mut highest) = (0, 0);
+        // SAFETY: the handle is open for as long as the connection is borrowed, and both numbers are ours.
+        let asked = unsafe {
+            let handle = self.connection().handle();
+            ffi::sqlite3_db_status(handle, ffi::SQLITE_DBSTATUS_DEFERRED_FKS, &mut owed, &mut highest, 0)
+        };
+        asked == ffi::SQLITE_OK && owed != 0
     }
 
     /// Starts one run again.
@@ -156,7 +177,7 @@ impl<T: Transactions> SqliteSession<'_, T> {
         }
     }
 
-    /// The number of the newest row, where rows have numbers; `None` as well if there is no row.
+    /// The number of the newest row, where rows have numbers; `None` as well if there is no row, or no higher number.
     fn newest(&self) -> Result<Option<i64>, HostError> {
         if !self.fitted.view.has("serial") {
             return Ok(None);
@@ -164,14 +185,25 @@ impl<T: Transactions> SqliteSession<'_, T> {
         let sql = self.fitted.view.select("max(serial)");
         let newest =
             self.connection().prepare_cached(&sql).and_then(|mut newest| newest.query_row([], |row| row.get(0)));
-        newest.map_err(|error| self.place.error(DOING, error))
+        let newest: Option<i64> = newest.map_err(|error| self.place.error(DOING, error))?;
+        Ok(newest.filter(|newest| *newest < i64::MAX))
     }
 
-    /// Whether the host's view shows all of these new runs, and as runs that are to be run.
-    fn are_shown(&self, new_runs: &[(&Key<'_>, Key<'_>)], newest: Option<i64>) -> Result<bool, HostError> {
-        let new_runs: Vec<_> = new_runs.iter().map(|(task_name, id)| RunRef { task_name, id }).collect();
+    /// The new runs that the host's view does not show as runs that are to be run, and how it shows them.
+    fn hidden(
+        &self,
+        sources: &[RunRef<'_>],
+        outcomes: &[Outcome],
+        newest: Option<i64>,
+    ) -> Result<Vec<(usize, String)>, HostError> {
+        const LOOKING: &str = "looking at the new runs";
+        let new = outcomes.iter().enumerate().filter_map(|(index, outcome)| match outcome {
+            Outcome::New(id) => Some((index, RunRef { task_name: sources[index].task_name, id })),
+            Outcome::Gone | Outcome::Refused(_) => None,
+        });
+        let (indexes, new_runs): (Vec<usize>, Vec<RunRef<'_>>) = new.unzip();
         if let Some(newest) = newest {
-            // They are the rows after the newest one, in their order, and there are no others.
+            // They are the rows after the newest one, and there are no others.
             let query = Query::Active { names: None, new_only: true };
             let (mut statement, at) = self.fitted.view.compile(query, Columns::default(), &Sqlite::default());
             statement.sql += &format!(" AND serial > {newest} ORDER BY serial");
@@ -183,37 +215,28 @@ impl<T: Transactions> SqliteSession<'_, T> {
             })
             .map_err(|error| self.place.error(LOOKING, error))?;
             if are_they && expected.next().is_none() {
-                return Ok(true);
+                return Ok(Vec::new());
             }
         }
-        let mut shown = 0;
-        self.each_new(&new_runs, &mut |run| {
-            shown += usize::from(run.is_some_and(|run| not_to_be_run(&run).is_none()))
-        })?;
-        // Two that bear the same id are one.
-        let distinct: HashSet<_> = new_runs.iter().map(|new| (new.task_name, new.id)).collect();
-        Ok(shown == new_runs.len() && distinct.len() == new_runs.len())
-    }
-
-    /// Why a new run is none, if so.
-    fn is_not_shown(&self, new: RunRef<'_>) -> Result<Option<String>, HostError> {
-        let mut words = None;
-        self.each_new(&[new], &mut |run| {
-            words = match run {
-                Some(run) => not_to_be_run(&run),
-                None => Some("the host's view does not show the new run".to_owned()),
-            };
-        })?;
-        Ok(words)
-    }
-
-    fn each_new(&self, new_runs: &[RunRef<'_>], each: &mut dyn FnMut(Option<RunRow<'_>>)) -> Result<(), HostError> {
+        let mut hidden = Vec::new();
         let columns = Columns { end_reason: true, rest: true, ..Columns::default() };
-        let mut each = |_, run: Option<RunRow<'_>>| {
-            each(run);
+        self.each_of_runs(&new_runs, columns, &mut |place, run| {
+            let words = run.map_or_else(|| Some(NOT_SHOWN.to_owned()), |run| not_to_be_run(&run));
+            hidden.extend(words.map(|words| (indexes[place], words)));
             ControlFlow::Continue(())
-        };
-        self.each_of_runs(new_runs, columns, &mut each).map_err(|error| self.place.error(LOOKING, error))
+        })
+        .map_err(|error| self.place.error(LOOKING, error))?;
+        Ok(hidden)
+    }
+}
+
+impl From<Outcome> for Spawned {
+    fn from(outcome: Outcome) -> Spawned {
+        match outcome {
+            Outcome::New(id) => Spawned::New(id.to_text()),
+            Outcome::Gone => Spawned::Gone,
+            Outcome::Refused(words) => Spawned::Refused(words),
+        }
     }
 }
 
