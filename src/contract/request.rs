@@ -130,7 +130,7 @@ pub struct RerunOptions {
     pub expect_plan: Option<String>,
     /// What makes two runs the same work.
     pub unique_by: UniqueBy,
-    /// Skip a group that has a pending or running run.
+    /// Skip a group that has a pending or running run, selected or not, at the search or at the moment of the spawn.
     pub skip_active: bool,
     /// Skip a group whose newest run of all is newer than the source run and succeeded.
     pub skip_superseded: bool,
@@ -146,7 +146,7 @@ pub enum UniqueBy {
     /// One new run a task.
     #[default]
     Task,
-    /// One new run a task and its parameters, compared as text.
+    /// One new run a task and its parameters, compared by their bytes.
     Params,
     /// One new run for every selected run.
     Run,

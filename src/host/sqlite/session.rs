@@ -79,7 +79,7 @@ impl<'p, T: Transactions> SqliteSession<'p, T> {
             .map_err(|error| self.place.error(doing, error))
     }
 
-    /// All ids are numbers, or texts, or blobs; `None` where they are mixed, or nobody can tell without reading them all.
+    /// All ids are numbers, or texts, or blobs, as the first one is; `None` where they are mixed, or nobody can tell without reading them all.
     fn type_of_ids(&self) -> rusqlite::Result<Option<String>> {
         if !self.fitted.seeks.ordered {
             return Ok(None);
@@ -108,11 +108,12 @@ impl<'p, T: Transactions> SqliteSession<'p, T> {
                 .each_run(columns, &mut |run| if is_one(&run.id) { each(run) } else { ControlFlow::Continue(()) });
         }
         let kind = self.type_of_ids()?;
-        let is_of_the_kind = |form: &Key<'_>| match form {
-            Key::Integer(_) => kind.as_deref().is_none_or(|kind| kind == "integer"),
-            Key::Blob(_) => kind.as_deref().is_none_or(|kind| kind == "blob"),
-            Key::Real(_) => kind.as_deref().is_none_or(|kind| kind == "real"),
-            _ => kind.as_deref().is_none_or(|kind| kind == "text"),
+        let is_of_the_kind = |form: &Key<'_>| match kind.as_deref() {
+            None => true,
+            Some("text") => matches!(form, Key::Text(_)),
+            Some("blob") => matches!(form, Key::Blob(_)),
+            // Numbers with a fraction stand between the others.
+            Some(_) => matches!(form, Key::Integer(_) | Key::Real(_)),
         };
         for id in ids {
             let forms: Vec<_> = forms(&Key::text(id)).into_iter().filter(is_of_the_kind).collect();

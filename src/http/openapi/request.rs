@@ -111,7 +111,7 @@ pub(in super::super) struct RerunOptions {
     expect_plan: Option<String>,
     /// What gets one new run.
     unique_by: Option<UniqueBy>,
-    /// Skip a group that has a pending or running run at the moment of the spawn, selected or not.
+    /// Skip a group that has a pending or running run, selected or not, at the search or at the moment of the spawn.
     skip_active: Option<bool>,
     /// Skip a group whose newest run of all is newer than the source run and succeeded.
     skip_superseded: Option<bool>,
