@@ -89,7 +89,8 @@ impl Bench {
         let new: Vec<NewRow> = new.iter().map(|row| new_row(&self.names, row)).collect::<Result<_, _>>()?;
         let plan = expected.ok().filter(|_| expects);
         let fate = |_: &Run| Fate::Started;
-        let trial = Trial { request, search: &runs, spawn: &runs, expected: plan.as_ref(), fate: &fate };
+        let trial =
+            Trial { request, search: &runs, spawn: &runs, expected: plan.as_ref(), fate: &fate, in_one_moment: true };
         trial.check(&told, &new)
     }
 }

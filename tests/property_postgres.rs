@@ -125,7 +125,8 @@ impl Benches {
         let new: Vec<NewRow> = new_rows(&before, &dump(&self.client))?.iter().map(new_row).collect();
         let plan = expected.ok().filter(|_| expects);
         let fate = |_: &Run| Fate::Started;
-        Trial { request, search: &runs, spawn: &runs, expected: plan.as_ref(), fate: &fate }.check(&told, &new)?;
+        Trial { request, search: &runs, spawn: &runs, expected: plan.as_ref(), fate: &fate, in_one_moment: true }
+            .check(&told, &new)?;
         let (told, other) = (without_new_ids(told), without_new_ids(call(theirs, &done)));
         if told == other { Ok(()) } else { Err(format!("the other engine answers {other:#}\nand not {told:#}")) }
     }

@@ -26,7 +26,8 @@ fn what_is_answered_is_what_is_there() {
     let request = only_failed();
     let check = |fate: Fate, answer: &Json, new: &[NewRow]| {
         let of = |run: &Run| if run.task.is("z") { fate } else { Fate::Started };
-        Trial { request: &request, search: &runs, spawn: &runs, expected: None, fate: &of }.check(answer, new)
+        Trial { request: &request, search: &runs, spawn: &runs, expected: None, fate: &of, in_one_moment: true }
+            .check(answer, new)
     };
     let both = || [new("mail", "n", "m"), new("z", "o", "z")];
     let whole = json!({"triggered": answer(&[("mail", "1", "n"), ("z", "1", "o")], json!([]))["triggered"]});
@@ -90,7 +91,7 @@ fn what_others_do_meanwhile() {
     for (says, change, reason) in cases {
         let request = Request { skip_active: true, ..only_failed() };
         let now = changed(&runs, &[change]);
-        let moments = Moments { search: &runs, spawn: &now, superseded: &now };
+        let moments = Moments { search: &runs, spawn: &now, superseded: &now, in_one_moment: true };
         let fate = |_: &Run| Fate::Started;
         let done = request.call(moments, None, &fate).unwrap();
         let reasons: Vec<&str> = done.skipped.iter().map(|skipped| skipped.reason).collect();

@@ -144,7 +144,7 @@ impl Bench {
         };
         let plan = expected.ok().filter(|_| case.expects);
         let request = &case.request;
-        Trial { request, search: &runs, spawn: &now, expected: plan.as_ref(), fate: &fate }
+        Trial { request, search: &runs, spawn: &now, expected: plan.as_ref(), fate: &fate, in_one_moment: true }
             .check(&told, &new)
             .map_err(|why| format!("{why}\nchanges: {changes:#?}"))
     }

@@ -17,6 +17,8 @@ pub struct Trial<'t> {
     /// The plan that the caller expects.
     pub expected: Option<&'t Plan>,
     pub fate: &'t dyn Fn(&Run) -> Fate,
+    /// As [`Moments::in_one_moment`].
+    pub in_one_moment: bool,
 }
 
 impl Trial<'_> {
@@ -24,7 +26,8 @@ impl Trial<'_> {
     pub fn check(&self, answer: &Json, new: &[NewRow]) -> Result<(), String> {
         // By which moment a group is superseded is left open.
         let by = |superseded| {
-            let moments = Moments { search: self.search, spawn: self.spawn, superseded };
+            let moments =
+                Moments { search: self.search, spawn: self.spawn, superseded, in_one_moment: self.in_one_moment };
             match self.request.call(moments, self.expected, self.fate) {
                 Ok(done) => check_call(answer, &done, self.fate, new),
                 Err(refusal) if new.is_empty() => check_refusal(answer, &refusal),

@@ -26,12 +26,15 @@ pub struct Moments<'r> {
     pub search: &'r [Run],
     pub spawn: &'r [Run],
     pub superseded: &'r [Run],
+    /// The search saw everything as of one moment, who is active and what has succeeded among it; else somebody may have
+    /// come between two of its looks.
+    pub in_one_moment: bool,
 }
 
 impl<'r> Moments<'r> {
     /// Nobody changes anything meanwhile.
     pub fn still(runs: &'r [Run]) -> Moments<'r> {
-        Moments { search: runs, spawn: runs, superseded: runs }
+        Moments { search: runs, spawn: runs, superseded: runs, in_one_moment: true }
     }
 }
 
@@ -61,7 +64,7 @@ impl Request {
     pub fn plan_at(&self, moments: Moments<'_>) -> Plan {
         let first = self.judged_at(Moments { spawn: moments.search, ..moments });
         // Where nothing is to be started, nobody takes the lock, and the search was the last look.
-        if first.starts.is_empty() { first } else { self.judged_at(moments) }
+        if moments.in_one_moment && first.starts.is_empty() { first } else { self.judged_at(moments) }
     }
 
     fn judged_at(&self, moments: Moments<'_>) -> Plan {

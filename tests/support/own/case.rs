@@ -94,6 +94,6 @@ pub fn check(store: &OwnStore, door: &dyn Door, case: &Case) -> Result<(), Strin
         act.map_or(Fate::Started, |(_, act)| store.shape.fate(*act))
     };
     let expected = plan.as_ref().filter(|_| case.expects);
-    let trial = Trial { request, search: &filled.runs, spawn: &now, expected, fate: &fate };
+    let trial = Trial { request, search: &filled.runs, spawn: &now, expected, fate: &fate, in_one_moment: true };
     trial.check(&answer, &new).map_err(|why| format!("{why}\nchanges: {changes:#?}"))
 }
