@@ -185,15 +185,15 @@ fn a_host_that_rolls_back_takes_every_new_run_with_it() {
 }
 
 #[test]
-fn a_constraint_that_is_checked_at_the_commit_spawns_nothing() {
+fn a_constraint_that_is_checked_at_the_commit_declines_its_own_run_alone() {
     let anvil = Anvil::with_failed(&["anneal", "cold"]).after(
         "CREATE TABLE kinds (kind TEXT PRIMARY KEY); INSERT INTO kinds VALUES ('anneal');
          CREATE TABLE links (kind TEXT REFERENCES kinds DEFERRABLE INITIALLY DEFERRED);
          CREATE TRIGGER link AFTER INSERT ON jobs BEGIN INSERT INTO links VALUES (NEW.kind); END",
     );
-    let before = anvil.jobs();
-    let error = call(&anvil.plugin(PROFILE).unwrap(), &all_failed(json!({}))).unwrap_err();
-    assert_error(&error, 500, &["nothing was changed"]);
-    assert_eq!(anvil.jobs(), before);
-    assert_eq!(anvil.rows("SELECT * FROM links").len(), 0);
+    let answer = call(&anvil.plugin(PROFILE).unwrap(), &all_failed(json!({}))).unwrap();
+    assert_eq!((triggered(&answer).len(), skipped(&answer)), (1, vec!["2: refused".to_owned()]));
+    let detail = answer["skipped"][0]["detail"].as_str().unwrap();
+    assert!(detail.contains("FOREIGN KEY") && detail.contains("when the transaction ends"), "{detail}");
+    assert_eq!((anvil.jobs().len(), anvil.rows("SELECT * FROM links").len()), (3, 1));
 }
