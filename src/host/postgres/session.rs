@@ -176,10 +176,13 @@ impl<'h> PostgresSession<'h> {
         Ok(ControlFlow::Continue(()))
     }
 
-    /// For statements that seek runs by their ids: the key's index, though the planner may think a scan as cheap.
+    /// For statements that seek runs by their ids: the key's index, though the planner may think a scan as cheap. A scan
+    /// that can't be done without then counts as dear enough to compile the statement (`jit`), which takes the server
+    /// longer than all it has to do.
     pub(super) fn prefer_indexes(&self, prefer: bool) -> Result<(), HostError> {
-        let scan = if prefer { "off" } else { "DEFAULT" };
-        self.execute("preparing to seek ids", &format!("SET LOCAL enable_seqscan = {scan}"))
+        let scan_and_jit = if prefer { "off" } else { "DEFAULT" };
+        let sql = format!("SET LOCAL enable_seqscan = {scan_and_jit}; SET LOCAL jit = {scan_and_jit}");
+        self.execute("preparing to seek ids", &sql)
     }
 
     /// The runs that bear one of these ids, in no order.
