@@ -188,3 +188,17 @@ fn what_became_active_makes_another_plan() {
         assert_eq!(spawned, 0, "{change}");
     }
 }
+
+/// To be active goes before whatever else keeps a run from being started, also where it comes later.
+#[test]
+fn what_became_active_is_told_before_later_reasons() {
+    let rows = "('a', 1, 'broken', 'p'), ('b', 2, 'broken', 'p'), ('b', 3, 'fine', 'p'), (NULL, 4, 'broken', 'p'), (NULL, 5, 'busy', 'p')";
+    let store = Own::queues("TEXT", "", rows);
+    let request = all_failed(json!({"skip_active": true, "skip_superseded": true}));
+    let change = "INSERT INTO jobs (queue, id, state, params) VALUES ('b', 6, 'queued', 'p')";
+    let answer = call_meanwhile(&store.plugin(), &request, || store.execute(change)).unwrap();
+    assert_eq!(
+        (pairs(&answer), reasons(&answer)),
+        (vec!["a: 1".into()], vec!["-, 4: active".into(), "b, 2: active".into()])
+    );
+}

@@ -147,6 +147,18 @@ fn what_can_not_be_carried_is_answered_and_never_started() {
 }
 
 #[test]
+fn a_task_whose_name_can_not_be_carried_may_be_active() {
+    for (name, spelled) in [("NULL", "-"), ("''", ""), ("CAST(x'75ff' AS TEXT)", "x'75ff'")] {
+        let store = unfit_names();
+        store.execute(&format!("INSERT INTO jobs (queue, id, state, params) VALUES ({name}, 99, 'busy', 'p')"));
+        let answer = call(&store.plugin(), &all_failed(json!({"skip_active": true, "dry_run": true}))).unwrap();
+        let active: Vec<String> = reasons(&answer).into_iter().filter(|reason| reason.ends_with(": active")).collect();
+        assert_eq!(active.len(), 1, "{answer}");
+        assert!(active[0].starts_with(&format!("{spelled}, ")), "{active:?}");
+    }
+}
+
+#[test]
 fn runs_without_an_id_are_each_a_run_of_their_own() {
     let store =
         Own::queues("TEXT", "", "('a', NULL, 'broken', 'p'), ('a', NULL, 'broken', 'p'), ('a', 1, 'broken', 'p')");

@@ -203,7 +203,15 @@ fn is_error_model(answer: &Value) -> Result<(), String> {
     let whole = violations(answer).all(|violation| {
         violation["location"].is_string() && violation["message"].is_string() && violation.get("value").is_some()
     });
-    if answer["type"] == "about:blank" && text("title") && text("detail") && whole {
+    // As Go names the statuses, and so RunWisp.
+    let title = match answer["status"].as_u64() {
+        Some(400) => "Bad Request",
+        Some(409) => "Conflict",
+        Some(422) => "Unprocessable Entity",
+        Some(500) => "Internal Server Error",
+        _ => "(none of the operation's)",
+    };
+    if answer["type"] == "about:blank" && answer["title"] == title && text("detail") && whole {
         Ok(())
     } else {
         Err("it is no ErrorModel".to_owned())
