@@ -8,16 +8,18 @@
 PREFIX = /usr/local
 LIBDIR = $(PREFIX)/lib
 INCLUDEDIR = $(PREFIX)/include
+# `PROFILE=dev` is built faster, and runs slower.
+PROFILE = release
 CARGO ?= cargo
 INSTALL = install
 
 # As build.rs has it.
 SONAME = libbulk_rerun.so.1
-LIBRARY = target/capi/release/libbulk_rerun.so
+LIBRARY = target/capi/$(PROFILE:dev=debug)/libbulk_rerun.so
 of_package = $(shell sed -n 's/^$(1) = "\(.*\)"$$/\1/p' Cargo.toml | head -n 1)
 
 all:
-	$(CARGO) build --release --lib --no-default-features --features capi --target-dir target/capi
+	$(CARGO) build --profile $(PROFILE) --lib --no-default-features --features capi --target-dir target/capi
 
 $(LIBRARY):
 	$(MAKE) all

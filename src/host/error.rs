@@ -44,7 +44,7 @@ pub enum HostError {
     )]
     Outdated,
     /// The caller no longer waits for an answer.
-    #[error("the search was stopped, because nobody waits for its answer any more; nothing was changed")]
+    #[error("the call was cancelled, and its search was stopped; nothing was changed")]
     Cancelled,
     /// The store can't do it now, and may in a moment. The text says what to do besides.
     #[error("{0}")]

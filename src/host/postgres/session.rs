@@ -272,15 +272,14 @@ impl Session for PostgresSession<'_> {
             cancelled.store(true, Ordering::Relaxed);
             // The flag is seen between two rows; the server must be told where none comes.
             let tell = || {
-                if let Ok(runtime) = Builder::new_current_thread().enable_all().build() {
-                    let told = runtime.block_on(address.cancel(token.clone()));
-                    told.unwrap_or_else(
-                        |error| tracing::warn!(%error, "the server could not be told to stop a search"),
-                    );
-                }
+                let runtime = Builder::new_current_thread().enable_all().build().ok()?;
+                runtime.block_on(address.cancel(token.clone())).err()
             };
             // On a thread of its own: whoever cancels may be in a runtime, which no other can be started in.
-            let _ = thread::scope(|scope| scope.spawn(tell).join());
+            let failed = thread::scope(|scope| scope.spawn(tell).join().ok().flatten());
+            if let Some(error) = failed {
+                tracing::warn!(%error, "the server could not be told to stop a search");
+            }
         }))
     }
 
