@@ -8,6 +8,8 @@
 //! functions a part of the command line tool) must not be taken for the one that a host may load.
 
 mod boundary;
+#[cfg(any(feature = "lua", fuzzing))]
+mod by_name;
 mod cursor;
 mod default;
 mod host;
@@ -18,6 +20,8 @@ mod plugin;
 mod strings;
 mod version;
 
+#[cfg(any(feature = "lua", fuzzing))]
+pub use by_name::function;
 pub use cursor::{CursorHandle, bulk_rerun_cursor_close, bulk_rerun_cursor_next, bulk_rerun_select};
 pub use default::{bulk_rerun, bulk_rerun_configure};
 pub use host::{HostTable, Reply, Sink, bulk_rerun_attach, bulk_rerun_emit, bulk_rerun_reply_set};
