@@ -8,6 +8,8 @@
 //! functions a part of the command line tool) must not be taken for the one that a host may load.
 
 mod boundary;
+#[cfg(any(feature = "lua", fuzzing))]
+mod by_name;
 mod callback;
 mod cancel;
 mod cursor;
@@ -21,6 +23,8 @@ mod plugin;
 mod strings;
 mod version;
 
+#[cfg(any(feature = "lua", fuzzing))]
+pub use by_name::function;
 pub use callback::{ReplyHandle, SinkHandle, bulk_rerun_emit, bulk_rerun_reply_set};
 pub use cancel::{
     CancelHandle, bulk_rerun_call_unless, bulk_rerun_cancel_free, bulk_rerun_cancel_new, bulk_rerun_cancel_now,

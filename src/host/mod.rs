@@ -23,6 +23,8 @@ use serde::Serialize;
 use crate::contract::{Instant, Params, Phase, Run, RunFilter};
 pub use error::HostError;
 pub use key::{Key, RunRef};
+#[cfg(fuzzing)]
+pub(crate) use time::read_instant;
 
 /// A job runner's store. Sessions are independent, and may be used from several threads at once.
 pub trait Host: Send + Sync {

@@ -12,6 +12,10 @@ use crate::contract::Instant;
 /// `time.Time` prints: `2026-04-15 12:00:00.123456789 +0200 CEST m=+12.000345`. All of them begin
 /// with `YYYY-MM-DD`, which the coarse bounds in the compiled statements rely on.
 pub(crate) fn read_instant(text: &str) -> Option<Instant> {
+    // A blank in front would stand before the date.
+    if !text.starts_with(|first: char| first.is_ascii_digit()) {
+        return None;
+    }
     // The common layouts first: this runs once a row.
     if let Ok(instant) = DateTime::parse_from_rfc3339(text) {
         return Some(instant.to_utc());
@@ -64,6 +68,8 @@ mod tests {
         for text in [
             "",
             " ",
+            " 2026-04-15 12:00:00",
+            "\n2026-04-15T12:00:00Z",
             "yesterday",
             "2026-04-15",
             "1776254400",

@@ -58,7 +58,7 @@ impl Address {
         Address::with_variables(url, &|name| env::var(name).ok().filter(|value| !value.is_empty()))
     }
 
-    fn with_variables(url: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<Self, HostError> {
+    pub(super) fn with_variables(url: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<Self, HostError> {
         let url = Url::read(url).map_err(|message| unusable(&message))?;
         let mut config: Config = url.rest.parse().map_err(|error| unusable(&in_words(&error)))?;
         keep_alive(&mut config, url.keepalives_idle.is_some(), url.tcp_user_timeout);
