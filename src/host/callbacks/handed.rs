@@ -9,6 +9,9 @@ use crate::contract::{Params, Phase, Run, has_ended};
 use crate::host::time::read_instant;
 use crate::host::{HostError, Key};
 
+/// How many characters of a run an error shows.
+const SHOWN_MAX: usize = 500;
+
 /// The fields of a run that matter here; a host may hand over more.
 #[derive(Deserialize)]
 struct Fields {
@@ -68,7 +71,7 @@ pub(super) fn read(run_json: &str) -> Result<Handed, HostError> {
         Value::Null => None,
         Value::Bool(mark) => Some(*mark),
         Value::Number(mark) => Some(mark.as_i64() != Some(0)),
-        other => return Err(wrong(format!("has the mark is_failure {other}, neither true nor false: {id}"))),
+        _ => return Err(wrong(format!("has a mark is_failure that is neither true nor false: {id}"))),
     };
     let has_ended = has_ended(run.phase.as_deref());
     let run = Run {
@@ -98,7 +101,7 @@ fn without_params(run_json: &str) -> String {
     if let Some(params) = run.get_mut("params") {
         *params = Value::from("…");
     }
-    run.to_string()
+    run.to_string().chars().take(SHOWN_MAX).collect()
 }
 
 fn text_params(text: String) -> Params<'static> {
