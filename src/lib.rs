@@ -34,6 +34,7 @@ pub mod host;
 pub mod http;
 mod operation;
 mod plugin;
+mod toml_words;
 
 pub use cancel::Cancel;
 pub use contract::{

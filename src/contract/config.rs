@@ -3,6 +3,8 @@
 use std::env;
 use std::path::{Path, PathBuf};
 
+use serde_json::Value;
+
 use super::fields::{Fields, Findings};
 use super::json::Node;
 use super::{ErrorModel, Spelling};
@@ -96,7 +98,19 @@ impl Config {
             let message = "this version does not have the ledger yet; drop the field, or BULK_RERUN_LEDGER";
             findings.report(&fields.place("ledger"), message, true.into());
         }
-        if findings.violations.is_empty() { Ok(config) } else { Err(ErrorModel::unprocessable(findings.violations)) }
+        findings.violations.iter_mut().for_each(|violation| hide_secrets(&mut violation.value));
+        findings.unprocessable()?;
+        Ok(config)
+    }
+}
+
+/// An address may have a password in it, wherever it was put by mistake.
+fn hide_secrets(value: &mut Value) {
+    match value {
+        Value::String(text) if text.contains(['@', '=']) || text.contains("//") => *text = "…".to_owned(),
+        Value::Array(items) => items.iter_mut().for_each(hide_secrets),
+        Value::Object(fields) => fields.values_mut().for_each(hide_secrets),
+        _ => {}
     }
 }
 
@@ -112,6 +126,14 @@ mod tests {
         let places: Vec<&str> = error.errors.iter().map(|violation| violation.location.as_str()).collect();
         assert_eq!(places, ["config.stor", "config.busy_timeout_ms", "config.wire", "config.sqlite", "config.ledger"]);
         assert!(error.errors[0].message.contains("did you mean `store`?"), "{error}");
+    }
+
+    #[test]
+    fn an_address_in_the_wrong_place_is_not_repeated() {
+        let json = br#"{"stor": "postgres://me:s3cret@db/jobs", "store": ["host=db password=s3cret"], "db": {"u": "a:s3cret@b"}}"#;
+        let error = Config::from_json(json).unwrap_err();
+        assert_eq!(error.errors.len(), 3);
+        assert!(!error.to_json().contains("s3cret"), "{}", error.to_json());
     }
 
     #[test]

@@ -174,9 +174,7 @@ impl Request {
         let except_ids = body.strings("except_ids", &mut findings);
         let filter = read_filter(&body, &mut findings);
         let options = read_options(&body, &mut findings);
-        if !findings.violations.is_empty() {
-            return Err(ErrorModel::unprocessable(findings.violations));
-        }
+        findings.unprocessable()?;
 
         let spelling = findings.spelling();
         if match_all {

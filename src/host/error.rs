@@ -93,8 +93,11 @@ impl From<HostError> for ErrorModel {
             | HostError::Conflict => 503,
             _ => 500,
         };
-        if let Some(cause) = error.source() {
-            tracing::error!(%cause, "{error}");
+        match error.source() {
+            Some(cause) => tracing::error!(%cause, "{error}"),
+            // The answer has it all; a server's log has it, too.
+            None if status == 500 => tracing::info!("{error}"),
+            None => {}
         }
         ErrorModel::new(status, error.to_string())
     }

@@ -8,11 +8,13 @@ pub mod callbacks;
 pub mod error;
 mod key;
 mod lack;
+pub(crate) mod named_store;
 mod new_ids;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 pub mod profile;
 pub mod sqlite;
+mod statement;
 mod time;
 mod view;
 

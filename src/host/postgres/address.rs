@@ -138,7 +138,9 @@ fn set_servers(
         let number = if port.is_empty() { Ok(DEFAULT_PORT) } else { port.trim().parse().map(NonZeroU16::get) };
         config.port(number.map_err(|_| match in_url {
             // Where a password was not encoded, that may be a part of it.
-            true => unusable("what the URL has after a host's colon is no port number"),
+            true => unusable(
+                "what the URL has after a host's colon is no port number (in a password, / is written %2F, : %3A and @ %40)",
+            ),
             false => unusable(&format!("PGPORT is no port number: {ports}")),
         })?);
     }

@@ -5,6 +5,7 @@ mod batch;
 mod columns;
 mod connection;
 mod dialect;
+mod encoding;
 mod error;
 mod fit;
 mod misfit;

@@ -12,6 +12,7 @@ mod dialect;
 #[cfg(test)]
 mod explain_tests;
 mod fit;
+mod newer;
 mod own;
 mod place;
 mod plan;
@@ -152,7 +153,7 @@ impl SqliteHost {
             engine: format!("SQLite {}", rusqlite::version()),
             profile: fitted.profile.name.clone(),
             runner: fitted.profile.runner.clone(),
-            generation: fitted.generation.clone(),
+            generation: fitted.generation.name.clone(),
             schema_version: version,
             particulars: Particulars::Sqlite { journal_mode },
             lacks: fitted.view.lacks.clone(),
