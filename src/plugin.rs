@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::cell::RefCell;
+use std::ffi::OsStr;
 use std::path::Path;
 use std::ptr;
 use std::time::Duration;
@@ -46,7 +47,7 @@ impl Plugin {
     ///
     /// 500 with what is wrong with the store, the profile or the task catalogue; 503 if it is busy.
     pub fn open(config: &Config) -> Result<Plugin, ErrorModel> {
-        let has_server = is_url(&config.store);
+        let has_server = url(&config.store).is_some();
         let host = blocking(has_server, |_| Ok(open_host(config)?), no_questions)?;
         let catalogue = config.tasks.as_deref().map(Catalogue::read).transpose()?;
         Ok(Plugin { host: Some(host), has_server, catalogue, wire: config.wire })
@@ -280,32 +281,35 @@ impl Drop for Entered {
 
 /// The engine is the one that the store's address names.
 fn open_host(config: &Config) -> Result<Box<dyn Host>, HostError> {
+    let path = sqlite_path(&config.store);
     for file in config.files() {
-        sqlite::check_is_not_the_store(Path::new(sqlite_path(&config.store)), file)?;
+        sqlite::check_is_not_the_store(path, file)?;
     }
     let profile = config.profile.as_deref().map(Profile::load).transpose()?;
     let busy_timeout = Duration::from_millis(config.busy_timeout_ms);
-    let store = &config.store;
-    if is_url(store) {
+    if let Some(url) = url(&config.store) {
         #[cfg(feature = "postgres")]
-        return Ok(Box::new(crate::host::postgres::PostgresHost::open(store, profile, busy_timeout)?));
+        return Ok(Box::new(crate::host::postgres::PostgresHost::open(url, profile, busy_timeout)?));
         #[cfg(not(feature = "postgres"))]
         return Err(HostError::Unusable(
             "this bulk_rerun was built without PostgreSQL (feature `postgres`)".to_owned(),
         ));
     }
-    let path = sqlite_path(store);
-    if path.is_empty() {
+    if path.as_os_str().is_empty() {
         return Err(HostError::Unusable("no store is named: give the path of the runner's database".to_owned()));
     }
     Ok(Box::new(SqliteHost::open(path, profile, busy_timeout, config.sqlite_shared)?))
 }
 
-/// Whether a store is in a database on a server.
-fn is_url(store: &str) -> bool {
-    store.starts_with("postgres://") || store.starts_with("postgresql://")
+/// The address of a store that is in a database on a server.
+fn url(store: &OsStr) -> Option<&str> {
+    store.to_str().filter(|store| store.starts_with("postgres://") || store.starts_with("postgresql://"))
 }
 
-fn sqlite_path(store: &str) -> &str {
-    store.strip_prefix("sqlite:").unwrap_or(store)
+fn sqlite_path(store: &OsStr) -> &Path {
+    match store.as_encoded_bytes().strip_prefix(b"sqlite:") {
+        // SAFETY: they are a string's own, split right after UTF-8.
+        Some(path) => Path::new(unsafe { OsStr::from_encoded_bytes_unchecked(path) }),
+        None => Path::new(store),
+    }
 }
