@@ -187,3 +187,4 @@ pub mod child;
 pub mod memory_host;
 pub mod queue_store;
 pub mod runners;
+pub mod tool;
