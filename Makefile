@@ -1,6 +1,6 @@
 # Builds and installs the shared library, its header and its pkg-config file, as users of C expect it:
 #
-#     make && sudo make install                        # to /usr/local
+#     make && sudo make install && sudo ldconfig       # to /usr/local
 #     make install PREFIX=/usr LIBDIR=/usr/lib/x86_64-linux-gnu DESTDIR=debian/tmp
 #
 # Everything else is cargo's. (Packagers who use cargo-c: see ARCHITECTURE.md, "The shared library".)

@@ -1,6 +1,7 @@
 //! What names a store: a file's path, or a server's address. An address may have a password in it, so one that can't be
 //! used is never repeated in a message.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::path::Path;
 
@@ -19,18 +20,19 @@ pub(crate) enum NamedStore<'a> {
 
 impl<'a> NamedStore<'a> {
     /// Whether the store is in a database on a server.
-    pub(crate) fn is_on_a_server(name: &str) -> bool {
-        matches!(scheme(name), Some((scheme, rest)) if is_postgres(&scheme) && rest.starts_with("//"))
+    pub(crate) fn is_on_a_server(name: &OsStr) -> bool {
+        matches!(name.to_str().and_then(scheme), Some((scheme, rest)) if is_postgres(&scheme) && rest.starts_with("//"))
     }
 
-    /// Reads a store's name. What is there as a file is a path, whatever signs it has.
+    /// Reads a store's name. What is there as a file is a path, whatever signs it has, and so is what is not UTF-8.
     ///
     /// # Errors
     ///
     /// It is empty, or an address that can't be used; the message says what may be meant instead.
-    pub(crate) fn read(name: &'a str) -> Result<NamedStore<'a>, HostError> {
+    pub(crate) fn read(store: &'a OsStr) -> Result<NamedStore<'a>, HostError> {
+        let Some(name) = store.to_str() else { return Ok(NamedStore::File(Path::new(store))) };
         let (scheme, rest) = scheme(name).unwrap_or_default();
-        if NamedStore::is_on_a_server(name) {
+        if NamedStore::is_on_a_server(store) {
             return Ok(NamedStore::Server(format!("{scheme}:{rest}")));
         }
         let is_sqlite = scheme == "sqlite";
@@ -118,7 +120,7 @@ mod tests {
     use super::*;
 
     fn hint_of(name: &str) -> String {
-        NamedStore::read(name).unwrap_err().to_string()
+        NamedStore::read(name.as_ref()).unwrap_err().to_string()
     }
 
     #[test]
@@ -128,11 +130,11 @@ mod tests {
             ("Postgres://ann:Pw@db/Jobs", "postgres://ann:Pw@db/Jobs"),
             ("POSTGRESQL://db", "postgresql://db"),
         ] {
-            assert_eq!(NamedStore::read(name).unwrap(), NamedStore::Server(expected.to_owned()));
-            assert!(NamedStore::is_on_a_server(name));
+            assert_eq!(NamedStore::read(name.as_ref()).unwrap(), NamedStore::Server(expected.to_owned()));
+            assert!(NamedStore::is_on_a_server(name.as_ref()));
         }
         for (name, path) in [("SQLITE:jobs.db", "jobs.db"), ("sqlite:jobs.db", "jobs.db"), ("C:jobs.db", "C:jobs.db")] {
-            assert_eq!(NamedStore::read(name).unwrap(), NamedStore::File(Path::new(path)));
+            assert_eq!(NamedStore::read(name.as_ref()).unwrap(), NamedStore::File(Path::new(path)));
         }
     }
 
@@ -179,7 +181,7 @@ mod tests {
         assert!(hint_of("sqlite://no/such.db").contains("give the path alone"));
         // What is there is a path, whatever signs it has.
         for name in [format!("sqlite://{path}"), path.to_owned()] {
-            assert!(matches!(NamedStore::read(&name), Ok(NamedStore::File(_))), "{name}");
+            assert!(matches!(NamedStore::read(name.as_ref()), Ok(NamedStore::File(_))), "{name}");
         }
     }
 

@@ -195,3 +195,4 @@ pub mod memory_host;
 pub mod queue_store;
 #[cfg(not(fuzzing))]
 pub mod runners;
+pub mod tool;

@@ -31,15 +31,22 @@ pub(super) struct Arguments {
 
 const EXAMPLES: &str = "\
 Examples:
-  What would be re-run of yesterday's failures?
-    echo 'local host = require(\"bulk_rerun\").open { store = \"runwisp.db\" }
-          local failed = { match_all = true, filter = { status = \"failed\", created_after = require(\"bulk_rerun\").ago \"24h\" } }
-          for run in host:runs(failed) do print(run.id, run.task_name, run.exit_code) end' | bulk-rerun lua -
-  Re-run them, except what ran out of memory:
-    bulk-rerun lua examples/lua/last_night.lua runwisp.db
+  # What would be re-run of yesterday's failures?
+  echo 'local bulk_rerun = require \"bulk_rerun\"
+    local host = bulk_rerun.open { store = \"runwisp.db\" }
+    local since = bulk_rerun.ago \"24h\"
+    local filter = { status = \"failed\", created_after = since }
+    for run in host:runs { match_all = true, filter = filter } do
+      print(run.id, run.task_name, run.exit_code)
+    end' | bulk-rerun lua -
 
-The same scripts run in Lua 5.1 to 5.5 and LuaJIT with the module in lua/, whose README.md has the whole API.
-Exit status: what the script gives os.exit, else 0; 1 after an error, 2 if the script can't be read.";
+  # Re-run them, except what ran out of memory
+  bulk-rerun lua examples/lua/last_night.lua runwisp.db
+
+The same scripts run in Lua 5.1 to 5.5 and LuaJIT with the module in lua/,
+whose README.md has the whole API.
+Exit status: what the script gives os.exit, else 0; 1 after an error, 2 if the
+script can't be read.";
 
 /// Runs a script as the stock interpreter does; the script says how it ended, or how it failed.
 const RUNNER: &str = include_str!("runner.lua");

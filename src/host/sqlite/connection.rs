@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::{self, Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -33,6 +33,8 @@ pub(super) struct Store {
 
 impl Store {
     pub(super) fn new(path: PathBuf, busy_timeout: Duration, shared: bool) -> Self {
+        // Absolute from now on: the process may change its folder. And then SQLite never reads it as an URI (`file:`).
+        let path = path::absolute(&path).unwrap_or(path);
         let place = Place { path, busy_timeout: busy_timeout.min(BUSY_TIMEOUT_MAX) };
         Store { place, shared, file: Mutex::default() }
     }
@@ -139,9 +141,7 @@ impl Store {
     fn open(&self) -> rusqlite::Result<Connection> {
         // Never CREATE: a mistyped path must not leave an empty file behind.
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        // An absolute path never begins with `file:`, which SQLite would read as an URI.
-        let path = std::path::absolute(&self.place.path).unwrap_or_else(|_| self.place.path.clone());
-        let connection = Connection::open_with_flags(path, flags)?;
+        let connection = Connection::open_with_flags(&self.place.path, flags)?;
         // What the runner's schema says holds for us; whether it is the default depends on how this SQLite was built.
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY, true)?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
