@@ -23,6 +23,8 @@ impl Node {
     /// Reads a text that must be one JSON object; `what` and `example` are for the message if it is not.
     pub(super) fn object_from_json(json: &[u8], what: &str, example: &str) -> Result<Node, ErrorModel> {
         let bad = |detail: String| Err(ErrorModel::new(400, detail));
+        // PowerShell begins a file with a byte order mark.
+        let json = json.strip_prefix("\u{feff}".as_bytes()).unwrap_or(json);
         if json.iter().all(u8::is_ascii_whitespace) {
             return bad(format!("no {what}: expected a JSON object such as {example}"));
         }
