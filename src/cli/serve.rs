@@ -164,7 +164,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
             tracing::info!("ending: what is under way is finished first; a second Ctrl-C ends it at once");
         };
         tracing::info!(store = store.store, runner = store.runner, token = with_token, "serving on http://{address}/");
-        http::serve(listener, http::app(plugin, config), ServerConfig::default(), end).await;
+        http::serve(listener, http::tool(plugin, config), ServerConfig::default(), end).await;
         Ok::<(), Failure>(())
     })?;
     // Waits for what still spawns.

@@ -59,7 +59,7 @@ const IDEMPOTENCY_KEY: &str = "idempotency-key";
 pub(super) async fn rerun(State(door): State<Arc<Door>>, request: Request) -> Result<Response, Problem> {
     let base = Base::of(&request, &door.config);
     refuse_idempotency_key(request.headers())?;
-    let json = body::read(request, &door.config).await?;
+    let json = body::read(request, &door.config, &door.room).await?;
     let schema = base.schema("BulkRerunBody");
     let work = {
         let door = Arc::clone(&door);
