@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::click::Clicks;
 use super::config::HttpConfig;
 use super::metrics::Metrics;
 use super::openapi::Documents;
@@ -15,6 +16,7 @@ pub(super) struct Door {
     pub(super) queue: Queue,
     /// The queue of those who ask how we are.
     pub(super) health: Queue,
+    pub(super) clicks: Clicks,
     pub(super) metrics: Metrics,
     pub(super) documents: Documents,
 }
@@ -24,6 +26,7 @@ impl Door {
         Arc::new(Door {
             queue: Queue::new(config.workers, config.queue),
             health: Queue::new(1, 8),
+            clicks: Clicks::default(),
             metrics: Metrics::new(),
             documents: Documents::new(config.token.is_some()),
             plugin,

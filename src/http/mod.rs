@@ -23,6 +23,7 @@
 
 mod base;
 mod body;
+mod click;
 mod config;
 mod docs;
 mod door;
