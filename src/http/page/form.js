@@ -36,21 +36,22 @@ export function limit() {
   return Number.isSafeInteger(limit) && limit > 0 ? limit : null;
 }
 
-let half = "";
+const halves = () => TIMES.filter((name) => field(name).validity.badInput);
+let before = "";
 
-/** Whether a date has become half a date, or is one no longer. */
+/** Whether a date has become half a date, or is one no longer, since this was last asked. */
 export function hasTurned() {
-  const before = half;
-  half = TIMES.filter((name) => field(name).validity.badInput).join();
-  return half !== before;
+  const now = halves().join();
+  const turned = now !== before;
+  before = now;
+  return turned;
 }
 
 /** What is wrong before the server is asked. With such a form nothing is searched, and nothing is run. */
 export function problems() {
   const at = (name, message) => ({ location: name, message });
-  const half = TIMES.filter((name) => field(name).validity.badInput);
   return [
-    ...(field("mode").value === "filter" ? half : []).map((name) => at(name, "this date or time is not complete")),
+    ...(field("mode").value === "filter" ? halves() : []).map((name) => at(name, "this date or time is not complete")),
     ...unread.map(([name, text]) => at(name, `the link says ${name}=${text}, which this form can't hold; any edit drops it`)),
   ];
 }

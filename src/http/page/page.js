@@ -180,8 +180,8 @@ async function go() {
 async function refused(problem) {
   if (problem.status === 409) {
     await preview();
-    const words = "The store has changed since the preview, so nothing was spawned. This is the plan as it is now.";
-    notice([element("strong", {}, "The plan has changed"), element("p", {}, words)], "warn");
+    const words = "The store has changed since the preview, so nothing was spawned. Here is what there is now.";
+    notice([element("strong", {}, "The plan has changed"), element("p", {}, words), ...$("notice").childNodes], "warn");
   } else showProblem(problem);
   if (!document.querySelector("dialog[open]")) $("plan").focus();
 }
