@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { close, onPage, open, picture, planned, settled, somePlan } from "./browser.js";
+import { PHONE, close, onPage, open, picture, planned, settled, somePlan } from "./browser.js";
 import { proxy } from "./proxy.js";
 import { discard, makeStore, serve, sql } from "./server.js";
 
@@ -70,6 +70,10 @@ test("a request that never came: nothing is found, and it is not offered again a
   assert.match(await page.textContent("#standing"), /What became of the re-run at \d\d:\d\d:\d\d is not known/);
   assert.ok(await page.locator("#go").isDisabled());
   await picture(page, "desktop-light-lost-again");
+  await page.setViewportSize(PHONE);
+  await page.locator("#plan").scrollIntoViewIfNeeded();
+  assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), PHONE.width);
+  await picture(page, "phone-light-lost-again");
   // Not even a reload forgets it.
   await page.reload();
   await heading(page, "The outcome is not known").waitFor();

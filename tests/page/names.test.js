@@ -68,8 +68,8 @@ test("what can't be seen in a name is shown, on the plan and on the result", () 
   await picture(page, "desktop-light-names-result");
 }));
 
-test("a link's own words can't turn a message around", () => onPage(server.url, { path: "#status=failed&exit_code_min=%E2%80%AE7" }, async (page) => {
-  await page.waitForSelector("#exit_code_min-error:not(:empty)");
-  assert.doesNotMatch(await page.locator("#selection").textContent(), /\u202E/);
-  assert.doesNotMatch(await page.locator("#plan").textContent(), /\u202E/);
+test("a link's own words can't turn a message around", () => onPage(server.url, { path: "#status=failed&skip_active=%E2%80%AEyes" }, async (page) => {
+  await page.waitForSelector("#notice:not([hidden])");
+  assert.match(await page.textContent("#notice"), /skip_active=⟦U\+202E⟧yes, which this form can't hold/);
+  assert.doesNotMatch(await page.locator("main").textContent(), /\u202E/);
 }));

@@ -20,7 +20,7 @@ export function start(use) {
     if (unfit) {
       event.preventDefault();
       const signs = [...new Set(unfit)].map((one) => `“${spelled(one)}”`).join(", ");
-      return say(`No token has ${signs} in it: was it changed on its way here?`);
+      return say(`A token can't have ${signs} in it: was this one changed on its way here?`);
     }
     api.token.set(secret);
   });
