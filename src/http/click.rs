@@ -2,7 +2,7 @@
 //! say keeps it from that; so the page names each click, and a click is heeded once.
 
 use std::collections::VecDeque;
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 
 use axum::http::HeaderMap;
 use serde_json::json;
@@ -31,7 +31,7 @@ impl Clicks {
             return refuse("longer than 64 bytes");
         }
         // Nothing panics while it is held.
-        let mut taken = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut taken = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if taken.iter().any(|known| **known == *click) {
             return refuse(
                 "this click was sent before: what came of it is the first one's affair; this one did nothing",

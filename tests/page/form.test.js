@@ -74,8 +74,6 @@ test("a wrong value is marked at its field", () => onPage(server.url, {}, async 
   await page.waitForFunction(() => /more than the limit/.test(document.querySelector("#limit-error").textContent));
 }));
 
-
-
 /** What the page says once it has looked. */
 async function said(page) {
   await settled(page);

@@ -26,7 +26,7 @@ let store, server;
 
 before(async () => {
   store = withoutTasks(makeStore());
-  // An id that would turn around what follows it, and one that is refused with the runner's words.
+  // Their ids would turn around what follows them.
   for (const [index, [name]] of NAMES.entries()) {
     sql(store, `INSERT INTO runs (id, task_name, status, end_reason, exit_code, triggered_by, created_at)
       VALUES ('names-${index}\u202E', '${name}', 'ended', 'failed', 1, 'cron', '2026-01-01T00:00:0${index % 10}.000Z')`);
