@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::body::Room;
+use super::click::Clicks;
 use super::config::HttpConfig;
 use super::look::Look;
 use super::metrics::Metrics;
@@ -22,6 +23,7 @@ pub(super) struct Door {
     pub(super) health: Look<()>,
     /// What the store is, for the page.
     pub(super) about: Look<StoreInfo>,
+    pub(super) clicks: Clicks,
     pub(super) metrics: Metrics,
     pub(super) documents: Documents,
 }
@@ -33,6 +35,7 @@ impl Door {
             queue: Queue::new(config.workers, config.queue),
             health: Look::default(),
             about: Look::default(),
+            clicks: Clicks::default(),
             metrics: Metrics::new(),
             documents: Documents::new(config.token.is_some()),
             plugin,

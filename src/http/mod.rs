@@ -25,6 +25,7 @@
 
 mod base;
 mod body;
+mod click;
 mod config;
 mod connection;
 mod docs;

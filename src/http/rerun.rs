@@ -59,7 +59,10 @@ const IDEMPOTENCY_KEY: &str = "idempotency-key";
 pub(super) async fn rerun(State(door): State<Arc<Door>>, request: Request) -> Result<Response, Problem> {
     let base = Base::of(&request, &door.config);
     refuse_idempotency_key(request.headers())?;
+    let headers = request.headers().clone();
     let json = body::read(request, &door.config, &door.room).await?;
+    // Not before it is all there: what broke off on its way may be sent again.
+    door.clicks.take(&headers)?;
     let schema = base.schema("BulkRerunBody");
     let work = {
         let door = Arc::clone(&door);

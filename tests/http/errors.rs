@@ -197,6 +197,29 @@ fn an_idempotency_key_is_refused_rather_than_ignored() {
     assert_eq!(store.dump().len(), 3);
 }
 
+/// A browser whose connection dies sends a POST again by itself.
+#[test]
+fn a_click_is_heeded_once() {
+    let store = night();
+    let server = serve(&store);
+    let body = r#"{"ids": ["a1"]}"#;
+    let click = |name: &str, body: &str| server.send("POST", RERUN, &[("bulk-rerun-click", name)], body);
+    assert_eq!(click("one", body).status, 200);
+    for _ in 0..3 {
+        let again = problem(&click("one", body), 422);
+        assert_eq!(again["errors"][0]["location"], "header.Bulk-Rerun-Click");
+        assert_eq!(again["errors"][0]["value"], "one");
+    }
+    assert_eq!(store.dump().len(), 4);
+    assert_eq!(click("another", body).status, 200);
+    assert_eq!(store.dump().len(), 5);
+    // Whatever came of the first one: a refusal is one's own affair too.
+    assert_eq!(click("third", "{").status, 400);
+    assert_eq!(click("third", body).status, 422);
+    assert_eq!(problem(&click(&"x".repeat(65), body), 422)["errors"][0]["message"], "longer than 64 bytes");
+    assert_eq!(store.dump().len(), 5);
+}
+
 #[test]
 fn where_a_filter_is_required_nobody_means_everything() {
     let store = night();
