@@ -93,11 +93,9 @@ impl From<HostError> for ErrorModel {
             | HostError::Conflict => 503,
             _ => 500,
         };
-        match error.source() {
-            Some(cause) => tracing::error!(%cause, "{error}"),
-            // The answer has it all; a server's log has it, too.
-            None if status == 500 => tracing::info!("{error}"),
-            None => {}
+        // Where there is no cause behind it, the answer has it all.
+        if let Some(cause) = error.source() {
+            tracing::error!(%cause, "{error}");
         }
         ErrorModel::new(status, error.to_string())
     }

@@ -30,7 +30,7 @@ impl<'a> NamedStore<'a> {
     ///
     /// It is empty, or an address that can't be used; the message says what may be meant instead.
     pub(crate) fn read(store: &'a OsStr) -> Result<NamedStore<'a>, HostError> {
-        let Some(name) = store.to_str() else { return Ok(NamedStore::File(Path::new(store))) };
+        let Some(name) = store.to_str() else { return Ok(NamedStore::File(without_scheme(store))) };
         let (scheme, rest) = scheme(name).unwrap_or_default();
         if NamedStore::is_on_a_server(store) {
             return Ok(NamedStore::Server(format!("{scheme}:{rest}")));
@@ -50,6 +50,15 @@ impl<'a> NamedStore<'a> {
             Some(hint) => Err(HostError::Unusable(hint)),
             None => Ok(NamedStore::File(Path::new(path))),
         }
+    }
+}
+
+/// The path in a name that is not UTF-8.
+fn without_scheme(store: &OsStr) -> &Path {
+    match store.as_encoded_bytes().strip_prefix(b"sqlite:") {
+        // SAFETY: they are an OsStr's own, split right after UTF-8.
+        Some(path) => Path::new(unsafe { OsStr::from_encoded_bytes_unchecked(path) }),
+        None => Path::new(store),
     }
 }
 

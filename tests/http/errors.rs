@@ -18,9 +18,23 @@ fn problem(answer: &Answer, status: u16) -> Value {
     assert_eq!(problem["status"], status);
     assert_eq!(problem["type"], "about:blank");
     assert!(problem["$schema"].as_str().unwrap().ends_with("/schemas/ErrorModel.json"), "{problem}");
-    for field in ["title", "detail"] {
-        assert!(problem[field].as_str().is_some_and(|text| !text.is_empty()), "{problem}");
-    }
+    let title = match status {
+        400 => "Bad Request",
+        401 => "Unauthorized",
+        403 => "Forbidden",
+        404 => "Not Found",
+        405 => "Method Not Allowed",
+        408 => "Request Timeout",
+        409 => "Conflict",
+        413 => "Content Too Large",
+        415 => "Unsupported Media Type",
+        422 => "Unprocessable Entity",
+        500 => "Internal Server Error",
+        503 => "Service Unavailable",
+        _ => panic!("{problem}"),
+    };
+    assert_eq!(problem["title"], title);
+    assert!(problem["detail"].as_str().is_some_and(|text| !text.is_empty()), "{problem}");
     problem
 }
 
