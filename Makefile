@@ -1,6 +1,6 @@
 # Builds and installs the shared library, its header and its pkg-config file, as users of C expect it:
 #
-#     make && sudo make install                        # to /usr/local
+#     make && sudo make install && sudo ldconfig       # to /usr/local
 #     make install PREFIX=/usr LIBDIR=/usr/lib/x86_64-linux-gnu DESTDIR=debian/tmp
 #
 # Everything else is cargo's. (Packagers who use cargo-c: see ARCHITECTURE.md, "The shared library".)
@@ -8,16 +8,18 @@
 PREFIX = /usr/local
 LIBDIR = $(PREFIX)/lib
 INCLUDEDIR = $(PREFIX)/include
+# `PROFILE=dev` is built faster, and runs slower.
+PROFILE = release
 CARGO ?= cargo
 INSTALL = install
 
 # As build.rs has it.
 SONAME = libbulk_rerun.so.1
-LIBRARY = target/capi/release/libbulk_rerun.so
+LIBRARY = target/capi/$(PROFILE:dev=debug)/libbulk_rerun.so
 of_package = $(shell sed -n 's/^$(1) = "\(.*\)"$$/\1/p' Cargo.toml | head -n 1)
 
 all:
-	$(CARGO) build --release --lib --no-default-features --features capi --target-dir target/capi
+	$(CARGO) build --profile $(PROFILE) --lib --no-default-features --features capi --target-dir target/capi
 
 $(LIBRARY):
 	$(MAKE) all

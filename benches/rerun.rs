@@ -83,7 +83,7 @@ fn tell_peak(who: &str, store: &Path) {
     const DRY_RUN: &[u8] = br#"{"match_all": true, "options": {"dry_run": true}}"#;
     match who {
         "ours" => {
-            let plugin = Plugin::open(&Config::new(store.to_string_lossy())).expect("the store");
+            let plugin = Plugin::open(&Config::new(store)).expect("the store");
             plugin.call(DRY_RUN).expect("an answer");
         }
         _ => {

@@ -6,6 +6,7 @@
 
 mod c;
 mod examples;
+mod header;
 mod install;
 mod languages;
 #[path = "../tests/support/library.rs"]
@@ -17,6 +18,6 @@ mod stores;
 use libtest_mimic::Arguments;
 
 fn main() {
-    let suites = [c::trials(), languages::trials(), install::trials(), examples::trials()];
+    let suites = [c::trials(), languages::trials(), install::trials(), examples::trials(), header::trials()];
     libtest_mimic::run(&Arguments::from_args(), suites.into_iter().flatten().collect()).exit();
 }

@@ -10,51 +10,102 @@
  * TEXT is UTF-8 and ends with a NUL. What goes in is yours, and is copied. What comes out as `char *`
  * is yours too: free it with bulk_rerun_string_free, never with free(). `const char *` is not yours.
  *
- *     char *answer = bulk_rerun_call(plugin, request);
- *     bulk_rerun_string_free(answer);
- *
  * HANDLES are independent of each other. Close what you have opened, once.
  *
- *     bulk_rerun_plugin *plugin = bulk_rerun_open("{\"store\": \"runs.db\"}", NULL);
- *     bulk_rerun_close(plugin);
+ *     bulk_rerun_plugin *runs = bulk_rerun_open("{\"store\": \"runs.db\"}", NULL);
+ *     bulk_rerun_close(runs);
  *
  * ERRORS are JSON, an ErrorModel: `{"type", "title", "status", "detail", "errors"?}`. A call answers one
- * in place of its answer (only an error has a `status`); other functions return NULL or -1 and put it in
+ * in place of its answer (bulk_rerun_is_error tells); other functions return NULL or -1 and put it in
  * `*error_json`, which is NULL otherwise. Pass NULL as `error_json` if you do not want it. NULL and text
  * that is not UTF-8 give such an error, and so does a defect of this library: it never ends the process.
  * A call that failed has changed nothing, but for the runs that a host without transactions has started
  * before (`triggered`).
  *
  *     char *error = NULL;
- *     if (!(plugin = bulk_rerun_open(config, &error))) { puts(error); bulk_rerun_string_free(error); }
+ *     bulk_rerun_plugin *none = bulk_rerun_open("{\"store\": \"/nowhere/runs.db\"}", &error);
+ *     if (none == NULL) {
+ *         puts(error);
+ *         bulk_rerun_string_free(error);
+ *     }
  *
- * LOG: an answer never has the engine's own words, which may quote data. BULK_RERUN_LOG=error in the
- * environment writes them to standard error (warn, info, debug and trace write more).
+ * LOG: an answer never has the engine's own words, which may quote data. bulk_rerun_set_log hands them to
+ * the host's own log; BULK_RERUN_LOG=error in the environment writes them to standard error (warn, info,
+ * debug and trace write more).
  *
  *     setenv("BULK_RERUN_LOG", "error", 1);
  *
- * THREADS: any number of them may use the same plugin or cursor at once. Callbacks come on the thread
- * that made the call, before it returns. A callback that calls its own plugin gets an error (409).
+ * THREADS: any number of them may use the same plugin or cursor at once. A callback (one of a host's, a
+ * predicate, or the log) comes on the thread that made the call, before it returns.
  *
- *     pthread_create(&thread, NULL, call_plugin, plugin);
+ *     function (bulk_rerun...)          on which thread        from within a callback
+ *     --------------------------------  ---------------------  ---------------------------------------
+ *     _version, _abi_version,           any                    yes
+ *       _is_error, _string_free
+ *     _open, _attach, _configure        any                    yes
+ *     (itself), _call, _call_where,     any, several at once   on another plugin; on the callback's own
+ *       _call_unless, _select                                  they answer an error (409)
+ *     _close                            any; waits for calls   yes, but on the callback's own plugin it
+ *                                       of other threads       does nothing: it would wait for itself
+ *     _cursor_next                      any, one by one        yes
+ *     _cursor_close                     any, at any time       yes
+ *     _cancel_new, _now, _free          any, at any time       yes
+ *     _emit                             the callback's own     from `runs` alone
+ *     _reply_set                        the callback's own     from `spawn` alone
+ *     _set_log                          any; waits for the     yes; from within the log itself it does
+ *                                       old log's last word    not wait
+ *
+ * What waits must not be called under a lock of yours that the callback takes, too.
+ *
+ *     static void *call_plugin(void *plugin) {
+ *         return bulk_rerun_call((bulk_rerun_plugin *)plugin, "{\"match_all\": true}");
+ *     }
+ *
+ *     pthread_t thread;
+ *     void *answer = NULL;
+ *     if (pthread_create(&thread, NULL, call_plugin, plugin) == 0 && pthread_join(thread, &answer) == 0) {
+ *         bulk_rerun_string_free((char *)answer);
+ *     }
+ *
+ * THE END OF A THREAD: pthread_cancel during a call takes effect when the call has returned; cancellation
+ * is off meanwhile, in callbacks as well, and is then what it was. (A thread that is cancelled at any moment
+ * whatever, PTHREAD_CANCEL_ASYNCHRONOUS, must not call: POSIX allows it next to nothing.) A callback must
+ * return. pthread_exit and longjmp, an exception, and a cancellation that it allows by itself, would pass over
+ * this library's frames: that ends the process at best. Catch what your callback throws, and return -1.
+ *
+ *     extern "C" int32_t keep_some(void *context, const char *run_json) {
+ *         try {
+ *             return std::string(run_json).find((const char *)context) != std::string::npos;
+ *         } catch (...) {
+ *             return -1;
+ *         }
+ *     }
+ *
+ *     bulk_rerun_string_free(bulk_rerun_call_where(plugin, request, keep_some, (void *)"backup"));
+ *
+ * STACK: a thread that calls needs 64 kB of it over SQLite and callbacks, beside what the callbacks need;
+ * over PostgreSQL it needs 256 kB. Less is not noticed before it is too late (pthread_attr_setstacksize).
+ *
+ * SIGNALS: no function may be called from a signal's handler. The library installs none, and a call that
+ * one interrupts goes on.
  *
  * FORK: a child may go on with its parent's plugin: no SQLite connection is open while a process forks,
  * and a child opens its own to a server. A cursor does not work in a child. As everywhere, do not fork
  * while other threads are in the middle of a call, nor from within a callback: the child could not use
  * that store.
  *
- *     if (fork() == 0) { puts(bulk_rerun_call(plugin, request)); _exit(0); }
- *
- * EXCEPTIONS and longjmp must not leave a callback: they would pass over this library's frames, which is
- * undefined. Catch what your callback throws, and return a number other than 0.
- *
- *     try { ... return 0; } catch (...) { return 1; }
+ *     if (fork() == 0) {
+ *         puts(bulk_rerun_call(plugin, request));
+ *         fflush(stdout);
+ *         _exit(0);
+ *     }
  *
  * SQLITE: the library brings no SQLite of its own. It uses the copy that the process has, and refuses a
  * store that the process has open already by what may be another copy, unless the config says
  * `"sqlite": "shared"`: two copies on one file lose each other's locks. The refusal names the ways out.
  *
- *     bulk_rerun_open("{\"store\": \"runs.db\", \"sqlite\": \"shared\"}", &error);
+ *     bulk_rerun_plugin *beside_mine = bulk_rerun_open("{\"store\": \"runs.db\", \"sqlite\": \"shared\"}", NULL);
+ *     bulk_rerun_close(beside_mine);
  */
 
 
@@ -71,6 +122,36 @@
 #define BULK_RERUN_ABI_VERSION 1
 
 /**
+ * Why a call failed, in the engine's own words; a defect of this library.
+ */
+#define BULK_RERUN_LOG_ERROR 1
+
+/**
+ * What is not as it should be, and was put up with.
+ */
+#define BULK_RERUN_LOG_WARN 2
+
+/**
+ * Why a run was not started, in the engine's own words. The log has what is as severe as this, or more.
+ */
+#define BULK_RERUN_LOG_INFO 3
+
+/**
+ * Details for whoever looks for a defect; only if BULK_RERUN_LOG is `debug` or `trace`.
+ */
+#define BULK_RERUN_LOG_DEBUG 4
+
+/**
+ * As above; only if BULK_RERUN_LOG is `trace`.
+ */
+#define BULK_RERUN_LOG_TRACE 5
+
+/**
+ * Stops the calls that it was handed to. Good for one call or for many.
+ */
+typedef struct bulk_rerun_cancel bulk_rerun_cancel;
+
+/**
  * The runs that a selector meant when the cursor was opened. It stands on its own: it may outlive
  * its plugin, and holds no lock and no transaction on the store.
  */
@@ -82,32 +163,25 @@ typedef struct bulk_rerun_cursor bulk_rerun_cursor;
 typedef struct bulk_rerun_plugin bulk_rerun_plugin;
 
 /**
- * Takes what became of a run that a `spawn` callback has started. Good until that callback returns.
+ * Takes what became of a run that a `spawn` callback has started. Good until that callback returns, on its
+ * thread alone.
  */
 typedef struct bulk_rerun_reply bulk_rerun_reply;
 
 /**
- * Takes the runs that a `runs` callback hands over. Good until that callback returns.
+ * Takes the runs that a `runs` callback hands over. Good until that callback returns, on its thread alone.
  */
 typedef struct bulk_rerun_sink bulk_rerun_sink;
 
 /**
  * A host's callbacks. Every one returns 0 if it succeeded; anything else fails the call. They are
  * called on the thread that called the plugin, so from several threads at once if you call it from
- * several.
- *
- * ```c
- * bulk_rerun_host host = {0};
- * host.struct_size = sizeof host;
- * host.abi_version = BULK_RERUN_ABI_VERSION;
- * host.context = &my_runner;
- * host.runs = my_runs;
- * host.spawn = my_spawn;
- * ```
+ * several. `bulk_rerun_emit` and `bulk_rerun_reply_set` show two of them.
  */
 typedef struct bulk_rerun_host {
     /**
-     * `sizeof(bulk_rerun_host)`. Later versions of the library may add fields at the end.
+     * `sizeof(bulk_rerun_host)`. Later versions of the library may add fields at the end; one that does not
+     * know them takes them only if they are 0.
      */
     size_t struct_size;
     /**
@@ -163,6 +237,23 @@ const char *bulk_rerun_version(void);
 uint32_t bulk_rerun_abi_version(void);
 
 /**
+ * Whether an answer is an error: 1 for an ErrorModel, 0 for any other text and for NULL.
+ *
+ * ```c
+ * char *answer = bulk_rerun_call(plugin, request);
+ * if (bulk_rerun_is_error(answer)) {
+ *     fprintf(stderr, "%s\n", answer);
+ * }
+ * bulk_rerun_string_free(answer);
+ * ```
+ *
+ * # Safety
+ *
+ * `answer_json` is NULL or ends with a NUL.
+ */
+int32_t bulk_rerun_is_error(const char *answer_json);
+
+/**
  * Frees a text that this library has handed over. NULL is fine.
  *
  * ```c
@@ -184,6 +275,8 @@ void bulk_rerun_string_free(char *text);
  *
  * ```c
  * char *answer = bulk_rerun("{\"ids\": [\"01JRX3M7ZD7Q8M5T8E2Y9V4B6C\"]}");
+ * puts(answer);
+ * bulk_rerun_string_free(answer);
  * ```
  *
  * # Safety
@@ -196,6 +289,14 @@ char *bulk_rerun(const char *request_json);
  * Sets the process's default plugin. Returns 0, or -1 with an error in `*error_json`; the default is
  * then what it was. A default that was set before is closed when the last call on it is over. NULL
  * as the config closes the default; `bulk_rerun` then answers an error until another is set.
+ *
+ * ```c
+ * char *error = NULL;
+ * if (bulk_rerun_configure("{\"store\": \"runs.db\"}", &error) != 0) {
+ *     puts(error);
+ *     bulk_rerun_string_free(error);
+ * }
+ * ```
  *
  * # Safety
  *
@@ -210,8 +311,12 @@ int32_t bulk_rerun_configure(const char *config_json, char **error_json);
  *
  * ```c
  * char *error = NULL;
- * bulk_rerun_plugin *plugin = bulk_rerun_open("{\"store\": \"runs.db\"}", &error);
- * if (!plugin) { fprintf(stderr, "%s\n", error); bulk_rerun_string_free(error); }
+ * bulk_rerun_plugin *runs = bulk_rerun_open("{\"store\": \"runs.db\"}", &error);
+ * if (runs == NULL) {
+ *     fprintf(stderr, "%s\n", error);
+ *     bulk_rerun_string_free(error);
+ * }
+ * bulk_rerun_close(runs);
  * ```
  *
  * # Safety
@@ -222,10 +327,12 @@ struct bulk_rerun_plugin *bulk_rerun_open(const char *config_json, char **error_
 
 /**
  * Re-runs what the request selects. Returns JSON in any case, a BulkRerunBody or an ErrorModel,
- * which you free; only an ErrorModel has a `status`.
+ * which you free. `bulk_rerun_is_error` tells the two apart.
  *
  * ```c
  * char *answer = bulk_rerun_call(plugin, "{\"match_all\": true, \"filter\": {\"status\": \"failed\"}}");
+ * fputs(answer, bulk_rerun_is_error(answer) ? stderr : stdout);
+ * bulk_rerun_string_free(answer);
  * ```
  *
  * # Safety
@@ -236,13 +343,22 @@ char *bulk_rerun_call(struct bulk_rerun_plugin *plugin, const char *request_json
 
 /**
  * As `bulk_rerun_call`, with a say of yours on each run that matched, before the runs are grouped:
- * 1 keeps it, 0 drops it, a negative number fails the call, and nothing is spawned.
+ * exactly 1 keeps it, and 0 drops it. Any other number fails the call, and nothing is spawned: what a
+ * language's binding returns for a callback that threw may be any number. So catch what yours may throw, and
+ * return -1. (Python's ctypes returns what happens to be in memory, and cffi 0, unless the callback is made
+ * with `error=-1`.)
  *
  * ```c
  * static int32_t not_killed(void *context, const char *run_json) {
+ *     (void)context;
  *     return strstr(run_json, "\"exit_code\":137") == NULL;
  * }
+ * ```
+ *
+ * ```c
  * char *answer = bulk_rerun_call_where(plugin, request, not_killed, NULL);
+ * puts(answer);
+ * bulk_rerun_string_free(answer);
  * ```
  *
  * # Safety
@@ -267,13 +383,70 @@ char *bulk_rerun_call_where(struct bulk_rerun_plugin *plugin,
 void bulk_rerun_close(struct bulk_rerun_plugin *plugin);
 
 /**
+ * For `bulk_rerun_call_unless`: what another thread stops the call with. Free it with
+ * `bulk_rerun_cancel_free`.
+ *
+ * ```c
+ * bulk_rerun_cancel *cancel = bulk_rerun_cancel_new();
+ * pthread_t impatient;
+ * if (pthread_create(&impatient, NULL, stop_after_a_while, cancel) == 0) {
+ *     char *answer = bulk_rerun_call_unless(plugin, request, cancel);
+ *     puts(answer);
+ *     bulk_rerun_string_free(answer);
+ *     pthread_join(impatient, NULL);
+ * }
+ * bulk_rerun_cancel_free(cancel);
+ * ```
+ */
+struct bulk_rerun_cancel *bulk_rerun_cancel_new(void);
+
+/**
+ * Stops the calls that have this handle, from any thread: those at work, as long as they only search, and
+ * all that begin later. What spawns completes. Calls with another handle, or with none, are not touched. May
+ * wait for the store's server, where the store has one; not for a signal handler. NULL is fine.
+ *
+ * ```c
+ * static void *stop_after_a_while(void *cancel) {
+ *     sleep(1);
+ *     bulk_rerun_cancel_now((bulk_rerun_cancel *)cancel);
+ *     return NULL;
+ * }
+ * ```
+ */
+void bulk_rerun_cancel_now(struct bulk_rerun_cancel *cancel);
+
+/**
+ * Frees such a handle. A call at work with it goes on. NULL is fine, and so is one that is freed already.
+ */
+void bulk_rerun_cancel_free(struct bulk_rerun_cancel *cancel);
+
+/**
+ * As `bulk_rerun_call`, unless it is cancelled before it spawns: then it answers an error (503) that says
+ * so, and has changed nothing. With NULL as `cancel` it is `bulk_rerun_call`.
+ *
+ * # Safety
+ *
+ * `plugin` is NULL or open. `request_json` is NULL or ends with a NUL.
+ */
+char *bulk_rerun_call_unless(struct bulk_rerun_plugin *plugin,
+                             const char *request_json,
+                             struct bulk_rerun_cancel *cancel);
+
+/**
  * Evaluates a selector only; nothing is spawned. Takes what a request has, without `options`.
  * Returns NULL if that fails, and an error in `*error_json`.
  *
  * ```c
+ * char *error = NULL, *run;
  * bulk_rerun_cursor *runs = bulk_rerun_select(plugin, "{\"match_all\": true}", &error);
- * for (char *run; (run = bulk_rerun_cursor_next(runs, &error)); bulk_rerun_string_free(run))
+ * while (error == NULL && (run = bulk_rerun_cursor_next(runs, &error)) != NULL) {
  *     puts(run);
+ *     bulk_rerun_string_free(run);
+ * }
+ * if (error != NULL) {
+ *     puts(error);
+ *     bulk_rerun_string_free(error);
+ * }
  * bulk_rerun_cursor_close(runs);
  * ```
  *
@@ -293,16 +466,13 @@ struct bulk_rerun_cursor *bulk_rerun_select(struct bulk_rerun_plugin *plugin,
  *
  * # Safety
  *
- * `cursor` is NULL or open. `error_json` is NULL or can be written to.
+ * `error_json` is NULL or can be written to.
  */
 char *bulk_rerun_cursor_next(struct bulk_rerun_cursor *cursor, char **error_json);
 
 /**
- * Closes a cursor. NULL is fine.
- *
- * # Safety
- *
- * `cursor` is NULL or open, and is not used after this.
+ * Closes a cursor. Another thread that is waiting for its next run still gets that; later ones get an error.
+ * NULL is fine, and so is one that is closed already.
  */
 void bulk_rerun_cursor_close(struct bulk_rerun_cursor *cursor);
 
@@ -312,7 +482,17 @@ void bulk_rerun_cursor_close(struct bulk_rerun_cursor *cursor);
  * the same as `{}`. Returns NULL if that fails, and an error in `*error_json`.
  *
  * ```c
- * bulk_rerun_plugin *plugin = bulk_rerun_attach(&host, NULL, &error);
+ * static char my_runner[] = "all that my callbacks need";
+ * bulk_rerun_host host;
+ * bulk_rerun_plugin *over_my_runner;
+ * memset(&host, 0, sizeof host);
+ * host.struct_size = sizeof host;
+ * host.abi_version = BULK_RERUN_ABI_VERSION;
+ * host.context = my_runner;
+ * host.runs = my_runs;
+ * host.spawn = my_spawn;
+ * over_my_runner = bulk_rerun_attach(&host, NULL, NULL);
+ * bulk_rerun_close(over_my_runner);
  * ```
  *
  * # Safety
@@ -328,34 +508,73 @@ struct bulk_rerun_plugin *bulk_rerun_attach(const struct bulk_rerun_host *host,
  * Hands one run over, from within a `runs` callback: JSON with `id` and `task_name`, and as many of
  * `phase` (pending, running, ended), `end_reason`, `exit_code`, `triggered_by`, `created_at`,
  * `retry_attempt`, `params`, `is_failure` and `unfit` (why it is never re-run) as the host has.
- * Returns 0; anything else says that the run can't be read: return it from your callback.
+ * Returns 0; anything else says that no more runs are wanted, since this one can't be read or the call is
+ * cancelled: return it from your callback. A callback that fails may say why first, in place of a run:
+ * `{"error": "..."}`; that is the answer's `detail` then. From another thread, or when the callback has
+ * returned, it takes nothing and returns -1; while the callback is at work, the call fails then.
  *
  * ```c
- * bulk_rerun_emit(sink, "{\"id\": \"7\", \"task_name\": \"backup\", \"end_reason\": \"failed\"}");
+ * static int32_t my_runs(void *context, const char *selector_json, bulk_rerun_sink *sink) {
+ *     (void)selector_json;
+ *     if (context == NULL) {
+ *         bulk_rerun_emit(sink, "{\"error\": \"the queue is away\"}");
+ *         return 1;
+ *     }
+ *     return bulk_rerun_emit(sink, "{\"id\": \"7\", \"task_name\": \"backup\", \"end_reason\": \"failed\"}");
+ * }
  * ```
  *
  * # Safety
  *
- * `sink` is NULL (an error) or what the callback was given. `run_json` is NULL or ends with a NUL;
- * it is copied.
+ * `run_json` is NULL or ends with a NUL; it is copied.
  */
 int32_t bulk_rerun_emit(struct bulk_rerun_sink *sink, const char *run_json);
 
 /**
- * Tells what became of the run, from within a `spawn` callback: `{"run_id": "..."}`, the new run's
- * id, or `{"skipped": "..."}`, why the host declines to start it. Returns 0; anything else says that
- * the text can't be read, and fails the call.
+ * Tells what became of the run, from within a `spawn` callback: `{"run_id": "..."}`, the new run's id;
+ * `{"skipped": "..."}`, why the host declines to start it; or `{"error": "..."}`, why it has failed, which
+ * fails the call and is the answer's `detail` then. Returns 0; anything else says that the text can't be
+ * read, and fails the call. From elsewhere: as `bulk_rerun_emit`.
  *
  * ```c
- * bulk_rerun_reply_set(reply, "{\"run_id\": \"8\"}");
+ * static int32_t my_spawn(void *context, const char *source_run_json, bulk_rerun_reply *reply) {
+ *     (void)context, (void)source_run_json;
+ *     return bulk_rerun_reply_set(reply, "{\"run_id\": \"8\"}");
+ * }
  * ```
  *
  * # Safety
  *
- * `reply` is NULL (an error) or what the callback was given. `reply_json` is NULL or ends with a
- * NUL; it is copied.
+ * `reply_json` is NULL or ends with a NUL; it is copied.
  */
 int32_t bulk_rerun_reply_set(struct bulk_rerun_reply *reply, const char *reply_json);
+
+/**
+ * Hands the log over to the host, for the whole process: a level (`BULK_RERUN_LOG_ERROR`, …), and what is to
+ * be said, good until `log` returns. An answer never has the engine's own words, which may quote data; the
+ * log has. It never has a password. NULL takes it back: once this has returned, `log` is not called any
+ * more. (From within `log` itself, once that has returned.) BULK_RERUN_LOG writes to standard error besides.
+ *
+ * `log` is called by the threads that call the library, before their calls return, by several at once if
+ * several call. What it makes the library say is dropped.
+ *
+ * ```c
+ * static void to_standard_error(void *context, int32_t level, const char *message) {
+ *     fprintf(stderr, "%s: %s%s\n", (const char *)context, level == BULK_RERUN_LOG_ERROR ? "error: " : "", message);
+ * }
+ * ```
+ *
+ * ```c
+ * static char name[] = "my runner";
+ * bulk_rerun_set_log(to_standard_error, name);
+ * ```
+ *
+ * # Safety
+ *
+ * `log` is NULL, or a function that may be called with this context until it is taken back.
+ */
+void bulk_rerun_set_log(void (*log)(void *context, int32_t level, const char *message),
+                        void *context);
 
 #ifdef __cplusplus
 }  // extern "C"

@@ -6,12 +6,14 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
 use crate::contract::{ErrorModel, Reason};
 use crate::host::Key;
+use crate::toml_words::mistake;
 
 /// The tasks that a runner knows.
 #[derive(Debug, Clone, Default)]
@@ -50,14 +52,14 @@ struct File {
 }
 
 #[derive(Deserialize, Default)]
-#[serde(default)]
+#[serde(default, expecting = "a table, as in [daemon]")]
 struct Daemon {
     include: Vec<String>,
     include_cron: toml::value::Array,
 }
 
 #[derive(Deserialize, Default)]
-#[serde(default)]
+#[serde(default, expecting = "a table, as in [tasks.backup]")]
 struct Task {
     /// RunWisp's first name for `manual_trigger`.
     api_trigger: Option<bool>,
@@ -123,8 +125,14 @@ impl Catalogue {
 }
 
 fn read_file(path: &Path) -> Result<File, ErrorModel> {
-    let text = fs::read_to_string(path).map_err(|error| unusable(path, &error.to_string()))?;
-    toml::from_str(&text).map_err(|error| unusable(path, error.to_string().trim_end()))
+    let text = fs::read_to_string(path).map_err(|error| {
+        let hint = match error.kind() {
+            ErrorKind::IsADirectory | ErrorKind::NotFound => "; name the runner's own file, such as runwisp.toml",
+            _ => "",
+        };
+        unusable(path, &format!("it can't be read: {error}{hint}"))
+    })?;
+    toml::from_str(&text).map_err(|error| unusable(path, &mistake(&text, &error)))
 }
 
 /// What a file is known by, whatever path leads to it.

@@ -16,7 +16,7 @@ compile_error!(
 );
 
 mod cancel;
-#[cfg(any(feature = "capi", feature = "lua"))]
+#[cfg(any(feature = "capi", feature = "lua", fuzzing))]
 pub mod capi;
 pub mod catalogue;
 #[cfg(feature = "cli")]
@@ -26,11 +26,15 @@ mod cursor;
 mod elsewhere;
 #[cfg(feature = "capi")]
 mod extension;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod host;
 #[cfg(feature = "http")]
 pub mod http;
 mod operation;
 mod plugin;
+mod toml_words;
 
 pub use cancel::Cancel;
 pub use contract::{

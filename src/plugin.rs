@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::cell::RefCell;
-use std::path::Path;
 use std::ptr;
 use std::time::Duration;
 
@@ -12,6 +11,7 @@ use crate::contract::{BulkRerunBody, Config, ErrorModel, Request, Run, Selector,
 use crate::cursor::Cursor;
 use crate::elsewhere::elsewhere;
 use crate::host::callbacks::{CallbackHost, HostCallbacks};
+use crate::host::named_store::NamedStore;
 use crate::host::profile::Profile;
 use crate::host::sqlite::{self, SqliteHost};
 use crate::host::{Host, HostError, StoreInfo};
@@ -46,7 +46,7 @@ impl Plugin {
     ///
     /// 500 with what is wrong with the store, the profile or the task catalogue; 503 if it is busy.
     pub fn open(config: &Config) -> Result<Plugin, ErrorModel> {
-        let has_server = is_url(&config.store);
+        let has_server = NamedStore::is_on_a_server(&config.store);
         let host = blocking(has_server, |_| Ok(open_host(config)?), no_questions)?;
         let catalogue = config.tasks.as_deref().map(Catalogue::read).transpose()?;
         Ok(Plugin { host: Some(host), has_server, catalogue, wire: config.wire })
@@ -278,34 +278,23 @@ impl Drop for Entered {
     }
 }
 
-/// The engine is the one that the store's address names.
+/// The engine is the one that the store's name says.
 fn open_host(config: &Config) -> Result<Box<dyn Host>, HostError> {
-    for file in config.files() {
-        sqlite::check_is_not_the_store(Path::new(sqlite_path(&config.store)), file)?;
+    let store = NamedStore::read(&config.store)?;
+    if let NamedStore::File(store) = store {
+        config.files().try_for_each(|file| sqlite::check_is_not_the_store(store, file))?;
     }
     let profile = config.profile.as_deref().map(Profile::load).transpose()?;
     let busy_timeout = Duration::from_millis(config.busy_timeout_ms);
-    let store = &config.store;
-    if is_url(store) {
+    match store {
         #[cfg(feature = "postgres")]
-        return Ok(Box::new(crate::host::postgres::PostgresHost::open(store, profile, busy_timeout)?));
+        NamedStore::Server(url) => {
+            Ok(Box::new(crate::host::postgres::PostgresHost::open(&url, profile, busy_timeout)?))
+        }
         #[cfg(not(feature = "postgres"))]
-        return Err(HostError::Unusable(
-            "this bulk_rerun was built without PostgreSQL (feature `postgres`)".to_owned(),
-        ));
+        NamedStore::Server(_) => Err(HostError::Unusable(
+            "the store is in PostgreSQL, and this bulk_rerun was built without it (feature `postgres`)".to_owned(),
+        )),
+        NamedStore::File(path) => Ok(Box::new(SqliteHost::open(path, profile, busy_timeout, config.sqlite_shared)?)),
     }
-    let path = sqlite_path(store);
-    if path.is_empty() {
-        return Err(HostError::Unusable("no store is named: give the path of the runner's database".to_owned()));
-    }
-    Ok(Box::new(SqliteHost::open(path, profile, busy_timeout, config.sqlite_shared)?))
-}
-
-/// Whether a store is in a database on a server.
-fn is_url(store: &str) -> bool {
-    store.starts_with("postgres://") || store.starts_with("postgresql://")
-}
-
-fn sqlite_path(store: &str) -> &str {
-    store.strip_prefix("sqlite:").unwrap_or(store)
 }

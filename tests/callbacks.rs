@@ -104,7 +104,11 @@ fn an_id_handed_over_twice_counts_once() {
 fn a_run_that_can_not_be_read_fails_the_call_and_starts_nothing() {
     let host = MemoryHost::holding([failed("a", "alpha"), json!({"id": 7, "task_name": "beta"})]);
     let error = call(&attach(&host), &all_failed(json!({}))).unwrap_err();
-    assert_error(&error, 500, &["the host handed over a run that can't be read", "expected a string"]);
+    assert_error(
+        &error,
+        500,
+        &["the host handed over a run that can't be read, number 2: `id` is a number, not a string"],
+    );
     assert_eq!(host.runs.lock().unwrap().len(), 2);
 }
 

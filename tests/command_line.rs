@@ -3,33 +3,10 @@
 mod support;
 
 use std::path::Path;
-use std::process::{Command, Output};
 
 use serde_json::Value;
-use support::{Row, Store};
-
-fn bulk_rerun(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_bulk-rerun"))
-        .args(arguments)
-        .env_remove("BULK_RERUN_STORE")
-        .stdin(std::process::Stdio::null())
-        .output()
-        .unwrap()
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8(bytes.to_vec()).unwrap()
-}
-
-fn night() -> Store {
-    Store::new().holding(&[
-        Row::failed("a1", "backup", "2026-04-15T01:00:00Z"),
-        Row::failed("a2", "backup", "2026-04-15T02:00:00Z").with(|row| row.exit_code = 137),
-        Row::failed("b1", "import", "2026-04-15T02:00:00Z").with(|row| row.end_reason = Some("timeout".to_owned())),
-        Row::failed("c1", "web", "2026-04-15T02:00:00Z").with(|row| row.triggered_by = "service".to_owned()),
-        Row::failed("d1", "mail", "2026-04-15T02:00:00Z").with(|row| row.end_reason = Some("success".to_owned())),
-    ])
-}
+use support::Store;
+use support::tool::{bulk_rerun, night, shell, text};
 
 /// Task and source run of what a dry run with these flags would spawn.
 fn planned(store: &Store, flags: &[&str]) -> Vec<(String, String)> {
@@ -77,50 +54,6 @@ fn each_flag_is_its_field() {
 }
 
 #[test]
-fn nobody_re_runs_everything_by_accident() {
-    let store = night();
-    let output = bulk_rerun(&["rerun", "--store", store.path_str(), "--yes"]);
-    assert_eq!(output.status.code(), Some(2));
-    assert!(text(&output.stderr).contains("say --all for every run"));
-    assert_eq!(store.dump().len(), 5);
-}
-
-#[test]
-fn without_a_terminal_it_needs_a_yes() {
-    let store = night();
-    let output = bulk_rerun(&["rerun", "--store", store.path_str(), "--all"]);
-    assert_eq!(output.status.code(), Some(2));
-    assert!(text(&output.stderr).contains("add --yes"));
-    assert_eq!(store.dump().len(), 5);
-}
-
-#[test]
-fn bad_usage_is_exit_status_2_and_changes_nothing() {
-    let store = night();
-    for flags in [
-        &["--exit-code", "5..2"][..],
-        &["--exit-code", ".."],
-        &["--since", "yesterday"],
-        &["--since", "1h", "--until", "2h"],
-        &["--limit", "0", "--all"],
-        &["--ids", "a1", "--status", "failed"],
-        &["--ids", "a1", "--all"],
-        &["--selector", "-", "--all"],
-        &["--selector", "/no/such/file"],
-        &["--unique-by", "tasks", "--all"],
-        &["--no-such-flag"],
-    ] {
-        let mut arguments = vec!["rerun", "--store", store.path_str(), "--yes"];
-        arguments.extend(flags);
-        let output = bulk_rerun(&arguments);
-        assert_eq!(output.status.code(), Some(2), "{flags:?}");
-        assert_eq!(text(&output.stdout), "", "{flags:?}");
-        assert!(!output.stderr.is_empty(), "{flags:?}");
-    }
-    assert_eq!(store.dump().len(), 5);
-}
-
-#[test]
 fn people_see_the_plan_the_reasons_and_the_new_runs() {
     let store = night();
     let dry = bulk_rerun(&["rerun", "--store", store.path_str(), "--status", "failed,timeout", "--dry-run"]);
@@ -140,40 +73,6 @@ fn people_see_the_plan_the_reasons_and_the_new_runs() {
     assert!(done.contains("2 new runs spawned"), "{done}");
     assert!(done.contains("when it is started next"), "{done}");
     assert_eq!(store.dump().len(), 7);
-}
-
-/// Runs the tool on a terminal (of util-linux's `script`) and types `answer`.
-fn at_a_terminal(store: &Store, flags: &str, answer: &str) -> (Option<i32>, String) {
-    let command = format!("{} rerun --store '{}' {flags}", env!("CARGO_BIN_EXE_bulk-rerun"), store.path_str());
-    let mut child = Command::new("script")
-        .args(["--quiet", "--return", "--flush", "--command", &command, "/dev/null"])
-        .env("TERM", "xterm")
-        .stdin(std::process::Stdio::piped())
-        .stdout(std::process::Stdio::piped())
-        .spawn()
-        .unwrap();
-    std::io::Write::write_all(&mut child.stdin.take().unwrap(), answer.as_bytes()).unwrap();
-    let output = child.wait_with_output().unwrap();
-    (output.status.code(), text(&output.stdout))
-}
-
-#[test]
-fn at_a_terminal_it_shows_the_plan_and_asks() {
-    let store = night();
-    let (status, no) = at_a_terminal(&store, "--status failed", "n\n");
-    assert_eq!(status, Some(1), "{no}");
-    assert!(no.contains("SOURCE RUN") && no.contains("Spawn 1 new run?") && no.contains("Nothing was changed"), "{no}");
-    assert!(no.contains('\u{1b}'), "a terminal gets colour");
-    assert_eq!(store.dump().len(), 5);
-
-    let (status, yes) = at_a_terminal(&store, "--status failed", "y\n");
-    assert_eq!(status, Some(0), "{yes}");
-    assert!(yes.contains("1 new run spawned"), "{yes}");
-    assert_eq!(store.dump().len(), 6);
-
-    let (status, nothing) = at_a_terminal(&store, "--status stopped", "");
-    assert_eq!(status, Some(0), "{nothing}");
-    assert!(nothing.contains("Nothing to re-run") && !nothing.contains("[y/N]"), "{nothing}");
 }
 
 #[test]
@@ -200,35 +99,6 @@ fn what_the_host_refuses_is_exit_status_3() {
     let out = text(&output.stdout);
     assert!(out.contains("1 new run spawned") && out.contains("imports are closed"), "{out}");
     assert_eq!(store.dump().len(), 6);
-}
-
-#[test]
-fn json_is_alone_on_standard_output_errors_too() {
-    let output = bulk_rerun(&["rerun", "--store", "/no/such/store.db", "--all", "--yes", "--json"]);
-    assert_eq!(output.status.code(), Some(1));
-    let error: Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!(error["status"], 500);
-    assert!(error["detail"].as_str().unwrap().contains("/no/such/store.db"));
-}
-
-#[test]
-fn control_characters_of_a_store_do_not_reach_the_terminal() {
-    let store = Store::new().holding(&[Row::failed("a1", "evil\u{1b}[2Jtask\nname", "2026-04-15T01:00:00Z")]);
-    let output = text(&bulk_rerun(&["rerun", "--store", store.path_str(), "--all", "--dry-run"]).stdout);
-    assert!(output.contains("evil\\u{1b}[2Jtask\\nname"), "{output}");
-}
-
-#[test]
-fn a_reader_who_has_seen_enough_is_no_failure() {
-    let store = night();
-    let command = format!(
-        "{} rerun --store '{}' --all --yes | true; exit ${{PIPESTATUS[0]}}",
-        env!("CARGO_BIN_EXE_bulk-rerun"),
-        store.path_str()
-    );
-    let output = Command::new("bash").args(["-c", &command]).output().unwrap();
-    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
-    assert_eq!(store.dump().len(), 8);
 }
 
 #[test]
@@ -286,14 +156,6 @@ fn the_printed_profile_works_as_a_file_of_ones_own() {
     assert_eq!(store.dump().len(), 6);
 }
 
-#[test]
-fn every_help_has_examples() {
-    for command in [&["--help"][..], &["rerun", "--help"], &["check", "--help"], &["profiles", "--help"]] {
-        let help = text(&bulk_rerun(command).stdout);
-        assert!(help.contains("Examples:"), "{command:?}");
-    }
-}
-
 /// The runs of a demo's folder.
 fn rows(folder: &Path) -> usize {
     support::dump(&folder.join("runwisp.db")).len()
@@ -337,4 +199,17 @@ fn an_interrupted_demo_is_made_anew() {
     let output = bulk_rerun(&["demo", folder.path().to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     assert!(rows(folder.path()) > 1_000);
+}
+
+#[test]
+fn the_demo_shows_commands_that_can_be_typed() {
+    let folder = tempfile::tempdir().unwrap();
+    let name = "my demo; it's (mine)";
+    let line = format!("cd '{}' && bulk-rerun demo \"{name}\"", folder.path().display());
+    let story = text(&shell(&line).output().unwrap().stdout);
+    let typed = story.lines().find(|line| line.contains("check --store")).unwrap();
+    let line = format!("cd '{}' && {typed}", folder.path().display());
+    let checked = shell(&line).output().unwrap();
+    assert_eq!(checked.status.code(), Some(0), "{typed}: {}", text(&checked.stderr));
+    assert!(text(&checked.stdout).contains(name), "{}", text(&checked.stdout));
 }

@@ -5,7 +5,7 @@ use std::process::Command;
 use std::{env, fs};
 
 /// In the order in which a reader needs them.
-const SOURCES: [&str; 6] = ["version", "strings", "default", "plugin", "cursor", "host"];
+const SOURCES: [&str; 9] = ["version", "strings", "default", "plugin", "cancel", "cursor", "host", "callback", "log"];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))

@@ -35,7 +35,7 @@ fn a_large_store_needs_no_more_memory_than_a_small_one() {
 }
 
 fn plan_everything(store: &Path) {
-    let plugin = Plugin::open(&Config::new(store.to_string_lossy())).expect("the store");
+    let plugin = Plugin::open(&Config::new(store)).expect("the store");
     let plan = plugin.call(br#"{"match_all": true, "options": {"dry_run": true}}"#).expect("a plan");
     assert!(plan.contains(r#""matched":"#), "{plan}");
     println!("{SAYS}{}", memory::own_peak());

@@ -25,7 +25,7 @@ const SAYS: &str = "peak memory in kB: ";
 fn the_child() {
     let Some(store) = std::env::var_os(STORE) else { return };
     let profile = std::env::var(PROFILE).ok();
-    let config = Config { profile, ..Config::new(store.to_string_lossy()) };
+    let config = Config { profile, ..Config::new(store) };
     let answer = Plugin::open(&config).unwrap().call(std::env::var(REQUEST).unwrap().as_bytes());
     let (status, text) = match answer {
         Ok(text) => (200, text),

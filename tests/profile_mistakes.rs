@@ -39,7 +39,7 @@ fn mistakes_in_the_file_name_the_line() {
 #[test]
 fn mistakes_in_the_view_name_it() {
     let views: [(&str, &str, &[&str]); 9] = [
-        ("kind AS task_name,", "", &["task_name are missing"]),
+        ("kind AS task_name,", "", &["task_name is missing"]),
         ("arguments AS params", "arguments", &["arguments", "not a canonical one", "params"]),
         ("NULL AS triggered_by,", "NULL AS triggered_by, 1 AS colour,", &["colour", "not a canonical one", "unfit"]),
         ("kind AS task_name", "name AS task_name", &["does not compile", "no such column: name"]),

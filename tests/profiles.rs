@@ -124,7 +124,9 @@ fn a_profile_that_does_not_fit_says_what_the_store_lacks() {
 fn a_profile_that_is_not_there_says_which_are_built_in() {
     let anvil = Anvil::with_failed(&[]);
     let error = anvil.plugin_with(&anvil.profile_file()).err().unwrap();
-    assert_error(&error, 500, &[anvil.profile_file().to_str().unwrap(), "neither built in (runwisp, ", "No such file"]);
+    assert_error(&error, 500, &[anvil.profile_file().to_str().unwrap(), "can't be read", "No such file"]);
+    let error = anvil.plugin_with("anvil".as_ref()).err().unwrap();
+    assert_error(&error, 500, &["`anvil`", "neither built in (runwisp, ", "No such file"]);
 }
 
 #[test]

@@ -6,38 +6,17 @@ use std::cell::RefCell;
 
 use bulk_rerun::{Config, Plugin};
 use proptest::prelude::*;
-use rusqlite::types::Value as Column;
 use serde_json::{Value as Json, json};
 
 use support::calls::answer;
 use support::memory_host::{MemoryHost, canonical};
-use support::model::{Fate, NewRow, Request, Run, Trial, Value, check_dry_run, new_rows};
-use support::random::runwisp::{WORDS, Wisp, runs};
+use support::model::{Fate, NewRow, Request, Run, Trial, check_dry_run, new_rows};
+use support::random::runwisp::{WORDS, Wisp, new_row, runs};
 use support::random::{number, requests, runner};
 use support::{GENERATIONS, Row, Store, fast_folder, insert};
 
 fn call(plugin: &Plugin, request: &Json) -> Json {
     answer(plugin.call(request.to_string().as_bytes()))
-}
-
-/// What a new row of RunWisp's says; an error if it is not as RunWisp would have queued it.
-fn new_row(names: &[String], row: &[Column]) -> Result<NewRow, String> {
-    let column = |name: &str| names.iter().position(|column| column == name).map_or(&Column::Null, |place| &row[place]);
-    let is = |name: &str, value: Column| match column(name) == &value {
-        true => Ok(()),
-        false => Err(format!("{name} is {:?}", column(name))),
-    };
-    is("triggered_by", Column::Text("api".to_owned()))?;
-    is("retry_attempt", Column::Integer(0))?;
-    is("end_reason", Column::Null)?;
-    is("retry_of_run_id", Column::Null)?;
-    is("deleted_at", Column::Null)?;
-    let value = |name: &str| match column(name) {
-        Column::Text(text) => Value::text(text),
-        Column::Null => Value::Null,
-        other => Value::text(&format!("{other:?}")),
-    };
-    Ok(NewRow { task: value("task_name"), id: value("id"), phase: value("status"), params: value("params_json") })
 }
 
 /// A store of each generation and journal mode, which is emptied and used again.

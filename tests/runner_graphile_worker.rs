@@ -12,7 +12,7 @@ use bulk_rerun::{Config, Plugin};
 use serde_json::{Value, json};
 
 use queues::{Application, Scenario, ids_go_by_the_key, nothing_has_failed};
-use support::calls::{all_failed, assert_error, call, open_error, pairs, skipped, triggered};
+use support::calls::{all_failed, assert_error, call, open_error, pairs, planned, skipped, triggered};
 use support::runners::{Process, output};
 
 // Its attempts are used up as soon as a worker has taken it for the last time; it has failed when it is let go.
@@ -97,6 +97,26 @@ fn a_payload_goes_over_byte_for_byte() {
     assert_eq!(triggered(&application.rerun_the_failed(&["--unique-by", "params"])), ["flaky"]);
     let payloads = application.column("SELECT DISTINCT payload::text FROM graphile_worker._private_jobs");
     assert_eq!(payloads, [r#"{"b" : "\u0000é",  "a":1, "a":2}"#]);
+}
+
+/// What its own crontab adds: `_cron` at the top, with the time that was due. Anybody's payload may have the word in it.
+#[test]
+fn a_run_of_a_crontab_is_known_by_what_the_runner_has_written() {
+    let application = application(&json!([]));
+    application.client.execute(
+        r#"SELECT graphile_worker.add_job(task, payload::json) FROM (VALUES
+            ('cron', '{"a": 1, "_cron": {"ts": "2026-04-15T12:00:00.000Z", "backfilled": false}}'),
+            ('nested', '{"a": {"_cron": {"ts": "2026-04-15T12:00:00.000Z"}}}'),
+            ('text', '{"a": "\"_cron\": {\"ts\": 1}"}'),
+            ('mine', '{"_cron": "mine"}'),
+            ('list', '["_cron", {"_cron": {"ts": 1}}]'),
+            ('scalar', '"\"_cron\""'),
+            ('none', 'null'),
+            ('unreadable', '{"_cron": {"ts": "2026-04-15T12:00:00.000Z"}, "b": "\u0000"}')) AS job(task, payload)"#,
+    );
+    let triggered_by = json!({"match_all": true, "filter": {"triggered_by": "cron"}, "options": {"dry_run": true}});
+    let plan = call(&application.plugin(), &triggered_by).unwrap();
+    assert_eq!(planned(&plan), ["cron: 1 (1)"]);
 }
 
 #[test]

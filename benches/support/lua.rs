@@ -21,7 +21,7 @@ const NOTHING: &[u8] = br#"{"match_all":true,"filter":{"task_name":"no such task
 pub fn bench_a_call(report: &mut Report) {
     eprintln!("one call: the core and Lua");
     let store = store::kept(Kind::Failures, 1_000);
-    let core = Plugin::open(&Config::new(store.to_string_lossy())).expect("the store");
+    let core = Plugin::open(&Config::new(&store)).expect("the store");
     let contenders: Vec<Contender<'_>> = vec![
         Box::new(|| time(|| (0..CALLS).for_each(|_| drop(core.call(NOTHING).expect("an answer")))) / CALLS),
         Box::new(|| {

@@ -33,7 +33,7 @@ pub fn bench(runs: usize, report: &mut Report) {
     let store = store::kept(Kind::History, runs);
     let no_tasks = store::folder().join("no-tasks.toml");
     fs::write(&no_tasks, "").expect("an empty catalogue");
-    let plugin = |tasks| Plugin::open(&Config { tasks, ..Config::new(store.to_string_lossy()) }).expect("the store");
+    let plugin = |tasks| Plugin::open(&Config { tasks, ..Config::new(&store) }).expect("the store");
     let (resolving, planning) = (plugin(Some(no_tasks)), plugin(None));
     let bare = Connection::open(&store).expect("the store");
     for case in cases(&store, runs) {

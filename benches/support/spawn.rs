@@ -62,7 +62,7 @@ pub fn bench(runs: usize, report: &mut Report) {
 
 fn ours(store: &Path, runs: usize) -> Duration {
     on_a_copy(store, |copy| {
-        let plugin = Plugin::open(&Config::new(copy.to_string_lossy())).expect("the copy");
+        let plugin = Plugin::open(&Config::new(copy)).expect("the copy");
         let (took, answer) = timed(|| plugin.call(REQUEST).expect("an answer"));
         assert_eq!(answer.matches("run_id").count(), runs, "every task has its new run");
         took

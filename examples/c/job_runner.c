@@ -85,6 +85,8 @@ static int32_t spawn(void *context, const char *source_run_json, bulk_rerun_repl
     *(void **)&reply_set = dlsym(context, "bulk_rerun_reply_set");
     if (sqlite3_step(statement) == SQLITE_ROW) {
         status = reply_set(reply, (const char *)sqlite3_column_text(statement, 0));
+    } else {
+        reply_set(reply, "{\"error\": \"the job can't be queued\"}"); /* what the answer says then */
     }
     sqlite3_finalize(statement);
     return status;
@@ -109,6 +111,7 @@ static int rerun(const char *request) {
     bulk_rerun_plugin *(*attach)(const bulk_rerun_host *, const char *, char **);
     char *(*call)(bulk_rerun_plugin *, const char *);
     void (*close)(bulk_rerun_plugin *), (*string_free)(char *);
+    int32_t (*is_error)(const char *);
     char *error = NULL, *answer;
     int failed;
     void *library = dlopen("libbulk_rerun.so.1", RTLD_NOW | RTLD_LOCAL);
@@ -118,6 +121,7 @@ static int rerun(const char *request) {
     /* Through void **, as POSIX says: C has no cast from an object's pointer to a function's. */
     *(void **)&attach = dlsym(library, "bulk_rerun_attach");
     *(void **)&call = dlsym(library, "bulk_rerun_call");
+    *(void **)&is_error = dlsym(library, "bulk_rerun_is_error");
     *(void **)&close = dlsym(library, "bulk_rerun_close");
     *(void **)&string_free = dlsym(library, "bulk_rerun_string_free");
 
@@ -127,7 +131,7 @@ static int rerun(const char *request) {
         stop("bulk_rerun", error);
     }
     answer = call(plugin, request);
-    failed = strstr(answer, "\"status\":") != NULL;
+    failed = is_error(answer);
     puts(answer);
     string_free(answer);
     close(plugin);

@@ -10,5 +10,7 @@
 int main() {
     std::unique_ptr<char, void (*)(char *)> answer(
         bulk_rerun(R"({"match_all": true, "filter": {"status": "failed"}})"), bulk_rerun_string_free);
-    std::cout << answer.get() << '\n';
+    const bool failed = bulk_rerun_is_error(answer.get());
+    (failed ? std::cerr : std::cout) << answer.get() << '\n';
+    return failed;
 }

@@ -13,6 +13,7 @@ import "C"
 
 import (
 	"fmt"
+	"log"
 	"unsafe"
 )
 
@@ -21,5 +22,8 @@ func main() {
 	defer C.free(unsafe.Pointer(request))
 	answer := C.bulk_rerun(request)
 	defer C.bulk_rerun_string_free(answer)
+	if C.bulk_rerun_is_error(answer) != 0 {
+		log.Fatal(C.GoString(answer))
+	}
 	fmt.Println(C.GoString(answer))
 }

@@ -18,11 +18,15 @@ local report = host:rerun({
   options = { unique_by = "params" },
 }, function(run)
   -- Where a run's parameters are no JSON object, they are a text.
-  return type(run.params) == "table" and tostring(run.params[name]) == value
+  local found = type(run.params) == "table" and run.params[name]
+  return found ~= nil and tostring(found) == value
 end)
 host:close()
 
 for _, new in ipairs(report.triggered) do
   print("started", new.task_name, new.run_id)
+end
+for _, skipped in ipairs(report.skipped or {}) do
+  print("skipped", skipped.task_name, skipped.reason)
 end
 print(#report.triggered .. " started")

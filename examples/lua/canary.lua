@@ -1,5 +1,5 @@
 #!/usr/bin/env lua
--- Re-runs one of the tasks that failed first, waits for it to end, and re-runs the others only if it succeeded.
+-- Re-runs one of the tasks that failed in the last day, waits for it to end, and re-runs the others only if it succeeded.
 --
 --     bulk-rerun lua canary.lua STORE [SECONDS TO WAIT]
 
@@ -23,12 +23,14 @@ if not canary then
   print("nothing has failed")
   os.exit(0)
 end
-local id = assert(host:spawn(canary.rerun_of))
+local id = assert(host:spawn { id = canary.rerun_of, task_name = canary.task_name })
 print("canary", canary.task_name, id)
 
 local function end_reason(run_id)
   for run in host:runs { ids = { run_id } } do
-    return run.phase == "ended" and run.end_reason
+    if run.task_name == canary.task_name and run.phase == "ended" then
+      return run.end_reason or "without a word"
+    end
   end
 end
 

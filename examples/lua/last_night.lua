@@ -1,6 +1,6 @@
 #!/usr/bin/env lua
--- Re-runs what failed since last night, except what was killed for its memory (exit code 137): that would only be
--- killed again.
+-- Re-runs what failed since last night, except the tasks that were killed for their memory (exit code 137) when they failed
+-- last: they would only be killed again.
 --
 --     bulk-rerun lua last_night.lua STORE [HOURS]
 
@@ -13,19 +13,38 @@ if not store then
 end
 
 local OUT_OF_MEMORY = 137
-local killed = 0
 
 local host = bulk_rerun.open { store = store }
-local report = host:rerun({
+-- The times are fixed here, so that both steps below mean the same runs.
+local failed = {
   match_all = true,
-  filter = { status = "failed,timeout,crashed", created_after = bulk_rerun.ago(hours .. "h") },
+  filter = {
+    status = "failed,timeout,crashed",
+    created_after = bulk_rerun.ago(hours .. "h"),
+    created_before = bulk_rerun.ago "0s",
+  },
   options = { skip_active = true, skip_superseded = true },
-}, function(run)
-  if run.exit_code == OUT_OF_MEMORY then
-    killed = killed + 1
-    return false
+}
+
+-- A plan says which run each task would be started from: its newest. To drop the killed runs alone would not do, for then a
+-- task would be started from an older failure.
+local source, ids = {}, bulk_rerun.array()
+for _, group in ipairs(host:plan(failed).planned) do
+  source[group.task_name] = group.rerun_of
+  ids[#ids + 1] = group.rerun_of
+end
+local killed, left_alone = {}, 0
+if #ids > 0 then
+  for run in host:runs { ids = ids } do
+    if run.id == source[run.task_name] and run.exit_code == OUT_OF_MEMORY then
+      killed[run.task_name] = true
+      left_alone = left_alone + 1
+    end
   end
-  return true
+end
+
+local report = host:rerun(failed, function(run)
+  return not killed[run.task_name]
 end)
 host:close()
 
@@ -35,4 +54,4 @@ end
 for _, skipped in ipairs(report.skipped or {}) do
   print("skipped", skipped.task_name, skipped.reason)
 end
-print(#report.triggered .. " started, " .. killed .. " runs left alone: out of memory")
+print(#report.triggered .. " started, " .. left_alone .. " left alone: out of memory")

@@ -1,5 +1,5 @@
 #!/usr/bin/env lua
--- A report of what a re-run of all failures would start, as CSV. Changes nothing.
+-- A report of what a re-run of the failures since then (24h) would start, as CSV. Changes nothing.
 --
 --     bulk-rerun lua report.lua STORE [SINCE] > report.csv
 
@@ -34,20 +34,24 @@ local plan = host:plan {
   filter = { is_failure = true, created_after = bulk_rerun.ago(since) },
 }
 
-local failures = {} -- how many of a source run's group have failed
+local groups = {} -- by task
 local sources = bulk_rerun.array()
 for _, group in ipairs(plan.planned) do
-  failures[group.rerun_of] = group.matched
+  groups[group.task_name] = group
   sources[#sources + 1] = group.rerun_of
 end
 
 line("task", "source run", "created at", "ended", "exit code", "failures", "parameters")
 if #sources > 0 then
   for run in host:runs { ids = sources } do
-    line(run.task_name, run.id, run.created_at, run.end_reason, run.exit_code, failures[run.id], run.params_text)
+    local group = groups[run.task_name]
+    -- Another task's run may bear the same id.
+    if group and group.rerun_of == run.id then
+      line(run.task_name, run.id, run.created_at, run.end_reason, run.exit_code, group.matched, run.params_text)
+    end
   end
 end
 for _, skipped in ipairs(plan.skipped or {}) do
-  line(skipped.task_name, skipped.run_id, nil, "skipped: " .. skipped.reason)
+  line(skipped.task_name, skipped.run_id, nil, "skipped: " .. skipped.reason, nil, nil, nil)
 end
 host:close()

@@ -11,13 +11,15 @@ static const char *const RUNS[] = {
 };
 
 /* What the host does at a spawn. */
-typedef enum { START, FAIL_AT_THE_SECOND, DECLINE, FORGET, STAMMER } Manner;
+typedef enum { START, FAIL_AT_THE_SECOND, DECLINE, FORGET, STAMMER, SAY_WHY, SAY_WHY_AND_GO_ON, DECLINE_AND_FAIL } Manner;
 
 typedef struct {
     Manner manner;
     bulk_rerun_plugin *plugin, *other;
     pthread_t caller;
     const char *bad_run;
+    const char *reply; /* to stammer with */
+    int32_t runs_status;
     int asked, spawned, begun, committed, rolled_back;
     int32_t commit_status;
     char last[512];
@@ -30,6 +32,10 @@ static int32_t runs(void *context, const char *selector_json, bulk_rerun_sink *s
     host->asked++;
     if (host->bad_run != NULL && bulk_rerun_emit(sink, host->bad_run) != 0) {
         return 0; /* even a host that takes no notice does not lose the run in silence */
+    }
+    if (host->runs_status != 0 || host->bad_run != NULL) {
+        CHECK(host->bad_run == NULL || bulk_rerun_emit(sink, RUNS[0]) != 0); /* it is over */
+        return host->runs_status;
     }
     for (size_t i = 0; i < sizeof RUNS / sizeof *RUNS; i++) {
         CHECK(bulk_rerun_emit(sink, RUNS[i]) == 0);
@@ -48,8 +54,15 @@ static int32_t spawn(void *context, const char *source_run_json, bulk_rerun_repl
     case FORGET:
         return 0;
     case STAMMER:
-        CHECK(bulk_rerun_reply_set(reply, "{\"run_id\": 7}") != 0);
-        return 0;
+        return bulk_rerun_reply_set(reply, host->reply);
+    case SAY_WHY:
+        CHECK(bulk_rerun_reply_set(reply, "{\"error\": \"out of \\\"paper\\\"\"}") == 0);
+        return 28;
+    case SAY_WHY_AND_GO_ON:
+        return bulk_rerun_reply_set(reply, "{\"error\": \"out of ink\"}");
+    case DECLINE_AND_FAIL:
+        CHECK(bulk_rerun_reply_set(reply, "{\"skipped\": \"the queue is full\"}") == 0);
+        return -1;
     case FAIL_AT_THE_SECOND:
         if (host->spawned == 1) {
             return 28;
@@ -142,10 +155,36 @@ static void without_transactions(void) {
     host.manner = FORGET;
     EXPECT(bulk_rerun_call(plugin, FAILED), "never called bulk_rerun_reply_set");
     host.manner = STAMMER;
+    host.reply = "{\"run_id\": 7, \"params\": \"s3cret\"}";
     EXPECT(bulk_rerun_call(plugin, FAILED), "the reply can't be read");
+    host.reply = "{\"run_id\": \"7\", \"skipped\": \"no\"}";
+    EXPECT(bulk_rerun_call(plugin, FAILED), "the reply must be one of");
+    host.reply = "{\"run_id\": [\"s3cret\"]}";
+    answer = bulk_rerun_call(plugin, FAILED);
+    CHECK(strstr(answer, "the reply can't be read") != NULL && strstr(answer, "s3cret") == NULL);
+    bulk_rerun_string_free(answer);
+    host.manner = SAY_WHY;
+    EXPECT(bulk_rerun_call(plugin, FAILED), "the host's `spawn` callback failed: out of \\\"paper\\\"; no run was started");
+    host.manner = SAY_WHY_AND_GO_ON;
+    EXPECT(bulk_rerun_call(plugin, FAILED), "the host's `spawn` callback failed: out of ink");
+    host.manner = DECLINE_AND_FAIL;
+    EXPECT(bulk_rerun_call(plugin, FAILED), "the host's `spawn` callback failed: it returned -1: the queue is full");
     host.manner = START;
+
+    host.runs_status = 5;
+    EXPECT(bulk_rerun_call(plugin, FAILED), "the host's `runs` callback failed: it returned 5");
+    host.bad_run = "{\"error\": \"the queue is away\"}";
+    EXPECT(bulk_rerun_call(plugin, FAILED), "the host's `runs` callback failed: the queue is away");
+    host.runs_status = 0;
+    EXPECT(bulk_rerun_call(plugin, FAILED), "the host's `runs` callback failed: the queue is away");
+
     host.bad_run = "{\"task_name\": \"backup\"}";
-    EXPECT(bulk_rerun_call(plugin, FAILED), "missing field `id`");
+    EXPECT(bulk_rerun_call(plugin, FAILED), "a run that can't be read, number 1: `id` is missing");
+    host.bad_run = "{\"id\": \"b7\", \"task_name\": \"backup\", \"exit_code\": \"s3cret\", \"params\": \"s3cret\"}";
+    answer = bulk_rerun_call(plugin, FAILED);
+    CHECK(strstr(answer, "number 1: (id \\\"b7\\\"): `exit_code` is a string, not an integer") != NULL);
+    CHECK(strstr(answer, "s3cret") == NULL);
+    bulk_rerun_string_free(answer);
     host.bad_run = "{\"id\": \"\xff\", \"task_name\": \"backup\"}";
     EXPECT(bulk_rerun_call(plugin, FAILED), "not UTF-8");
     host.bad_run = NULL;

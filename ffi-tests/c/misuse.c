@@ -26,7 +26,8 @@ static void nothing_handed_over(const char *store) {
     bulk_rerun_plugin *plugin = open_store(store);
     unsetenv("BULK_RERUN_STORE");
 
-    EXPECT(bulk_rerun(NULL), "\"status\":");
+    EXPECT(bulk_rerun(NULL), "no store is named: set BULK_RERUN_STORE");
+    EXPECT(bulk_rerun(FAILED), "call bulk_rerun_configure first");
     EXPECT(bulk_rerun_call(NULL, FAILED), "the plugin is NULL");
     EXPECT(bulk_rerun_call(plugin, NULL), "no request");
     EXPECT(bulk_rerun_call_where(NULL, FAILED, keep_all, NULL), "the plugin is NULL");
@@ -53,6 +54,40 @@ static void nothing_handed_over(const char *store) {
     bulk_rerun_string_free(NULL);
     bulk_rerun_cursor_close(NULL);
     bulk_rerun_close(NULL);
+    bulk_rerun_close(plugin);
+}
+
+/* What a language's binding returns for a callback that threw may be any number. */
+static int32_t returns(void *context, const char *run_json) {
+    (void)run_json;
+    return *(int32_t *)context;
+}
+
+static void predicates(const char *store) {
+    bulk_rerun_plugin *plugin = open_store(store);
+    const int32_t strange[] = {-1, 2, 3, 256, INT32_MAX, INT32_MIN};
+    for (size_t i = 0; i < sizeof strange / sizeof *strange; i++) {
+        int32_t returned = strange[i];
+        char words[96];
+        snprintf(words, sizeof words, "the predicate returned %d at run `a1`, neither 1 nor 0", returned);
+        EXPECT(bulk_rerun_call_where(plugin, FAILED, returns, &returned), words);
+    }
+    int32_t none = 0;
+    EXPECT(bulk_rerun_call_where(plugin, FAILED, returns, &none), "{\"triggered\":[]}");
+    bulk_rerun_close(plugin);
+}
+
+static void errors(const char *store) {
+    bulk_rerun_plugin *plugin = open_store(store);
+    char *answer = bulk_rerun_call(plugin, "{\"ids\": [\"\\\"status\\\":500\"]}");
+    CHECK(strstr(answer, "status") != NULL && bulk_rerun_is_error(answer) == 0);
+    bulk_rerun_string_free(answer);
+    answer = bulk_rerun_call(plugin, "{\"ids\": 7}");
+    CHECK(bulk_rerun_is_error(answer) == 1);
+    bulk_rerun_string_free(answer);
+    CHECK(bulk_rerun_is_error(NULL) == 0 && bulk_rerun_is_error("") == 0 && bulk_rerun_is_error("\xff") == 0);
+    CHECK(bulk_rerun_is_error("{\"status\":500,\"detail\":\"it broke\"}") == 1);
+    CHECK(bulk_rerun_is_error("{\"status\":\"failed\",\"detail\":\"\"}") == 0);
     bulk_rerun_close(plugin);
 }
 
@@ -114,6 +149,12 @@ static void wrong_tables(void) {
         void *later;
     } later = {host, NULL};
     later.host.struct_size = sizeof later;
+    later.later = &error;
+    refuse(&later, "the host sets fields that version");
+    later.later = NULL;
+    later.host.struct_size = (size_t)-1;
+    refuse(&later, "which no version has");
+    later.host.struct_size = sizeof later;
     bulk_rerun_plugin *plugin = bulk_rerun_attach(&later.host, NULL, &error);
     CHECK(plugin != NULL);
     EXPECT(bulk_rerun_call(plugin, FAILED), "{\"triggered\":[]}");
@@ -125,6 +166,8 @@ int main(int argc, char **argv) {
     long before = number(argv[1], ALL);
     nothing_handed_over(argv[1]);
     nonsense(argv[1]);
+    predicates(argv[1]);
+    errors(argv[1]);
     wrong_tables();
     CHECK(number(argv[1], ALL) == before);
     return 0;

@@ -75,6 +75,13 @@ int main(int argc, char **argv) {
     EXPECT(bulk_rerun_call(plugin, FAILED), "bulk_rerun_call failed by a defect");
     panic_in("bulk_rerun_call_where");
     EXPECT(bulk_rerun_call_where(plugin, FAILED, keep_all, NULL), "bulk_rerun_call_where failed by a defect");
+    bulk_rerun_cancel *cancel = bulk_rerun_cancel_new();
+    panic_in("bulk_rerun_call_unless");
+    EXPECT(bulk_rerun_call_unless(plugin, FAILED, cancel), "bulk_rerun_call_unless failed by a defect");
+    panic_in("bulk_rerun_cancel_new");
+    CHECK(bulk_rerun_cancel_new() == NULL);
+    panic_in("bulk_rerun_is_error");
+    CHECK(bulk_rerun_is_error("{}") == 1); /* nobody takes for an answer what can't be looked into */
     panic_in("bulk_rerun_select");
     CHECK(bulk_rerun_select(plugin, FAILED, &error) == NULL);
     EXPECT(error, "bulk_rerun_select failed by a defect");
@@ -92,6 +99,12 @@ int main(int argc, char **argv) {
     bulk_rerun_string_free(answer);
     panic_in("bulk_rerun_cursor_close");
     bulk_rerun_cursor_close(cursor);
+    panic_in("bulk_rerun_cancel_now");
+    bulk_rerun_cancel_now(cancel);
+    panic_in("bulk_rerun_cancel_free");
+    bulk_rerun_cancel_free(cancel);
+    panic_in("bulk_rerun_set_log");
+    bulk_rerun_set_log(NULL, NULL);
     panic_in("bulk_rerun_close");
     bulk_rerun_close(plugin);
 
@@ -100,7 +113,8 @@ int main(int argc, char **argv) {
     EXPECT(bulk_rerun_cursor_next(cursor, &error), "\"id\":\"a1\"");
     bulk_rerun_cursor_close(cursor);
     CHECK(number(argv[1], ALL) == before);
-    EXPECT(bulk_rerun_call(plugin, FAILED), "run_id");
+    EXPECT(bulk_rerun_call_unless(plugin, FAILED, cancel), "run_id");
+    bulk_rerun_cancel_free(cancel);
     bulk_rerun_close(plugin);
     in_callbacks();
     return 0;

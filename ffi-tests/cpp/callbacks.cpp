@@ -51,13 +51,28 @@ static int32_t start(void *context, const char *source_run_json, bulk_rerun_repl
         }
         host.spawned.push_back(source_run_json);
         return bulk_rerun_reply_set(reply, "{\"run_id\": \"n1\"}");
-    } catch (const std::exception &) {
+    } catch (const std::exception &why) {
+        const std::string said = std::string("{\"error\": \"") + why.what() + "\"}";
+        bulk_rerun_reply_set(reply, said.c_str());
         return 42;
     }
 }
 
 static int32_t keep_none(void *, const char *) {
     return 0;
+}
+
+// Throws in the midst of the runs that it has kept.
+static int32_t keep_and_throw(void *context, const char *) {
+    try {
+        int &asked = *static_cast<int *>(context);
+        if (++asked == 2) {
+            throw std::runtime_error("it can't decide");
+        }
+        return 1;
+    } catch (...) {
+        return -1;
+    }
 }
 
 int main(int argc, char **argv) {
@@ -77,7 +92,7 @@ int main(int argc, char **argv) {
     check(Text(bulk_rerun_call(plugin, "{\"ids\": [\"a1\"]}")).has("\"run_id\":\"n1\""), "a run is started");
     check(host.spawned.size() == 1 && host.spawned[0].find("{ \\\"n\\\": 1 }") != std::string::npos, "with its parameters");
     host.out_of_paper = true;
-    check(Text(bulk_rerun_call(plugin, "{\"ids\": [\"a1\"]}")).has("returned 42"), "what is thrown fails the call");
+    check(Text(bulk_rerun_call(plugin, "{\"ids\": [\"a1\"]}")).has("callback failed: out of paper"), "what is thrown fails the call, and says why");
     bulk_rerun_close(plugin);
 
     const std::string config = std::string("{\"store\": \"") + argv[1] + "\"}";
@@ -85,7 +100,16 @@ int main(int argc, char **argv) {
     check(plugin != NULL, "a plugin over a store");
     const char *failed = "{\"match_all\": true, \"filter\": {\"status\": \"failed\"}}";
     check(Text(bulk_rerun_call_where(plugin, failed, keep_none, NULL)).has("{\"triggered\":[]}"), "a predicate drops runs");
+    int asked = 0;
+    char *undecided = bulk_rerun_call_where(plugin, failed, keep_and_throw, &asked);
+    check(bulk_rerun_is_error(undecided) == 1 && asked == 2, "a predicate that throws fails the call");
+    check(Text(undecided).has("the predicate returned -1 at run `a2`"), "and is named");
     check(Text(bulk_rerun_call(plugin, failed)).has("\"rerun_of\":\"a2\""), "failed runs are started again");
+    bulk_rerun_cancel *cancel = bulk_rerun_cancel_new();
+    check(Text(bulk_rerun_call_unless(plugin, failed, cancel)).has("\"rerun_of\":\"a2\""), "and once more");
+    bulk_rerun_cancel_now(cancel);
+    check(Text(bulk_rerun_call_unless(plugin, failed, cancel)).has("the call was cancelled"), "but no more then");
+    bulk_rerun_cancel_free(cancel);
     bulk_rerun_close(plugin);
     return 0;
 }

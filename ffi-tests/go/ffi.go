@@ -47,7 +47,7 @@ type Run struct {
 // Host hands its runs over, and starts them.
 type Host interface {
 	Runs() []Run
-	Spawn(source Run) (runID string)
+	Spawn(source Run) (runID string, err error)
 }
 
 func take(text *C.char) string {
@@ -72,6 +72,26 @@ func Open(store string) (*Plugin, error) {
 func Attach(host Host) *Plugin {
 	handle := cgo.NewHandle(host)
 	return &Plugin{plugin: C.attach(C.uintptr_t(handle)), host: handle}
+}
+
+// CallUnless is Call, unless stop is closed before it spawns.
+func (p *Plugin) CallUnless(request string, stop <-chan struct{}) (answer string, isError bool) {
+	text := C.CString(request)
+	defer C.free(unsafe.Pointer(text))
+	cancel := C.bulk_rerun_cancel_new()
+	defer C.bulk_rerun_cancel_free(cancel)
+	over := make(chan struct{})
+	defer close(over)
+	go func() {
+		select {
+		case <-stop:
+			C.bulk_rerun_cancel_now(cancel)
+		case <-over:
+		}
+	}()
+	made := C.bulk_rerun_call_unless(p.plugin, text, cancel)
+	isError = C.bulk_rerun_is_error(made) == 1
+	return take(made), isError
 }
 
 // Close closes a plugin.
@@ -141,8 +161,12 @@ func goRuns(context unsafe.Pointer, _ *C.char, sink *C.bulk_rerun_sink) C.int32_
 
 //export goSpawn
 func goSpawn(context unsafe.Pointer, sourceRunJSON *C.char, reply *C.bulk_rerun_reply) C.int32_t {
-	id := cgo.Handle(context).Value().(Host).Spawn(read(C.GoString(sourceRunJSON)))
-	text := C.CString(`{"run_id": "` + id + `"}`)
+	id, err := cgo.Handle(context).Value().(Host).Spawn(read(C.GoString(sourceRunJSON)))
+	said, _ := json.Marshal(map[string]string{"run_id": id})
+	if err != nil {
+		said, _ = json.Marshal(map[string]string{"error": err.Error()})
+	}
+	text := C.CString(string(said))
 	defer C.free(unsafe.Pointer(text))
 	return C.bulk_rerun_reply_set(reply, text)
 }

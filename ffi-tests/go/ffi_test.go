@@ -1,6 +1,7 @@
 package ffi
 
 import (
+	"errors"
 	"os"
 	"reflect"
 	"strings"
@@ -46,6 +47,18 @@ func TestStores(t *testing.T) {
 			}()
 		}
 		group.Wait()
+		stop := make(chan struct{})
+		if answer, isError := plugin.CallUnless(failed, stop); isError || strings.Count(answer, "run_id") != 2 {
+			t.Fatal(answer)
+		}
+		close(stop)
+		// Sooner or later: it may be spawning by the time that it is told.
+		for answer, isError := "", false; !isError; {
+			answer, isError = plugin.CallUnless(failed, stop)
+			if isError && !strings.Contains(answer, "was cancelled") {
+				t.Fatal(answer)
+			}
+		}
 		if ids := plugin.Select(failed); !reflect.DeepEqual(ids, []string{"a1", "a2", "b1"}) {
 			t.Fatal(ids)
 		}
@@ -57,10 +70,13 @@ type memory struct{ runs []Run }
 
 func (m *memory) Runs() []Run { return m.runs }
 
-func (m *memory) Spawn(source Run) string {
+func (m *memory) Spawn(source Run) (string, error) {
+	if len(m.runs) > 1 {
+		return "", errors.New("out of paper")
+	}
 	source.ID = "n1"
 	m.runs = append(m.runs, source)
-	return source.ID
+	return source.ID, nil
 }
 
 func TestHost(t *testing.T) {
@@ -69,6 +85,9 @@ func TestHost(t *testing.T) {
 	plugin := Attach(host)
 	defer plugin.Close()
 	if answer := plugin.Call(`{"ids": ["a1"]}`); !strings.Contains(answer, `"run_id":"n1"`) {
+		t.Fatal(answer)
+	}
+	if answer := plugin.Call(`{"ids": ["a1"]}`); !strings.Contains(answer, "callback failed: out of paper") {
 		t.Fatal(answer)
 	}
 	if len(host.runs) != 2 || *host.runs[1].Params != params {

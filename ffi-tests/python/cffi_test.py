@@ -9,7 +9,7 @@ from cffi import FFI
 
 header = open(os.environ["BULK_RERUN_HEADER"]).read()
 header = re.sub(r"#ifdef __cplusplus.*?#endif.*?$", "", header, flags=re.S | re.M)
-header = re.sub(r"^#(?!define BULK_RERUN_ABI_VERSION).*$", "", header, flags=re.M)
+header = re.sub(r"^#(?!define BULK_RERUN_(ABI|LOG)_).*$", "", header, flags=re.M)
 
 ffi = FFI()
 ffi.cdef(header)
@@ -25,7 +25,16 @@ def config(store):
     return json.dumps({"store": store}).encode()
 
 
-assert lib.bulk_rerun_abi_version() == lib.BULK_RERUN_ABI_VERSION
+assert lib.bulk_rerun_abi_version() == lib.BULK_RERUN_ABI_VERSION and lib.BULK_RERUN_LOG_ERROR == 1
+
+
+@ffi.callback("void(void *, int32_t, const char *)")
+def log(_, level, message):
+    raise AssertionError(ffi.string(message))
+
+
+lib.bulk_rerun_set_log(log, ffi.NULL)
+lib.bulk_rerun_set_log(ffi.NULL, ffi.NULL)
 failed = json.dumps({"match_all": True, "filter": {"status": "failed"}}).encode()
 
 for store in sys.argv[1:]:
@@ -35,7 +44,20 @@ for store in sys.argv[1:]:
     plugin = ffi.gc(lib.bulk_rerun_open(config(store), error), lib.bulk_rerun_close)
     assert error[0] == ffi.NULL
 
-    @ffi.callback("int32_t(void *, const char *)")
+    # Without `error`, cffi would answer 0 for a predicate that raises, and drop its run in silence.
+    @ffi.callback("int32_t(void *, const char *)", error=-1, onerror=lambda *_: None)
+    def keep_or_raise(_, run_json):
+        return json.loads(ffi.string(run_json))["no such field"]
+
+    answer = take(lib.bulk_rerun_call_where(plugin, failed, keep_or_raise, ffi.NULL))
+    assert answer["status"] == 500 and "returned -1" in answer["detail"], answer
+
+    cancel = ffi.gc(lib.bulk_rerun_cancel_new(), lib.bulk_rerun_cancel_free)
+    lib.bulk_rerun_cancel_now(cancel)
+    answer = lib.bulk_rerun_call_unless(plugin, failed, cancel)
+    assert lib.bulk_rerun_is_error(answer) == 1 and "was cancelled" in take(answer)["detail"]
+
+    @ffi.callback("int32_t(void *, const char *)", error=-1)
     def keep(_, run_json):
         return json.loads(ffi.string(run_json))["exit_code"] == 7
 

@@ -13,6 +13,7 @@ RUNS = CFUNCTYPE(c_int32, c_void_p, c_char_p, c_void_p)
 SPAWN = CFUNCTYPE(c_int32, c_void_p, c_char_p, c_void_p)
 STEP = CFUNCTYPE(c_int32, c_void_p)
 KEEP = CFUNCTYPE(c_int32, c_void_p, c_char_p)
+LOG = CFUNCTYPE(None, c_void_p, c_int32, c_char_p)
 
 
 class Host(Structure):
@@ -45,6 +46,12 @@ close = declare("bulk_rerun_close", None, c_void_p)
 select = declare("bulk_rerun_select", c_void_p, c_void_p, c_char_p, POINTER(c_void_p))
 cursor_next = declare("bulk_rerun_cursor_next", c_void_p, c_void_p, POINTER(c_void_p))
 cursor_close = declare("bulk_rerun_cursor_close", None, c_void_p)
+is_error = declare("bulk_rerun_is_error", c_int32, c_char_p)
+cancel_new = declare("bulk_rerun_cancel_new", c_void_p)
+cancel_now = declare("bulk_rerun_cancel_now", None, c_void_p)
+cancel_free = declare("bulk_rerun_cancel_free", None, c_void_p)
+call_unless = declare("bulk_rerun_call_unless", c_void_p, c_void_p, c_char_p, c_void_p)
+set_log = declare("bulk_rerun_set_log", None, LOG, c_void_p)
 emit = declare("bulk_rerun_emit", c_int32, c_void_p, c_char_p)
 reply_set = declare("bulk_rerun_reply_set", c_int32, c_void_p, c_char_p)
 # A text that is ours to free comes back as a plain address: as c_char_p ctypes would copy it and lose it.
@@ -62,6 +69,50 @@ def take(address):
 
 def call(plugin, request):
     return take(plugin_call(plugin, json.dumps(request).encode()))
+
+
+def catching(keep):
+    """A predicate that tells the library when it raises. ctypes would print that, and return whatever is in memory."""
+
+    @KEEP
+    def answer(_, run_json):
+        try:
+            return 1 if keep(json.loads(run_json)) else 0
+        except Exception as error:
+            raised.append(error)
+            return -1
+
+    raised = []
+    return answer, raised
+
+
+def predicates_that_raise(plugin, failed):
+    keep, raised = catching(lambda run: run["no such field"])
+    answer = take(plugin_call_where(plugin, json.dumps(failed).encode(), keep, None))
+    assert answer["status"] == 500 and "returned -1 at run `a1`" in answer["detail"], answer
+    assert isinstance(raised[0], KeyError)
+
+    # Even without that nothing is spawned: garbage is not 1.
+    unraisable, sys.unraisablehook = sys.unraisablehook, lambda _: None
+    try:
+        raises = KEEP(lambda *_: 1 // 0)
+        for _ in range(20):
+            answer = take(plugin_call_where(plugin, json.dumps(failed).encode(), raises, None))
+            assert answer.get("status") == 500 or answer == {"triggered": []}, answer
+    finally:
+        sys.unraisablehook = unraisable
+
+
+def cancelled(plugin, failed):
+    request = json.dumps(failed).encode()
+    cancel = cancel_new()
+    assert len(take(call_unless(plugin, request, cancel))["triggered"]) == 2
+    stop = threading.Thread(target=cancel_now, args=[cancel])
+    stop.start()
+    stop.join()
+    answer = call_unless(plugin, request, cancel)
+    assert is_error(ctypes.string_at(answer)) == 1 and "was cancelled" in take(answer)["detail"]
+    cancel_free(cancel)
 
 
 def over_a_store(store):
@@ -91,6 +142,14 @@ def over_a_store(store):
         thread.join()
     new = {run["run_id"] for answer in answers for run in answer["triggered"]}
     assert len(new) == 16, answers
+
+    predicates_that_raise(plugin, failed)
+    cancelled(plugin, failed)
+    said = []
+    log = LOG(lambda _, level, message: said.append((level, message)))
+    set_log(log, None)
+    assert call(plugin, {"ids": []})["status"] == 400 and said == []
+    set_log(LOG(), None)
 
     cursor = select(plugin, json.dumps(failed).encode(), byref(error))
     runs = []
@@ -124,6 +183,7 @@ def over_callbacks():
     def start(_, source_run_json, reply):
         source = json.loads(source_run_json)
         if source["task_name"] == "report":
+            reply_set(reply, b'{"error": "out of paper"}')
             return 3
         new = {**source, "id": f"n{len(runs)}", "phase": "pending"}
         runs.append(new)
@@ -149,7 +209,7 @@ def over_callbacks():
     assert answer["triggered"] == [{"task_name": "backup", "run_id": "n2", "rerun_of": "a1"}], answer
     assert runs[2]["params"] == '{"n":  1}'
     answer = call(plugin, {"ids": ["a1", "b1"]})
-    assert answer["status"] == 500 and "returned 3" in answer["detail"], answer
+    assert answer["status"] == 500 and "callback failed: out of paper" in answer["detail"], answer
     assert len(runs) == 3, "rolled back"
     close(plugin)
 

@@ -23,13 +23,7 @@ pub unsafe extern "C-unwind" fn luaopen_bulk_rerun(state: *mut lua_State) -> c_i
     unsafe { check_version(state) };
     match library::core() {
         // SAFETY: as the caller says.
-        Ok(core) => unsafe {
-            Lua::entrypoint1(state, |lua| {
-                // As mlua's own `lua_module(skip_memory_check)` does.
-                lua.skip_memory_check(true);
-                bulk_rerun_lua_api::module(lua, core)
-            })
-        },
+        Ok(core) => unsafe { Lua::entrypoint1(state, |lua| bulk_rerun_lua_api::module(lua, core)) },
         Err(message) => {
             // SAFETY: as the caller says; Lua copies the text.
             unsafe { lua_pushlstring(state, message.as_ptr().cast(), message.len()) };

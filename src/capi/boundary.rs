@@ -2,7 +2,10 @@
 //! which turns a panic into an error: unwinding into C would end the host.
 
 use std::any::Any;
+use std::cell::Cell;
 use std::ffi::c_char;
+#[cfg(target_os = "linux")]
+use std::ffi::c_int;
 use std::panic::{self, AssertUnwindSafe};
 use std::ptr;
 
@@ -52,6 +55,7 @@ pub(super) fn quietly<T>(function: &str, work: impl FnOnce() -> T) -> Option<T> 
 }
 
 fn guard<T>(function: &str, work: impl FnOnce() -> Result<T, ErrorModel>) -> Result<T, ErrorModel> {
+    let _inside = Inside::begin();
     // Unwind safe: what a call holds is given up with it, and locks are used as if never poisoned.
     panic::catch_unwind(AssertUnwindSafe(|| {
         #[cfg(feature = "capi")]
@@ -65,6 +69,57 @@ fn guard<T>(function: &str, work: impl FnOnce() -> Result<T, ErrorModel>) -> Res
         let detail = format!("{function} failed by a defect of bulk_rerun, which you may report: {message}");
         Err(ErrorModel::new(500, detail))
     })
+}
+
+thread_local! {
+    static IS_INSIDE: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether this thread is one of the host's, in a call of the library.
+#[cfg(feature = "capi")]
+pub(super) fn is_inside() -> bool {
+    IS_INSIDE.get()
+}
+
+/// This thread is in a call of the library while it lives. `pthread_cancel` waits for its end: a thread that is cancelled
+/// unwinds its stack by force, and Rust's part of it must not be. In the host's callbacks too, which have such parts below.
+struct Inside {
+    was_inside: bool,
+    #[cfg(target_os = "linux")]
+    cancel_state: c_int,
+}
+
+impl Inside {
+    fn begin() -> Inside {
+        Inside {
+            was_inside: IS_INSIDE.replace(true),
+            #[cfg(target_os = "linux")]
+            cancel_state: set_cancel_state(PTHREAD_CANCEL_DISABLE),
+        }
+    }
+}
+
+impl Drop for Inside {
+    fn drop(&mut self) {
+        IS_INSIDE.set(self.was_inside);
+        #[cfg(target_os = "linux")]
+        set_cancel_state(self.cancel_state);
+    }
+}
+
+#[cfg(target_os = "linux")]
+const PTHREAD_CANCEL_DISABLE: c_int = 1;
+
+/// Returns what it was before.
+#[cfg(target_os = "linux")]
+fn set_cancel_state(state: c_int) -> c_int {
+    // The libc crate has it for other systems only.
+    unsafe extern "C" {
+        safe fn pthread_setcancelstate(state: c_int, before: &mut c_int) -> c_int;
+    }
+    let mut before = 0;
+    pthread_setcancelstate(state, &mut before);
+    before
 }
 
 fn message(panic: &(dyn Any + Send)) -> &str {

@@ -5,6 +5,7 @@ use std::process;
 use std::ptr;
 use std::sync::{Mutex, PoisonError};
 
+use super::handles::Handles;
 use super::plugin::{self, PluginHandle};
 use super::{boundary, strings};
 use crate::contract::ErrorModel;
@@ -17,13 +18,22 @@ pub struct CursorHandle {
     cursor: Mutex<Cursor>,
 }
 
+static OPEN: Handles<CursorHandle> = Handles::new();
+
 /// Evaluates a selector only; nothing is spawned. Takes what a request has, without `options`.
 /// Returns NULL if that fails, and an error in `*error_json`.
 ///
 /// ```c
+/// char *error = NULL, *run;
 /// bulk_rerun_cursor *runs = bulk_rerun_select(plugin, "{\"match_all\": true}", &error);
-/// for (char *run; (run = bulk_rerun_cursor_next(runs, &error)); bulk_rerun_string_free(run))
+/// while (error == NULL && (run = bulk_rerun_cursor_next(runs, &error)) != NULL) {
 ///     puts(run);
+///     bulk_rerun_string_free(run);
+/// }
+/// if (error != NULL) {
+///     puts(error);
+///     bulk_rerun_string_free(error);
+/// }
 /// bulk_rerun_cursor_close(runs);
 /// ```
 ///
@@ -42,7 +52,7 @@ pub unsafe extern "C" fn bulk_rerun_select(
         boundary::pointer("bulk_rerun_select", error_json, || {
             let call = plugin::enter(plugin)?;
             let cursor = call.plugin().cursor(strings::read(selector_json))?;
-            Ok(Box::into_raw(Box::new(CursorHandle { pid: process::id(), cursor: Mutex::new(cursor) })))
+            Ok(OPEN.give(CursorHandle { pid: process::id(), cursor: Mutex::new(cursor) }))
         })
     }
 }
@@ -53,7 +63,7 @@ pub unsafe extern "C" fn bulk_rerun_select(
 ///
 /// # Safety
 ///
-/// `cursor` is NULL or open. `error_json` is NULL or can be written to.
+/// `error_json` is NULL or can be written to.
 #[cfg_attr(feature = "capi", unsafe(no_mangle))]
 pub unsafe extern "C" fn bulk_rerun_cursor_next(
     cursor: *mut CursorHandle,
@@ -62,9 +72,10 @@ pub unsafe extern "C" fn bulk_rerun_cursor_next(
     // SAFETY: as the caller promises.
     unsafe {
         boundary::pointer("bulk_rerun_cursor_next", error_json, || {
-            let cursor = cursor
-                .as_ref()
-                .ok_or_else(|| ErrorModel::new(400, "the cursor is NULL: open one with bulk_rerun_select"))?;
+            let cursor = OPEN.find(cursor).ok_or_else(|| {
+                let state = if cursor.is_null() { "NULL" } else { "closed" };
+                ErrorModel::new(400, format!("the cursor is {state}: open one with bulk_rerun_select"))
+            })?;
             if cursor.pid != process::id() {
                 let detail = "the cursor was opened before this process was forked off: open one here";
                 return Err(ErrorModel::new(409, detail));
@@ -75,17 +86,9 @@ pub unsafe extern "C" fn bulk_rerun_cursor_next(
     }
 }
 
-/// Closes a cursor. NULL is fine.
-///
-/// # Safety
-///
-/// `cursor` is NULL or open, and is not used after this.
+/// Closes a cursor. Another thread that is waiting for its next run still gets that; later ones get an error.
+/// NULL is fine, and so is one that is closed already.
 #[cfg_attr(feature = "capi", unsafe(no_mangle))]
-pub unsafe extern "C" fn bulk_rerun_cursor_close(cursor: *mut CursorHandle) {
-    boundary::quietly("bulk_rerun_cursor_close", || {
-        if !cursor.is_null() {
-            // SAFETY: it came from `Box::into_raw`, and is not used after this.
-            drop(unsafe { Box::from_raw(cursor) });
-        }
-    });
+pub extern "C" fn bulk_rerun_cursor_close(cursor: *mut CursorHandle) {
+    boundary::quietly("bulk_rerun_cursor_close", || drop(OPEN.take(cursor)));
 }

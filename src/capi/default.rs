@@ -47,11 +47,24 @@ fn get<P>(default: &Mutex<Default<P>>, open: impl FnOnce() -> Result<P, ErrorMod
     })
 }
 
+/// What the environment says; a store at least.
+fn from_env() -> Result<Config, ErrorModel> {
+    let config = Config::from_env()?;
+    if config.store.is_empty() {
+        let detail = "no store is named: set BULK_RERUN_STORE in the environment to the path of the runner's database \
+                      (or to postgres://…), or call bulk_rerun_configure first";
+        return Err(ErrorModel::new(500, detail));
+    }
+    Ok(config)
+}
+
 /// As `bulk_rerun_call`, with the process's default plugin: the one that `bulk_rerun_configure` set,
 /// else one over the store that BULK_RERUN_STORE names, opened on first use. Never returns NULL.
 ///
 /// ```c
 /// char *answer = bulk_rerun("{\"ids\": [\"01JRX3M7ZD7Q8M5T8E2Y9V4B6C\"]}");
+/// puts(answer);
+/// bulk_rerun_string_free(answer);
 /// ```
 ///
 /// # Safety
@@ -62,7 +75,7 @@ pub unsafe extern "C" fn bulk_rerun(request_json: *const c_char) -> *mut c_char 
     boundary::answer("bulk_rerun", || {
         // SAFETY: as the caller promises.
         let request = unsafe { strings::read(request_json) };
-        let plugin = get(&DEFAULT, || Ok(PluginHandle::new(Plugin::open(&Config::from_env()?)?)))?;
+        let plugin = get(&DEFAULT, || Ok(PluginHandle::new(Plugin::open(&from_env()?)?)))?;
         plugin.enter().plugin().call(request)
     })
 }
@@ -70,6 +83,14 @@ pub unsafe extern "C" fn bulk_rerun(request_json: *const c_char) -> *mut c_char 
 /// Sets the process's default plugin. Returns 0, or -1 with an error in `*error_json`; the default is
 /// then what it was. A default that was set before is closed when the last call on it is over. NULL
 /// as the config closes the default; `bulk_rerun` then answers an error until another is set.
+///
+/// ```c
+/// char *error = NULL;
+/// if (bulk_rerun_configure("{\"store\": \"runs.db\"}", &error) != 0) {
+///     puts(error);
+///     bulk_rerun_string_free(error);
+/// }
+/// ```
 ///
 /// # Safety
 ///

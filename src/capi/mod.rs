@@ -8,8 +8,13 @@
 //! functions a part of the command line tool) must not be taken for the one that a host may load.
 
 mod boundary;
+#[cfg(any(feature = "lua", fuzzing))]
+mod by_name;
+mod callback;
+mod cancel;
 mod cursor;
 mod default;
+mod handles;
 mod host;
 mod in_flight;
 #[cfg(feature = "capi")]
@@ -18,9 +23,20 @@ mod plugin;
 mod strings;
 mod version;
 
+#[cfg(any(feature = "lua", fuzzing))]
+pub use by_name::function;
+pub use callback::{ReplyHandle, SinkHandle, bulk_rerun_emit, bulk_rerun_reply_set};
+pub use cancel::{
+    CancelHandle, bulk_rerun_call_unless, bulk_rerun_cancel_free, bulk_rerun_cancel_new, bulk_rerun_cancel_now,
+};
 pub use cursor::{CursorHandle, bulk_rerun_cursor_close, bulk_rerun_cursor_next, bulk_rerun_select};
 pub use default::{bulk_rerun, bulk_rerun_configure};
-pub use host::{HostTable, Reply, Sink, bulk_rerun_attach, bulk_rerun_emit, bulk_rerun_reply_set};
+pub use host::{HostTable, bulk_rerun_attach};
+#[cfg(feature = "capi")]
+pub use log::{
+    BULK_RERUN_LOG_DEBUG, BULK_RERUN_LOG_ERROR, BULK_RERUN_LOG_INFO, BULK_RERUN_LOG_TRACE, BULK_RERUN_LOG_WARN,
+    bulk_rerun_set_log,
+};
 pub use plugin::{PluginHandle, bulk_rerun_call, bulk_rerun_call_where, bulk_rerun_close, bulk_rerun_open};
-pub use strings::bulk_rerun_string_free;
+pub use strings::{bulk_rerun_is_error, bulk_rerun_string_free};
 pub use version::{BULK_RERUN_ABI_VERSION, bulk_rerun_abi_version, bulk_rerun_version};

@@ -63,8 +63,12 @@ pub(super) unsafe fn enter(plugin: *const PluginHandle) -> Result<Call, ErrorMod
 ///
 /// ```c
 /// char *error = NULL;
-/// bulk_rerun_plugin *plugin = bulk_rerun_open("{\"store\": \"runs.db\"}", &error);
-/// if (!plugin) { fprintf(stderr, "%s\n", error); bulk_rerun_string_free(error); }
+/// bulk_rerun_plugin *runs = bulk_rerun_open("{\"store\": \"runs.db\"}", &error);
+/// if (runs == NULL) {
+///     fprintf(stderr, "%s\n", error);
+///     bulk_rerun_string_free(error);
+/// }
+/// bulk_rerun_close(runs);
 /// ```
 ///
 /// # Safety
@@ -85,10 +89,12 @@ pub unsafe extern "C" fn bulk_rerun_open(
 }
 
 /// Re-runs what the request selects. Returns JSON in any case, a BulkRerunBody or an ErrorModel,
-/// which you free; only an ErrorModel has a `status`.
+/// which you free. `bulk_rerun_is_error` tells the two apart.
 ///
 /// ```c
 /// char *answer = bulk_rerun_call(plugin, "{\"match_all\": true, \"filter\": {\"status\": \"failed\"}}");
+/// fputs(answer, bulk_rerun_is_error(answer) ? stderr : stdout);
+/// bulk_rerun_string_free(answer);
 /// ```
 ///
 /// # Safety
@@ -104,13 +110,22 @@ pub unsafe extern "C" fn bulk_rerun_call(plugin: *mut PluginHandle, request_json
 }
 
 /// As `bulk_rerun_call`, with a say of yours on each run that matched, before the runs are grouped:
-/// 1 keeps it, 0 drops it, a negative number fails the call, and nothing is spawned.
+/// exactly 1 keeps it, and 0 drops it. Any other number fails the call, and nothing is spawned: what a
+/// language's binding returns for a callback that threw may be any number. So catch what yours may throw, and
+/// return -1. (Python's ctypes returns what happens to be in memory, and cffi 0, unless the callback is made
+/// with `error=-1`.)
 ///
 /// ```c
 /// static int32_t not_killed(void *context, const char *run_json) {
+///     (void)context;
 ///     return strstr(run_json, "\"exit_code\":137") == NULL;
 /// }
+/// ```
+///
+/// ```c
 /// char *answer = bulk_rerun_call_where(plugin, request, not_killed, NULL);
+/// puts(answer);
+/// bulk_rerun_string_free(answer);
 /// ```
 ///
 /// # Safety
@@ -133,11 +148,11 @@ pub unsafe extern "C" fn bulk_rerun_call_where(
             // SAFETY: a function of the host's, called as it was declared.
             match unsafe { keep(context, json.as_ptr()) } {
                 0 => Ok(false),
-                1.. => Ok(true),
-                failed => Err(ErrorModel::new(
-                    500,
-                    format!("the predicate failed with {failed} at run `{}`; nothing was spawned", run.id),
-                )),
+                1 => Ok(true),
+                other => {
+                    let told = format!("the predicate returned {other} at run `{}`, neither 1 nor 0", run.id);
+                    Err(ErrorModel::new(500, told + "; nothing was spawned"))
+                }
             }
         })
     })

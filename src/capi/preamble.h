@@ -10,49 +10,100 @@
  * TEXT is UTF-8 and ends with a NUL. What goes in is yours, and is copied. What comes out as `char *`
  * is yours too: free it with bulk_rerun_string_free, never with free(). `const char *` is not yours.
  *
- *     char *answer = bulk_rerun_call(plugin, request);
- *     bulk_rerun_string_free(answer);
- *
  * HANDLES are independent of each other. Close what you have opened, once.
  *
- *     bulk_rerun_plugin *plugin = bulk_rerun_open("{\"store\": \"runs.db\"}", NULL);
- *     bulk_rerun_close(plugin);
+ *     bulk_rerun_plugin *runs = bulk_rerun_open("{\"store\": \"runs.db\"}", NULL);
+ *     bulk_rerun_close(runs);
  *
  * ERRORS are JSON, an ErrorModel: `{"type", "title", "status", "detail", "errors"?}`. A call answers one
- * in place of its answer (only an error has a `status`); other functions return NULL or -1 and put it in
+ * in place of its answer (bulk_rerun_is_error tells); other functions return NULL or -1 and put it in
  * `*error_json`, which is NULL otherwise. Pass NULL as `error_json` if you do not want it. NULL and text
  * that is not UTF-8 give such an error, and so does a defect of this library: it never ends the process.
  * A call that failed has changed nothing, but for the runs that a host without transactions has started
  * before (`triggered`).
  *
  *     char *error = NULL;
- *     if (!(plugin = bulk_rerun_open(config, &error))) { puts(error); bulk_rerun_string_free(error); }
+ *     bulk_rerun_plugin *none = bulk_rerun_open("{\"store\": \"/nowhere/runs.db\"}", &error);
+ *     if (none == NULL) {
+ *         puts(error);
+ *         bulk_rerun_string_free(error);
+ *     }
  *
- * LOG: an answer never has the engine's own words, which may quote data. BULK_RERUN_LOG=error in the
- * environment writes them to standard error (warn, info, debug and trace write more).
+ * LOG: an answer never has the engine's own words, which may quote data. bulk_rerun_set_log hands them to
+ * the host's own log; BULK_RERUN_LOG=error in the environment writes them to standard error (warn, info,
+ * debug and trace write more).
  *
  *     setenv("BULK_RERUN_LOG", "error", 1);
  *
- * THREADS: any number of them may use the same plugin or cursor at once. Callbacks come on the thread
- * that made the call, before it returns. A callback that calls its own plugin gets an error (409).
+ * THREADS: any number of them may use the same plugin or cursor at once. A callback (one of a host's, a
+ * predicate, or the log) comes on the thread that made the call, before it returns.
  *
- *     pthread_create(&thread, NULL, call_plugin, plugin);
+ *     function (bulk_rerun...)          on which thread        from within a callback
+ *     --------------------------------  ---------------------  ---------------------------------------
+ *     _version, _abi_version,           any                    yes
+ *       _is_error, _string_free
+ *     _open, _attach, _configure        any                    yes
+ *     (itself), _call, _call_where,     any, several at once   on another plugin; on the callback's own
+ *       _call_unless, _select                                  they answer an error (409)
+ *     _close                            any; waits for calls   yes, but on the callback's own plugin it
+ *                                       of other threads       does nothing: it would wait for itself
+ *     _cursor_next                      any, one by one        yes
+ *     _cursor_close                     any, at any time       yes
+ *     _cancel_new, _now, _free          any, at any time       yes
+ *     _emit                             the callback's own     from `runs` alone
+ *     _reply_set                        the callback's own     from `spawn` alone
+ *     _set_log                          any; waits for the     yes; from within the log itself it does
+ *                                       old log's last word    not wait
+ *
+ * What waits must not be called under a lock of yours that the callback takes, too.
+ *
+ *     static void *call_plugin(void *plugin) {
+ *         return bulk_rerun_call((bulk_rerun_plugin *)plugin, "{\"match_all\": true}");
+ *     }
+ *
+ *     pthread_t thread;
+ *     void *answer = NULL;
+ *     if (pthread_create(&thread, NULL, call_plugin, plugin) == 0 && pthread_join(thread, &answer) == 0) {
+ *         bulk_rerun_string_free((char *)answer);
+ *     }
+ *
+ * THE END OF A THREAD: pthread_cancel during a call takes effect when the call has returned; cancellation
+ * is off meanwhile, in callbacks as well, and is then what it was. (A thread that is cancelled at any moment
+ * whatever, PTHREAD_CANCEL_ASYNCHRONOUS, must not call: POSIX allows it next to nothing.) A callback must
+ * return. pthread_exit and longjmp, an exception, and a cancellation that it allows by itself, would pass over
+ * this library's frames: that ends the process at best. Catch what your callback throws, and return -1.
+ *
+ *     extern "C" int32_t keep_some(void *context, const char *run_json) {
+ *         try {
+ *             return std::string(run_json).find((const char *)context) != std::string::npos;
+ *         } catch (...) {
+ *             return -1;
+ *         }
+ *     }
+ *
+ *     bulk_rerun_string_free(bulk_rerun_call_where(plugin, request, keep_some, (void *)"backup"));
+ *
+ * STACK: a thread that calls needs 64 kB of it over SQLite and callbacks, beside what the callbacks need;
+ * over PostgreSQL it needs 256 kB. Less is not noticed before it is too late (pthread_attr_setstacksize).
+ *
+ * SIGNALS: no function may be called from a signal's handler. The library installs none, and a call that
+ * one interrupts goes on.
  *
  * FORK: a child may go on with its parent's plugin: no SQLite connection is open while a process forks,
  * and a child opens its own to a server. A cursor does not work in a child. As everywhere, do not fork
  * while other threads are in the middle of a call, nor from within a callback: the child could not use
  * that store.
  *
- *     if (fork() == 0) { puts(bulk_rerun_call(plugin, request)); _exit(0); }
- *
- * EXCEPTIONS and longjmp must not leave a callback: they would pass over this library's frames, which is
- * undefined. Catch what your callback throws, and return a number other than 0.
- *
- *     try { ... return 0; } catch (...) { return 1; }
+ *     if (fork() == 0) {
+ *         puts(bulk_rerun_call(plugin, request));
+ *         fflush(stdout);
+ *         _exit(0);
+ *     }
  *
  * SQLITE: the library brings no SQLite of its own. It uses the copy that the process has, and refuses a
  * store that the process has open already by what may be another copy, unless the config says
  * `"sqlite": "shared"`: two copies on one file lose each other's locks. The refusal names the ways out.
  *
- *     bulk_rerun_open("{\"store\": \"runs.db\", \"sqlite\": \"shared\"}", &error);
+ *     bulk_rerun_plugin *beside_mine = bulk_rerun_open("{\"store\": \"runs.db\", \"sqlite\": \"shared\"}", NULL);
+ *     bulk_rerun_close(beside_mine);
  */

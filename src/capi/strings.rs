@@ -2,6 +2,9 @@
 
 use std::ffi::{CStr, CString, c_char};
 
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
 use super::boundary;
 
 /// The bytes of a text of C's. NULL is the same as an empty one.
@@ -31,6 +34,38 @@ pub(super) fn lend(text: impl Into<Vec<u8>>) -> CString {
         bytes.truncate(length);
         CString::new(bytes).unwrap_or_default()
     })
+}
+
+/// Whether an answer is an error: 1 for an ErrorModel, 0 for any other text and for NULL.
+///
+/// ```c
+/// char *answer = bulk_rerun_call(plugin, request);
+/// if (bulk_rerun_is_error(answer)) {
+///     fprintf(stderr, "%s\n", answer);
+/// }
+/// bulk_rerun_string_free(answer);
+/// ```
+///
+/// # Safety
+///
+/// `answer_json` is NULL or ends with a NUL.
+#[cfg_attr(feature = "capi", unsafe(no_mangle))]
+pub unsafe extern "C" fn bulk_rerun_is_error(answer_json: *const c_char) -> i32 {
+    /// What no answer has.
+    #[derive(Deserialize)]
+    struct OfAnErrorModel {
+        #[serde(rename = "status")]
+        _status: u16,
+        #[serde(rename = "detail")]
+        _detail: IgnoredAny,
+    }
+    let is_error = boundary::quietly("bulk_rerun_is_error", || {
+        // SAFETY: as the caller promises.
+        let answer = unsafe { read(answer_json) };
+        serde_json::from_slice::<OfAnErrorModel>(answer).is_ok()
+    });
+    // An answer that nobody can look into is none to trust.
+    is_error.unwrap_or(true).into()
 }
 
 /// Frees a text that this library has handed over. NULL is fine.

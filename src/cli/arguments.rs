@@ -1,11 +1,13 @@
 //! The flags that name a store and a selector, and the request that they make.
 
+use std::convert::Infallible;
+use std::ffi::OsString;
 use std::fs;
 use std::io::{self, Read};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Datelike, SecondsFormat, Utc};
 use clap::Args;
 use serde_json::{Map, Value, json};
 
@@ -18,33 +20,43 @@ use crate::{Config, Plugin};
 #[command(next_help_heading = "Store")]
 pub(super) struct StoreArguments {
     /// The runner's store: a path, sqlite:PATH, or postgres://…
-    #[arg(long, env = "BULK_RERUN_STORE", value_name = "STORE")]
-    pub(super) store: String,
+    #[arg(long, env = "BULK_RERUN_STORE", hide_env_values = true, value_name = "STORE")]
+    pub(super) store: OsString,
     /// A built-in host profile or a profile's file [default: found from the schema]
-    #[arg(long, env = "BULK_RERUN_PROFILE", value_name = "NAME|FILE")]
+    #[arg(long, env = "BULK_RERUN_PROFILE", hide_env_values = true, value_name = "NAME|FILE")]
     pub(super) profile: Option<String>,
     /// The task catalogue, a runwisp.toml: tells services, and tasks that may not be run by hand
-    #[arg(long, env = "BULK_RERUN_TASKS", value_name = "FILE")]
-    pub(super) tasks: Option<PathBuf>,
+    #[arg(long, env = "BULK_RERUN_TASKS", hide_env_values = true, value_name = "FILE")]
+    pub(super) tasks: Option<OsString>,
     /// How long to wait for a lock that somebody else holds
     #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = humantime::parse_duration)]
     pub(super) busy_timeout: Duration,
 }
 
 impl StoreArguments {
-    pub(super) fn open(&self) -> Result<Plugin, ErrorModel> {
+    pub(super) fn open(&self) -> Result<Plugin, Failure> {
         self.open_with(Spelling::default())
     }
 
     /// `wire`: how an answer is spelled when the request's fields show no spelling.
-    pub(super) fn open_with(&self, wire: Spelling) -> Result<Plugin, ErrorModel> {
-        Plugin::open(&Config {
+    pub(super) fn open_with(&self, wire: Spelling) -> Result<Plugin, Failure> {
+        if self.store.is_empty() {
+            let detail = "no store is named: BULK_RERUN_STORE is blank, and there is no --store";
+            return Err(Failure::Usage(ErrorModel::new(400, detail)));
+        }
+        // A variable that is set, and to nothing, says nothing.
+        let plugin = Plugin::open(&Config {
             wire,
-            profile: self.profile.clone(),
-            tasks: self.tasks.clone(),
+            profile: self.profile.clone().filter(|profile| !profile.is_empty()),
+            tasks: self.tasks().map(PathBuf::from),
             busy_timeout_ms: u64::try_from(self.busy_timeout.as_millis()).unwrap_or(u64::MAX),
             ..Config::new(&self.store)
-        })
+        })?;
+        Ok(plugin)
+    }
+
+    pub(super) fn tasks(&self) -> Option<&Path> {
+        self.tasks.as_deref().filter(|tasks| !tasks.is_empty()).map(Path::new)
     }
 }
 
@@ -79,14 +91,14 @@ pub(super) struct SelectorArguments {
     /// Only retries
     #[arg(long)]
     retries_only: bool,
-    /// Leave these runs out
-    #[arg(long, value_name = "ID,…", value_delimiter = ',')]
+    /// Leave these runs out; blanks around an id are dropped
+    #[arg(long, value_name = "ID,…", value_delimiter = ',', value_parser = id)]
     except: Vec<String>,
-    /// Every run; required where nothing else selects
+    /// Every run; required where there is no condition on them (--except is none)
     #[arg(long)]
     all: bool,
-    /// Exactly these runs
-    #[arg(long, value_name = "ID,…", value_delimiter = ',', conflicts_with_all = FILTER_FLAGS)]
+    /// Exactly these runs; blanks around an id are dropped (--selector takes it as it is)
+    #[arg(long, value_name = "ID,…", value_delimiter = ',', value_parser = id, conflicts_with_all = FILTER_FLAGS)]
     ids: Vec<String>,
     /// A selector in JSON, as the contract has it; - reads standard input
     #[arg(long, value_name = "FILE|-", conflicts_with = "ids", conflicts_with_all = FILTER_FLAGS)]
@@ -119,14 +131,23 @@ impl SelectorArguments {
     pub(super) fn request(&self) -> Result<Request, Failure> {
         let json = match &self.selector {
             Some(file) => read_selector(file)?,
-            None => self.to_json()?.to_string().into_bytes(),
+            None => self.to_json().to_string().into_bytes(),
         };
-        Request::from_json(&json).map_err(Failure::Usage)
+        let request = Request::from_json(&json).map_err(Failure::Usage)?;
+        // Whoever writes a selector says match_all there.
+        if self.selector.is_none() && request.selector.is_unconditional() && !self.all {
+            return Err(Failure::Usage(ErrorModel::new(
+                400,
+                "nothing says which runs: filter them (--status failed --since 24h), name them (--ids A,B), or say \
+                 --all for every run",
+            )));
+        }
+        Ok(request)
     }
 
-    fn to_json(&self) -> Result<Value, Failure> {
+    fn to_json(&self) -> Value {
         if !self.ids.is_empty() {
-            return Ok(json!({ "ids": self.ids }));
+            return json!({ "ids": self.ids });
         }
         let mut filter = Map::new();
         let texts = [
@@ -151,14 +172,7 @@ impl SelectorArguments {
                 filter.insert(field.to_owned(), json!(true));
             }
         }
-        if filter.is_empty() && self.except.is_empty() && !self.all {
-            return Err(Failure::Usage(ErrorModel::new(
-                400,
-                "nothing says which runs: filter them (--status failed --since 24h), name them (--ids A,B), or say \
-                 --all for every run",
-            )));
-        }
-        Ok(json!({ "match_all": true, "filter": filter, "except_ids": self.except }))
+        json!({ "match_all": true, "filter": filter, "except_ids": self.except })
     }
 }
 
@@ -171,10 +185,16 @@ fn read_selector(file: &str) -> Result<Vec<u8>, Failure> {
     read.map_err(|error| Failure::Usage(ErrorModel::new(400, format!("the selector {file} can't be read: {error}"))))
 }
 
+/// An id out of a list that a person wrote, with blanks after the commas.
+fn id(text: &str) -> Result<String, Infallible> {
+    Ok(text.trim().to_owned())
+}
+
 /// A moment: a duration ago, counted from now, or an RFC 3339 time. It is fixed here, once for the whole command.
 fn moment(text: &str) -> Result<String, String> {
     let ago = humantime::parse_duration(text).ok().and_then(|ago| chrono::Duration::from_std(ago).ok());
-    if let Some(moment) = ago.and_then(|ago| Utc::now().checked_sub_signed(ago)) {
+    // A year before 0 can't be written.
+    if let Some(moment) = ago.and_then(|ago| Utc::now().checked_sub_signed(ago)).filter(|moment| moment.year() >= 0) {
         return Ok(moment.to_rfc3339_opts(SecondsFormat::Millis, true));
     }
     match DateTime::parse_from_rfc3339(text) {

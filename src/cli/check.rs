@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::Failure;
 use super::arguments::StoreArguments;
-use super::output::{BOLD, count, for_people, printable};
+use super::output::{BOLD, People, count, printable};
 use super::progress::watch;
 use crate::contract::ErrorModel;
 use crate::host::{Particulars, StoreInfo};
@@ -20,8 +20,12 @@ use crate::operation::{Survey, Trial};
 #[command(after_long_help = "\
 Examples:
   bulk-rerun check --store .runwisp/runwisp.db
-  bulk-rerun check --store jobs.db --profile my-runner.toml    while you write a profile
-  bulk-rerun check --store .runwisp/runwisp.db --try           will a re-run work? Nothing of it is kept")]
+
+  # While you write a profile
+  bulk-rerun check --store jobs.db --profile my-runner.toml
+
+  # Will a re-run work? Nothing of it is kept
+  bulk-rerun check --store .runwisp/runwisp.db --try")]
 pub(super) struct Arguments {
     #[command(flatten)]
     store: StoreArguments,
@@ -55,9 +59,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         }
         writeln!(io::stdout(), "{found}")?;
     } else {
-        let mut people = for_people(false);
-        print(&mut *people, &info, survey.as_ref(), arguments)?;
-        print_trial(&mut *people, trial.as_ref())?;
+        let mut people = People::on_stdout(false);
+        print(&mut people, &info, survey.as_ref(), arguments)?;
+        print_trial(&mut people, trial.as_ref())?;
     }
     let works = trial.is_none_or(|trial| trial.is_ok_and(|trial| trial.new.is_some()));
     Ok(if survey.is_some() && works { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -114,7 +118,7 @@ fn print(out: &mut dyn Write, info: &StoreInfo, survey: Option<&Survey>, argumen
         );
         line("ids", text)?;
     }
-    if let Some(tasks) = &arguments.store.tasks {
+    if let Some(tasks) = arguments.store.tasks() {
         line("catalogue", format!("{} was read", tasks.display()))?;
     }
     line("open in", open_in(info))?;

@@ -3,6 +3,7 @@
 mod arguments;
 mod check;
 mod demo;
+mod interrupt;
 mod log;
 #[cfg(feature = "lua")]
 mod lua;
@@ -13,14 +14,18 @@ mod report;
 mod rerun;
 #[cfg(feature = "http")]
 mod serve;
+mod shell;
+mod status_words;
+mod table;
+mod usage;
 
 use std::io::{self, ErrorKind};
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
 use crate::contract::ErrorModel;
+use interrupt::NoAnswer;
 use output::print_error;
 
 /// Re-run the unique tasks behind a selector's runs, inside the job runner's own store.
@@ -33,20 +38,28 @@ struct Cli {
 
 const EXAMPLES: &str = "\
 Examples:
-  bulk-rerun demo                                          see it work on a made-up store
-  bulk-rerun check --store .runwisp/runwisp.db             does it fit your store?
-  bulk-rerun rerun --store .runwisp/runwisp.db --status failed,timeout --since 24h --dry-run
+  # See it work on a made-up store
+  bulk-rerun demo
 
-Exit status: 0 done, 1 failed, 2 bad usage, 3 done but the host refused some.";
+  # Does it fit your store?
+  bulk-rerun check --store .runwisp/runwisp.db
+
+  # What would be re-run of a day's failures?
+  bulk-rerun rerun --store .runwisp/runwisp.db --dry-run \\
+    --status failed,timeout --since 24h
+
+Exit status:
+  0    done; nothing to do is done, too
+  1    failed, or declined; nothing was changed
+  2    bad usage
+  3    done, but some runs were skipped since the host refused them
+  6    done, but the answer could not be written
+  130  interrupted (Ctrl-C); nothing was changed";
 
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Make a store with a bad night in it, and re-run what failed
-    Demo {
-        /// The folder for the store; a second demo in it goes on with the same store
-        #[arg(default_value = "bulk-rerun-demo")]
-        dir: PathBuf,
-    },
+    Demo(demo::Arguments),
     /// Re-run the unique tasks behind the selected runs
     Rerun(Box<rerun::Arguments>),
     /// Serve the operation over HTTP, with a page for operators
@@ -68,15 +81,50 @@ enum Failure {
     Usage(ErrorModel),
     /// The operation failed, and has changed nothing: exit status 1.
     Failed(ErrorModel),
-    /// Our own output could not be written.
+    /// Our own output could not be written; what was to be done was no more than that.
     Output(io::Error),
+    /// The new runs are there, and the answer that names them could not be written.
+    Untold(io::Error),
+    /// Ctrl-C stopped it, and nothing was changed.
+    Interrupted(ErrorModel),
     /// The user said no.
     Declined,
+}
+
+impl Failure {
+    /// The same while nothing was done yet of what was to be done.
+    fn while_nothing_is_done(self) -> Failure {
+        match self {
+            Failure::Output(error) => Failure::Failed(unwritable(&error, "nothing was changed")),
+            other => other,
+        }
+    }
+
+    /// The same after new runs were spawned.
+    fn when_done(self) -> Failure {
+        match self {
+            Failure::Output(error) => Failure::Untold(error),
+            other => other,
+        }
+    }
+}
+
+fn unwritable(error: &io::Error, done: &str) -> ErrorModel {
+    ErrorModel::new(500, format!("the output can't be written: {error}; {done}"))
 }
 
 impl From<ErrorModel> for Failure {
     fn from(error: ErrorModel) -> Self {
         Failure::Failed(error)
+    }
+}
+
+impl From<NoAnswer> for Failure {
+    fn from(error: NoAnswer) -> Self {
+        match error {
+            NoAnswer::Failed(error) => Failure::Failed(error),
+            NoAnswer::Interrupted(error) => Failure::Interrupted(error),
+        }
     }
 }
 
@@ -88,24 +136,27 @@ impl From<io::Error> for Failure {
 
 /// Runs the tool with the process's arguments and answers its exit status.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match usage::parse() {
+        Ok(cli) => cli,
+        Err(status) => return status,
+    };
     match &cli.command {
         #[cfg(feature = "http")]
         Command::Serve(arguments) => log::requests(arguments.log_format),
         _ => log::causes(),
     }
     let json = match &cli.command {
-        Command::Rerun(arguments) => arguments.json,
+        Command::Rerun(arguments) => arguments.output.json,
         Command::Check(arguments) => arguments.json,
         Command::Profiles(arguments) => arguments.json,
-        Command::Demo { .. } => false,
+        Command::Demo(_) => false,
         #[cfg(feature = "lua")]
         Command::Lua(_) => false,
         #[cfg(feature = "http")]
         Command::Serve(_) => false,
     };
     let done = match cli.command {
-        Command::Demo { dir } => demo::run(&dir),
+        Command::Demo(arguments) => demo::run(&arguments),
         Command::Rerun(arguments) => rerun::run(&arguments),
         Command::Profiles(arguments) => profiles::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
@@ -124,12 +175,23 @@ pub fn main() -> ExitCode {
             print_error(&error, json);
             ExitCode::FAILURE
         }
+        Err(Failure::Interrupted(error)) => {
+            print_error(&error, json);
+            ExitCode::from(interrupt::STATUS)
+        }
         Err(Failure::Declined) => ExitCode::FAILURE,
-        // Whoever reads us has seen enough (`| head`); what was to be done is done.
+        // Whoever reads a list or a plan has seen enough (`| head`).
         Err(Failure::Output(error)) if error.kind() == ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(Failure::Output(error)) => {
-            print_error(&ErrorModel::new(500, format!("the output can't be written: {error}")), false);
+            print_error(&unwritable(&error, "nothing was changed"), false);
             ExitCode::FAILURE
+        }
+        Err(Failure::Untold(error)) => {
+            print_error(
+                &unwritable(&error, "but the new runs are there: do not repeat the re-run, look for them"),
+                false,
+            );
+            ExitCode::from(6)
         }
     }
 }

@@ -1,9 +1,10 @@
-//! What people see: tables, headings, errors. Colour only on a terminal, and not under `NO_COLOR`.
+//! What people see: headings, errors, a store's texts. Colour only on a terminal, and not under `NO_COLOR`.
 
 use std::io::{self, IsTerminal, Write};
+use std::os::fd::AsFd;
 
 use anstyle::{AnsiColor, Style};
-use comfy_table::{CellAlignment, Table, presets};
+use terminal_size::{Width, terminal_size_of};
 
 use crate::contract::ErrorModel;
 
@@ -12,49 +13,73 @@ pub(super) const DIM: Style = Style::new().dimmed();
 pub(super) const GOOD: Style = AnsiColor::Green.on_default().bold();
 pub(super) const BAD: Style = AnsiColor::Red.on_default().bold();
 
-/// On a terminal, so many rows of a table are shown; elsewhere all.
-const ROWS_ON_A_TERMINAL: usize = 40;
+pub(super) const WARNING: Style = AnsiColor::Yellow.on_default().bold();
 
-/// Where a command's text for people goes. With `--json` standard output is for JSON alone.
-pub(super) fn for_people(json: bool) -> Box<dyn Write> {
-    if json { Box::new(anstream::stderr()) } else { Box::new(anstream::stdout()) }
+/// Where a command's text for people goes.
+pub(super) struct People {
+    out: Box<dyn Write>,
+    terminal: Option<Terminal>,
+    /// Tables may be wider than the terminal.
+    wide: bool,
 }
 
-/// Prints a table without lines, indented; on a terminal a long one is cut, and says so.
-pub(super) fn print_table(
-    out: &mut dyn Write,
-    header: &[&str],
-    rows: Vec<Vec<String>>,
-    right: Option<usize>,
-) -> io::Result<()> {
-    let all = rows.len();
-    let shown = if io::stdout().is_terminal() { all.min(ROWS_ON_A_TERMINAL) } else { all };
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_header(header.iter().copied());
-    for row in rows.into_iter().take(shown) {
-        table.add_row(row.iter().map(|text| printable(text)));
-    }
-    if let Some(column) = right.and_then(|index| table.column_mut(index)) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
-    for line in table.lines() {
-        writeln!(out, " {}", line.trim_end())?;
-    }
-    if shown < all {
-        writeln!(out, "  {DIM}… and {} more; --json lists all{DIM:#}", all - shown)?;
-    }
-    Ok(())
+/// A terminal, and how many signs go into a line of it, where it says so.
+struct Terminal {
+    width: Option<usize>,
 }
 
-/// A text from a store, made safe for a terminal: control characters are shown, not obeyed.
+impl People {
+    pub(super) fn on_stdout(wide: bool) -> People {
+        People { out: Box::new(anstream::stdout()), terminal: terminal(io::stdout()), wide }
+    }
+
+    pub(super) fn on_stderr(wide: bool) -> People {
+        People { out: Box::new(anstream::stderr()), terminal: terminal(io::stderr()), wide }
+    }
+
+    pub(super) fn is_terminal(&self) -> bool {
+        self.terminal.is_some()
+    }
+
+    /// How wide a table may be.
+    pub(super) fn width(&self) -> Option<usize> {
+        self.terminal.as_ref().and_then(|terminal| terminal.width).filter(|_| !self.wide)
+    }
+}
+
+impl Write for People {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.out.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
+fn terminal(stream: impl IsTerminal + AsFd) -> Option<Terminal> {
+    let width = |stream| terminal_size_of(stream).map(|(Width(width), _)| width.into());
+    stream.is_terminal().then(|| Terminal { width: width(&stream) })
+}
+
+/// A text from a store, made safe for a terminal: what would act on it, or could not be seen, is spelled.
 pub(super) fn printable(text: &str) -> String {
     text.chars()
-        .flat_map(|character| {
-            let escaped = character.is_control().then(|| character.escape_default());
-            let plain = escaped.is_none().then_some(character);
-            escaped.into_iter().flatten().chain(plain)
+        .flat_map(|sign| {
+            let spelled = (sign.is_control() || is_invisible(sign)).then(|| sign.escape_default());
+            let plain = spelled.is_none().then_some(sign);
+            spelled.into_iter().flatten().chain(plain)
         })
         .collect()
+}
+
+/// Signs that change how others are shown (the direction of writing, for one), or that take no room. Two names that differ by
+/// them alone look the same. (Those that choose between two shapes of an emoji are left.)
+fn is_invisible(sign: char) -> bool {
+    matches!(sign,
+        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}' | '\u{180b}'..='\u{180f}'
+        | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{feff}' | '\u{ffa0}'
+        | '\u{fff0}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
 /// `1 run`, `2 runs`.

@@ -7,7 +7,8 @@ use clap::Args;
 use serde_json::json;
 
 use super::Failure;
-use super::output::{for_people, print_table};
+use super::output::People;
+use super::table::{Column, print_table};
 use crate::contract::ErrorModel;
 use crate::host::profile::{Engine, Profile};
 
@@ -15,13 +16,19 @@ use crate::host::profile::{Engine, Profile};
 #[command(after_long_help = "\
 Examples:
   bulk-rerun profiles
-  bulk-rerun profiles runwisp > my-runner.toml    then: bulk-rerun check --store jobs.db --profile my-runner.toml")]
+
+  # One of your own
+  bulk-rerun profiles runwisp > my-runner.toml
+  bulk-rerun check --store jobs.db --profile my-runner.toml")]
 pub(super) struct Arguments {
     /// Print this profile's file
     name: Option<String>,
     /// Print the list as JSON
     #[arg(long)]
     pub(super) json: bool,
+    /// Do not make the table fit the terminal
+    #[arg(long, conflicts_with = "json")]
+    wide: bool,
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
@@ -57,6 +64,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
             vec![profile.name.clone(), profile.runner.clone(), engine(profile).to_owned(), schema]
         })
         .collect();
-    print_table(&mut *for_people(false), &["NAME", "RUNNER", "ENGINE", "SCHEMA"], rows, None)?;
+    let [name, runner, engine] = ["NAME", "RUNNER", "ENGINE"].map(Column::Text);
+    let columns = [name, runner, engine, Column::Detail("SCHEMA")];
+    print_table(&mut People::on_stdout(arguments.wide), &columns, rows)?;
     Ok(ExitCode::SUCCESS)
 }

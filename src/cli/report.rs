@@ -1,17 +1,18 @@
 //! Plans and results, as people read them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io::Write;
 
 use chrono::SecondsFormat;
 
 use super::Failure;
-use super::output::{BOLD, DIM, GOOD, count, print_table};
+use super::output::{BOLD, DIM, GOOD, People, count};
+use super::table::{Column, print_table};
 use crate::Plugin;
 use crate::contract::{BulkRerunBody, Reason, Run, Selector, Skipped};
 
 /// A dry run's plan, with what is known of each source run.
-pub(super) fn plan(out: &mut dyn Write, plugin: &Plugin, body: &BulkRerunBody) -> Result<(), Failure> {
+pub(super) fn plan(out: &mut People, plugin: &Plugin, body: &BulkRerunBody) -> Result<(), Failure> {
     let planned = body.planned.as_deref().unwrap_or_default();
     let matched = count(body.matched.unwrap_or_default(), "run");
     let spawns = count(planned.len() as u64, "new run");
@@ -36,16 +37,22 @@ pub(super) fn plan(out: &mut dyn Write, plugin: &Plugin, body: &BulkRerunBody) -
             row.extend(alike.then(|| source.map(parameters).unwrap_or_default()));
             row
         });
-        let mut header = vec!["TASK", "SOURCE RUN", "CREATED", "ENDED", "SELECTED"];
-        header.extend(alike.then_some("PARAMETERS"));
+        let mut columns = vec![
+            Column::Text("TASK"),
+            Column::Id("SOURCE RUN"),
+            Column::Time("CREATED"),
+            Column::Text("ENDED"),
+            Column::Number("RUNS"),
+        ];
+        columns.extend(alike.then_some(Column::Detail("PARAMETERS")));
         writeln!(out)?;
-        print_table(out, &header, rows.collect(), Some(4))?;
+        print_table(out, &columns, rows.collect())?;
     }
     skipped(out, &body.skipped)
 }
 
 /// What to type after a dry run.
-pub(super) fn how_to_go_on(out: &mut dyn Write, body: &BulkRerunBody) -> Result<(), Failure> {
+pub(super) fn how_to_go_on(out: &mut People, body: &BulkRerunBody) -> Result<(), Failure> {
     match (&body.plan, body.planned.as_deref()) {
         (Some(plan), Some([_, ..])) => writeln!(
             out,
@@ -57,7 +64,7 @@ pub(super) fn how_to_go_on(out: &mut dyn Write, body: &BulkRerunBody) -> Result<
 }
 
 /// What a re-run has done.
-pub(super) fn result(out: &mut dyn Write, plugin: &Plugin, body: &BulkRerunBody) -> Result<(), Failure> {
+pub(super) fn result(out: &mut People, plugin: &Plugin, body: &BulkRerunBody) -> Result<(), Failure> {
     let spawned = count(body.triggered.len() as u64, "new run");
     writeln!(out, "{GOOD}{spawned} spawned{GOOD:#}")?;
     if !body.triggered.is_empty() {
@@ -67,7 +74,7 @@ pub(super) fn result(out: &mut dyn Write, plugin: &Plugin, body: &BulkRerunBody)
             .map(|run| vec![run.task_name.clone(), run.run_id.clone(), run.rerun_of.clone()])
             .collect();
         writeln!(out)?;
-        print_table(out, &["TASK", "NEW RUN", "RE-RUN OF"], rows, None)?;
+        print_table(out, &[Column::Text("TASK"), Column::Id("NEW RUN"), Column::Id("RE-RUN OF")], rows)?;
     }
     skipped(out, &body.skipped)?;
     if !body.triggered.is_empty() {
@@ -81,7 +88,25 @@ pub(super) fn result(out: &mut dyn Write, plugin: &Plugin, body: &BulkRerunBody)
     Ok(())
 }
 
-fn skipped(out: &mut dyn Write, skipped: &[Skipped]) -> Result<(), Failure> {
+/// What a re-run has done, or a dry run would do, in one line.
+pub(super) fn summary(out: &mut People, body: &BulkRerunBody) -> Result<(), Failure> {
+    match (&body.planned, body.matched) {
+        (Some(planned), Some(matched)) => {
+            let [spawns, matched] = [count(planned.len() as u64, "new run"), count(matched, "run")];
+            write!(out, "{spawns} would be spawned for the {matched} selected")?;
+        }
+        _ => write!(out, "{} spawned", count(body.triggered.len() as u64, "new run"))?,
+    }
+    let mut reasons: BTreeMap<Reason, usize> = BTreeMap::new();
+    body.skipped.iter().for_each(|skipped| *reasons.entry(skipped.reason).or_default() += 1);
+    if !reasons.is_empty() {
+        let reasons: Vec<_> = reasons.iter().map(|(reason, number)| format!("{number} {}", reason.as_str())).collect();
+        write!(out, "; {} skipped ({})", body.skipped.len(), reasons.join(", "))?;
+    }
+    Ok(writeln!(out)?)
+}
+
+fn skipped(out: &mut People, skipped: &[Skipped]) -> Result<(), Failure> {
     if skipped.is_empty() {
         return Ok(());
     }
@@ -94,7 +119,8 @@ fn skipped(out: &mut dyn Write, skipped: &[Skipped]) -> Result<(), Failure> {
             why(skipped),
         ]
     });
-    Ok(print_table(out, &["TASK", "RUN", "REASON", "WHY"], rows.collect(), None)?)
+    let columns = [Column::Text("TASK"), Column::Id("RUN"), Column::Text("REASON"), Column::Detail("WHY")];
+    Ok(print_table(out, &columns, rows.collect())?)
 }
 
 /// A reason in a few more words.
@@ -130,14 +156,9 @@ pub(super) fn how_it_ended(run: &Run) -> String {
     }
 }
 
-/// A run's parameters, cut where they would fill the line.
+/// A run's parameters.
 pub(super) fn parameters(run: &Run) -> String {
-    const WIDTH: usize = 60;
-    let Some(text) = run.params.to_text() else { return "-".to_owned() };
-    match text.char_indices().nth(WIDTH) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.into_owned(),
-    }
+    run.params.to_text().map_or_else(|| "-".to_owned(), Into::into)
 }
 
 /// The runs with these ids, as they are now, by task and id.

@@ -7,11 +7,12 @@ use clap::{Args, ValueEnum};
 
 use super::Failure;
 use super::arguments::{SelectorArguments, StoreArguments};
-use super::output::{BOLD, count, for_people};
+use super::interrupt::Interruptible;
+use super::output::{BOLD, People, count};
 use super::progress::watch;
-use super::report;
+use super::{report, status_words};
 use crate::Plugin;
-use crate::contract::{BulkRerunBody, ErrorModel, Reason, Request, Spelling, UniqueBy};
+use crate::contract::{BulkRerunBody, ErrorModel, Reason, Request, UniqueBy};
 
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
@@ -22,23 +23,62 @@ pub(super) struct Arguments {
     selector: SelectorArguments,
     #[command(flatten)]
     options: OptionArguments,
+    #[command(flatten)]
+    pub(super) output: OutputArguments,
+}
+
+/// How what was done is told.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Output")]
+pub(super) struct OutputArguments {
     /// Print the answer (or the error) as JSON on standard output, and nothing else there
     #[arg(long)]
     pub(super) json: bool,
+    /// Print nothing where nothing was spawned
+    #[arg(long, short, conflicts_with_all = ["json", "dry_run"])]
+    quiet: bool,
+    /// Print one line
+    #[arg(long, conflicts_with = "json")]
+    summary: bool,
+    /// Do not make the tables fit the terminal
+    #[arg(long, conflicts_with = "json")]
+    wide: bool,
 }
 
 const EXAMPLES: &str = "\
 Examples:
-  What would be re-run of last night's failures?
-    bulk-rerun rerun --store runwisp.db --status failed,timeout,crashed --since 12h --dry-run
-  Re-run them, but not what has succeeded or is running by now:
-    bulk-rerun rerun --store runwisp.db --status failed,timeout,crashed --since 12h --skip-superseded --skip-active
-  Every failed import, one new run for each distinct set of parameters, from a script:
-    bulk-rerun rerun --store runwisp.db --task import-orders --status failed --unique-by params --yes --json
-  Exactly these two runs:
-    bulk-rerun rerun --store runwisp.db --ids 01JRX3M7ZD7Q8M5T8E2Y9V4B6C,01JRX3N2K4W6P0S9D3F5G7H1JK
-  A selector from a file or from another program:
-    echo '{\"match_all\":true,\"filter\":{\"exit_code_min\":137}}' | bulk-rerun rerun --store runwisp.db --selector - --yes";
+  # What would be re-run of last night's failures?
+  bulk-rerun rerun --store runwisp.db --status failed,timeout,crashed \\
+    --since 12h --dry-run
+
+  # Re-run them, but not what has succeeded or is running by now
+  bulk-rerun rerun --store runwisp.db --status failed,timeout,crashed \\
+    --since 12h --skip-superseded --skip-active
+
+  # Every failed import, one new run for each distinct set of parameters,
+  # from a script
+  bulk-rerun rerun --store runwisp.db --task import-orders --status failed \\
+    --unique-by params --yes --json
+
+  # Every morning from cron, which sends a mail if there is something to read
+  bulk-rerun rerun --store runwisp.db --status failed --since 24h \\
+    --skip-superseded --skip-active --yes --quiet
+
+  # Exactly these two runs
+  bulk-rerun rerun --store runwisp.db \\
+    --ids 01JRX3M7ZD7Q8M5T8E2Y9V4B6C,01JRX3N2K4W6P0S9D3F5G7H1JK
+
+  # A selector from a file or from another program
+  echo '{\"match_all\":true,\"filter\":{\"exit_code_min\":137}}' |
+    bulk-rerun rerun --store runwisp.db --selector - --yes
+
+Exit status:
+  0    done; nothing to do is done, too
+  1    failed, or declined; nothing was changed
+  2    bad usage
+  3    done, but some runs were skipped since the host refused them
+  6    done, but the answer could not be written
+  130  interrupted (Ctrl-C); nothing was changed";
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "What to do")]
@@ -95,51 +135,75 @@ impl OptionArguments {
 pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let mut request = arguments.selector.request()?;
     arguments.options.apply(&mut request);
-    let mut people = for_people(arguments.json);
-    let spelling = request.spelling.unwrap_or_default();
+    let asks = !request.options.dry_run && !arguments.options.yes;
+    if asks && !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
+        let detail = "there is no terminal to ask on: add --yes to go ahead, or --dry-run to look first";
+        return Err(Failure::Usage(ErrorModel::new(400, detail)));
+    }
+    let calls = Interruptible::begin()
+        .map_err(|error| ErrorModel::new(500, format!("Ctrl-C can't be taken over: {error}; nothing was changed")))?;
+    let plugin = arguments.store.open()?;
+    status_words::warn_of_unknown(&plugin, &request.selector);
 
     if request.options.dry_run {
-        let plugin = arguments.store.open()?;
-        let body = watch("searching the store", || plugin.rerun(&request))?;
-        print_answer(&body, arguments.json, spelling, || {
-            report::plan(&mut *people, &plugin, &body)?;
-            report::how_to_go_on(&mut *people, &body)
+        let body = watch("searching the store", || calls.call(&plugin, &request))?;
+        arguments.output.print(&body, &request, |people| {
+            report::plan(people, &plugin, &body)?;
+            report::how_to_go_on(people, &body)
         })?;
-        return Ok(ExitCode::SUCCESS);
+        return Ok(status_of(&body));
     }
-
-    if !arguments.options.yes {
-        if !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
-            let detail = "there is no terminal to ask on: add --yes to go ahead, or --dry-run to look first";
-            return Err(Failure::Usage(ErrorModel::new(400, detail)));
-        }
-        let plugin = arguments.store.open()?;
-        return match ask(&plugin, &mut request, &mut *people)? {
-            Answer::No => Err(Failure::Declined),
+    if asks {
+        match ask(&plugin, &calls, &mut request, &arguments.output).map_err(Failure::while_nothing_is_done)? {
+            Answer::No => return Err(Failure::Declined),
             // For people the plan has said it all.
-            Answer::NothingToDo if !arguments.json => Ok(ExitCode::SUCCESS),
-            Answer::Yes | Answer::NothingToDo => spawn(&plugin, &request, arguments.json, spelling, &mut *people),
-        };
+            Answer::NothingToDo(body) if !arguments.output.json => return Ok(status_of(&body)),
+            Answer::Yes | Answer::NothingToDo(_) => {}
+        }
     }
-    spawn(&arguments.store.open()?, &request, arguments.json, spelling, &mut *people)
+    let body = watch("re-running", || calls.call(&plugin, &request))?;
+    if !body.triggered.is_empty() {
+        let told = arguments.output.print(&body, &request, |people| report::result(people, &plugin, &body));
+        told.map_err(Failure::when_done)?;
+    } else if !arguments.output.quiet {
+        arguments.output.print(&body, &request, |people| report::result(people, &plugin, &body))?;
+    }
+    Ok(status_of(&body))
+}
+
+/// What the host refused is for somebody to look at.
+fn status_of(body: &BulkRerunBody) -> ExitCode {
+    let refused = body.skipped.iter().any(|skipped| skipped.reason == Reason::Refused);
+    if refused { ExitCode::from(3) } else { ExitCode::SUCCESS }
 }
 
 enum Answer {
     Yes,
     No,
-    NothingToDo,
+    NothingToDo(BulkRerunBody),
 }
 
 /// Shows the plan and asks; what was shown is what `request` then stands for.
-fn ask(plugin: &Plugin, request: &mut Request, people: &mut dyn Write) -> Result<Answer, Failure> {
+fn ask(
+    plugin: &Plugin,
+    calls: &Interruptible,
+    request: &mut Request,
+    output: &OutputArguments,
+) -> Result<Answer, Failure> {
     request.options.dry_run = true;
-    let body = watch("searching the store", || plugin.rerun(request))?;
+    let body = watch("searching the store", || calls.call(plugin, request))?;
     request.options.dry_run = false;
-    report::plan(people, plugin, &body)?;
     let planned = body.planned.as_ref().map_or(0, Vec::len);
+    if planned == 0 && output.quiet {
+        return Ok(Answer::NothingToDo(body));
+    }
+    // What is asked about must be seen, wherever standard output goes to.
+    let on_stderr = output.json || !io::stdout().is_terminal();
+    let people = &mut if on_stderr { People::on_stderr(output.wide) } else { People::on_stdout(output.wide) };
+    report::plan(people, plugin, &body)?;
     if planned == 0 {
         writeln!(people, "\nNothing to re-run.")?;
-        return Ok(Answer::NothingToDo);
+        return Ok(Answer::NothingToDo(body));
     }
     request.options.expect_plan = request.options.expect_plan.take().or(body.plan);
     let mut terminal = anstream::stderr();
@@ -154,29 +218,19 @@ fn ask(plugin: &Plugin, request: &mut Request, people: &mut dyn Write) -> Result
     Ok(Answer::No)
 }
 
-fn spawn(
-    plugin: &Plugin,
-    request: &Request,
-    json: bool,
-    spelling: Spelling,
-    people: &mut dyn Write,
-) -> Result<ExitCode, Failure> {
-    let body = watch("re-running", || plugin.rerun(request))?;
-    print_answer(&body, json, spelling, || report::result(people, plugin, &body))?;
-    let refused = body.skipped.iter().any(|skipped| skipped.reason == Reason::Refused);
-    Ok(if refused { ExitCode::from(3) } else { ExitCode::SUCCESS })
-}
-
-/// The answer as JSON, or the report for people.
-fn print_answer(
-    body: &BulkRerunBody,
-    json: bool,
-    spelling: Spelling,
-    report: impl FnOnce() -> Result<(), Failure>,
-) -> Result<(), Failure> {
-    if json {
-        writeln!(io::stdout(), "{}", body.to_json(spelling))?;
-        return Ok(());
+impl OutputArguments {
+    /// The answer as JSON, or the report for people.
+    fn print(
+        &self,
+        body: &BulkRerunBody,
+        request: &Request,
+        report: impl FnOnce(&mut People) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        if self.json {
+            writeln!(io::stdout(), "{}", body.to_json(request.spelling.unwrap_or_default()))?;
+            return Ok(());
+        }
+        let people = &mut People::on_stdout(self.wide);
+        if self.summary { report::summary(people, body) } else { report(people) }
     }
-    report()
 }

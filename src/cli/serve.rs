@@ -1,6 +1,6 @@
 //! `bulk-rerun serve`: the HTTP door with a listener of its own.
 
-use std::env;
+use std::env::{self, VarError};
 use std::fs;
 use std::io;
 use std::net::SocketAddr;
@@ -14,9 +14,9 @@ use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::Failure;
 use super::arguments::StoreArguments;
 use super::log::LogFormat;
+use super::{Failure, interrupt};
 use crate::contract::{ErrorModel, Spelling};
 use crate::http::{self, Hostname, HttpConfig, Origin, ServerConfig, Token};
 
@@ -29,7 +29,13 @@ pub(super) struct Arguments {
     #[command(flatten)]
     store: StoreArguments,
     /// The address to listen on; anything but a loopback address needs a token
-    #[arg(long, env = "BULK_RERUN_LISTEN", value_name = "ADDR:PORT", default_value = "127.0.0.1:9477")]
+    #[arg(
+        long,
+        env = "BULK_RERUN_LISTEN",
+        hide_env_values = true,
+        value_name = "ADDR:PORT",
+        default_value = "127.0.0.1:9477"
+    )]
     listen: SocketAddr,
     /// A file with the token that clients must send; else BULK_RERUN_TOKEN has it, if there is one
     #[arg(long, value_name = "FILE", help_heading = "Safety")]
@@ -65,13 +71,19 @@ pub(super) struct Arguments {
 
 const EXAMPLES: &str = "\
 Examples:
-  On this machine only; then open http://127.0.0.1:9477/ in a browser:
-    bulk-rerun serve --store .runwisp/runwisp.db --tasks runwisp.toml
-  For others too, behind a proxy that speaks TLS for ops.example.com:
-    BULK_RERUN_TOKEN=$(cat token) bulk-rerun serve --store runwisp.db --listen 0.0.0.0:9477 --allow-host ops.example.com
-  Ask it:
-    curl -H 'Content-Type: application/json' -d '{\"match_all\":true,\"options\":{\"dry_run\":true}}' \\
-      http://127.0.0.1:9477/api/runs/bulk/rerun";
+  # On this machine only; then open http://127.0.0.1:9477/ in a browser
+  bulk-rerun serve --store .runwisp/runwisp.db --tasks runwisp.toml
+
+  # For others too, behind a proxy that speaks TLS for ops.example.com
+  BULK_RERUN_TOKEN=$(cat token) bulk-rerun serve --store runwisp.db \\
+    --listen 0.0.0.0:9477 --allow-host ops.example.com
+
+  # Ask it
+  curl -H 'Content-Type: application/json' \\
+    -d '{\"match_all\":true,\"options\":{\"dry_run\":true}}' \\
+    http://127.0.0.1:9477/api/runs/bulk/rerun
+
+The first Ctrl-C lets what is under way finish; a second one ends at once.";
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Wire {
@@ -113,7 +125,8 @@ impl Arguments {
             }
             None => match env::var(TOKEN_VARIABLE) {
                 Ok(secret) => (TOKEN_VARIABLE.to_owned(), secret),
-                Err(_) => return Ok(None),
+                Err(VarError::NotPresent) => return Ok(None),
+                Err(VarError::NotUnicode(_)) => return Err(usage(format!("{TOKEN_VARIABLE} is not UTF-8"))),
             },
         };
         Token::new(&secret).map(Some).map_err(|error| usage(format!("{place}: {error}")))
@@ -142,15 +155,16 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         let address = listener.local_addr().map_err(cannot)?;
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
+        interrupt::let_a_second_one_end()?;
         let end = async move {
             tokio::select! {
                 _ = terminate.recv() => {}
                 _ = interrupt.recv() => {}
             }
-            tracing::info!("ending: what is under way is finished first");
+            tracing::info!("ending: what is under way is finished first; a second Ctrl-C ends it at once");
         };
         tracing::info!(store = store.store, runner = store.runner, token = with_token, "serving on http://{address}/");
-        http::serve(listener, http::app(plugin, config), ServerConfig::default(), end).await;
+        http::serve(listener, http::tool(plugin, config), ServerConfig::default(), end).await;
         Ok::<(), Failure>(())
     })?;
     // Waits for what still spawns.

@@ -1,7 +1,10 @@
 //! The config: which store, and how to work in it. One shape for every door.
 
 use std::env;
-use std::path::{Path, PathBuf};
+use std::ffi::{OsStr, OsString};
+use std::path::{self, Path, PathBuf};
+
+use serde_json::Value;
 
 use super::fields::{Fields, Findings};
 use super::json::Node;
@@ -13,8 +16,8 @@ const BUSY_TIMEOUT_MS: u64 = 5_000;
 /// Which store, and how to work in it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
-    /// The store: a path, `sqlite:PATH`, or `postgres://…`.
-    pub store: String,
+    /// The store: a path, `sqlite:PATH`, or `postgres://…`. Only a path may be other than UTF-8.
+    pub store: OsString,
     /// A built-in profile's name or a profile's file; found from the store's schema if absent.
     pub profile: Option<String>,
     /// A `runwisp.toml`, the task catalogue.
@@ -29,7 +32,7 @@ pub struct Config {
 
 impl Config {
     /// The defaults for a store: its profile is found, and it is waited for 5 seconds.
-    pub fn new(store: impl Into<String>) -> Self {
+    pub fn new(store: impl Into<OsString>) -> Self {
         Config {
             store: store.into(),
             profile: None,
@@ -57,6 +60,7 @@ impl Config {
 
     /// Reads a config, such as `{"store": "runs.db", "busy_timeout_ms": 10000}`. What it does not say
     /// is taken from the environment; `{}` is the environment alone. `null` is the same as absent.
+    /// Relative paths count from the folder of this moment: a program may change it afterwards.
     ///
     /// ```
     /// let config = bulk_rerun::Config::from_json(br#"{"store": "runs.db", "wire": "camel"}"#)?;
@@ -73,14 +77,16 @@ impl Config {
         let mut findings = Findings::default();
         let known = &["store", "profile", "tasks", "ledger", "busy_timeout_ms", "wire", "sqlite"];
         let fields = Fields::read(&root, "config", known, &mut findings);
-        let text = |name: &str, variable: &str, findings: &mut Findings| {
-            let given = fields.string(name, findings).map(str::to_owned);
-            given.or_else(|| env::var(variable).ok()).filter(|text| !text.is_empty())
-        };
+        let profile = given(&fields, "profile", "BULK_RERUN_PROFILE", &mut findings).map(absolute_profile);
+        let profile = profile.map(OsString::into_string).transpose().unwrap_or_else(|path| {
+            let message = "the path of the profile, or BULK_RERUN_PROFILE, is not UTF-8; give the file another name";
+            findings.report(&fields.place("profile"), message, path.to_string_lossy().into());
+            None
+        });
         let config = Config {
-            store: text("store", "BULK_RERUN_STORE", &mut findings).unwrap_or_default(),
-            profile: text("profile", "BULK_RERUN_PROFILE", &mut findings),
-            tasks: text("tasks", "BULK_RERUN_TASKS", &mut findings).map(PathBuf::from),
+            store: given(&fields, "store", "BULK_RERUN_STORE", &mut findings).map(absolute_store).unwrap_or_default(),
+            profile,
+            tasks: given(&fields, "tasks", "BULK_RERUN_TASKS", &mut findings).map(|path| absolute_path(path.into())),
             busy_timeout_ms: fields.count("busy_timeout_ms", 0, &mut findings).unwrap_or(BUSY_TIMEOUT_MS),
             wire: match fields.word("wire", &["snake", "camel"], &mut findings) {
                 Some("camel") => Spelling::Camel,
@@ -90,14 +96,59 @@ impl Config {
         };
         let ledger = match fields.node("ledger") {
             Some(_) => fields.boolean("ledger", &mut findings),
-            None => env::var("BULK_RERUN_LEDGER").is_ok_and(|value| !matches!(value.as_str(), "" | "0" | "false")),
+            None => env::var_os("BULK_RERUN_LEDGER")
+                .is_some_and(|value| !["", "0", "false"].map(OsStr::new).contains(&&*value)),
         };
         if ledger {
             let message = "this version does not have the ledger yet; drop the field, or BULK_RERUN_LEDGER";
             findings.report(&fields.place("ledger"), message, true.into());
         }
-        if findings.violations.is_empty() { Ok(config) } else { Err(ErrorModel::unprocessable(findings.violations)) }
+        findings.violations.iter_mut().for_each(|violation| hide_secrets(&mut violation.value));
+        findings.unprocessable()?;
+        Ok(config)
     }
+}
+
+/// An address may have a password in it, wherever it was put by mistake.
+fn hide_secrets(value: &mut Value) {
+    match value {
+        Value::String(text) if text.contains(['@', '=']) || text.contains("//") => *text = "…".to_owned(),
+        Value::Array(items) => items.iter_mut().for_each(hide_secrets),
+        Value::Object(fields) => fields.values_mut().for_each(hide_secrets),
+        _ => {}
+    }
+}
+
+/// A text of the config, else of the environment. An empty one is none.
+fn given(fields: &Fields, name: &str, variable: &str, findings: &mut Findings) -> Option<OsString> {
+    let given = fields.string(name, findings).map(OsString::from);
+    given.or_else(|| env::var_os(variable)).filter(|text| !text.is_empty())
+}
+
+/// A store by its absolute path. What may be an address is left to whoever opens it.
+fn absolute_store(store: OsString) -> OsString {
+    match store.to_str().map(|text| (text.strip_prefix("sqlite:"), text.contains([':', '@', '=']))) {
+        Some((Some(path), _)) if !path.is_empty() => {
+            let mut store = OsString::from("sqlite:");
+            store.push(absolute_path(path.into()));
+            store
+        }
+        Some((_, true)) => store,
+        _ => absolute_path(store.into()).into(),
+    }
+}
+
+/// A profile by its absolute path; a built-in one's name has neither a slash nor a dot.
+fn absolute_profile(profile: OsString) -> OsString {
+    match profile.to_str() {
+        Some(text) if !text.contains(['/', '.']) => profile,
+        _ => absolute_path(profile.into()).into(),
+    }
+}
+
+fn absolute_path(path: PathBuf) -> PathBuf {
+    // It fails where the process's folder is gone, and then no relative path leads anywhere.
+    path::absolute(&path).unwrap_or(path)
 }
 
 #[cfg(test)]
@@ -115,6 +166,14 @@ mod tests {
     }
 
     #[test]
+    fn an_address_in_the_wrong_place_is_not_repeated() {
+        let json = br#"{"stor": "postgres://me:s3cret@db/jobs", "store": ["host=db password=s3cret"], "db": {"u": "a:s3cret@b"}}"#;
+        let error = Config::from_json(json).unwrap_err();
+        assert_eq!(error.errors.len(), 3);
+        assert!(!error.to_json().contains("s3cret"), "{}", error.to_json());
+    }
+
+    #[test]
     fn what_is_no_object_is_told() {
         for (json, words) in [(&b""[..], "no config"), (b"[1]", "an array"), (b"{", "not JSON")] {
             let error = Config::from_json(json).unwrap_err();
@@ -126,14 +185,38 @@ mod tests {
     fn all_that_it_says_is_taken_in_either_spelling() {
         let json =
             br#"{"store": "s", "profile": "p", "tasks": "t", "busyTimeoutMs": 7, "wire": "camel", "sqlite": "shared"}"#;
+        let folder = env::current_dir().unwrap();
         let expected = Config {
-            store: "s".to_owned(),
+            store: folder.join("s").into(),
             profile: Some("p".to_owned()),
-            tasks: Some(PathBuf::from("t")),
+            tasks: Some(folder.join("t")),
             busy_timeout_ms: 7,
             wire: Spelling::Camel,
             sqlite_shared: true,
         };
         assert_eq!(Config::from_json(json), Ok(expected));
+    }
+
+    #[test]
+    fn paths_are_absolute_and_what_may_be_none_is_left_alone() {
+        let folder = env::current_dir().unwrap();
+        let read = |field: &str, text: &str| {
+            Config::from_json(serde_json::json!({ field: text }).to_string().as_bytes()).unwrap()
+        };
+        let here = |name: &str| folder.join(name).into_os_string();
+        assert_eq!(read("store", "runs.db").store, here("runs.db"));
+        assert_eq!(
+            read("store", "sqlite:a/runs.db").store.to_str(),
+            here("a/runs.db").to_str().map(|path| format!("sqlite:{path}")).as_deref()
+        );
+        for store in ["/runs.db", "postgres://me@db/jobs", "host=db user=me", "sqlite:"] {
+            assert_eq!(read("store", store).store, store);
+        }
+        for (profile, expected) in
+            [("pg-boss", "pg-boss".into()), ("mine.toml", here("mine.toml")), ("a/mine", here("a/mine"))]
+        {
+            assert_eq!(read("profile", profile).profile.map(OsString::from), Some(expected));
+        }
+        assert_eq!(read("tasks", "runwisp.toml").tasks, Some(here("runwisp.toml").into()));
     }
 }

@@ -66,23 +66,25 @@ impl ErrorModel {
         }
     }
 
-    /// 422: the request is JSON, but not a request. Lists every violation.
-    pub(super) fn unprocessable(errors: Vec<Violation>) -> Self {
+    /// 422: the request is JSON, but not a request. Lists every violation, but for as many as are left out.
+    pub(super) fn unprocessable(errors: Vec<Violation>, left_out: usize) -> Self {
         let mut detail = String::from("validation failed");
         if let Some(first) = errors.first() {
             detail = format!("validation failed: {}: {}", first.location, first.message);
         }
-        match errors.len() {
-            0 | 1 => {}
-            2 => detail.push_str(" (and 1 more, see `errors`)"),
-            many => detail.push_str(&format!(" (and {} more, see `errors`)", many - 1)),
+        match (errors.len() + left_out, left_out) {
+            (0 | 1, _) => {}
+            (all, 0) => detail.push_str(&format!(" (and {} more, see `errors`)", all - 1)),
+            (all, _) => {
+                detail.push_str(&format!(" (and {} more; `errors` lists the first {})", all - 1, errors.len()));
+            }
         }
         ErrorModel { errors, ..ErrorModel::new(422, detail) }
     }
 
     /// 422 with one violation, found while the request was carried out.
     pub(crate) fn violation(location: &str, message: String, value: Value) -> Self {
-        ErrorModel::unprocessable(vec![Violation { location: location.to_owned(), message, value }])
+        ErrorModel::unprocessable(vec![Violation { location: location.to_owned(), message, value }], 0)
     }
 
     /// 400: each field is fine, but together they do not say which runs are meant.

@@ -4,13 +4,22 @@ use std::collections::HashSet;
 
 use serde_json::Value;
 
-use super::json::Node;
-use super::{Instant, Spelling, Violation};
+use super::json::{Node, cut};
+use super::run::nearest_writable;
+use super::{ErrorModel, Instant, Spelling, Violation};
+
+/// So many violations are listed; the others are counted.
+const VIOLATIONS_MAX: usize = 100;
+
+/// How much of a field's name a location shows, in bytes.
+const NAME_MAX: usize = 200;
 
 /// What reading a request has found out so far, beside the values themselves.
 #[derive(Default)]
 pub(super) struct Findings {
     pub(super) violations: Vec<Violation>,
+    /// How many more there are.
+    left_out: usize,
     /// A field was spelled as only snake_case or only camelCase spells it.
     saw_snake: bool,
     saw_camel: bool,
@@ -18,7 +27,24 @@ pub(super) struct Findings {
 
 impl Findings {
     pub(super) fn report(&mut self, location: &str, message: impl Into<String>, value: Value) {
-        self.violations.push(Violation { location: location.to_owned(), message: message.into(), value });
+        if self.has_room() {
+            self.violations.push(Violation { location: location.to_owned(), message: message.into(), value });
+        }
+    }
+
+    /// Whether a violation will be listed; else it is counted now, and need not be put into words.
+    fn has_room(&mut self) -> bool {
+        let has_room = self.violations.len() < VIOLATIONS_MAX;
+        self.left_out += usize::from(!has_room);
+        has_room
+    }
+
+    /// 422 with all that was found, if anything was.
+    pub(super) fn unprocessable(&mut self) -> Result<(), ErrorModel> {
+        if self.violations.is_empty() {
+            return Ok(());
+        }
+        Err(ErrorModel::unprocessable(std::mem::take(&mut self.violations), self.left_out))
     }
 
     /// The client's spelling, where its fields show one. Any camelCase field makes it camelCase.
@@ -60,10 +86,12 @@ impl<'a> Fields<'a> {
         };
         let mut seen = HashSet::new();
         for (written, value) in members {
-            let place = format!("{location}.{written}");
+            let place = || format!("{location}.{}", cut(written, NAME_MAX));
             let Some(&name) = known.iter().find(|&&name| written == name || *written == Spelling::Camel.of(name))
             else {
-                findings.report(&place, unknown_field(written, known), value.to_value());
+                if findings.has_room() {
+                    findings.report(&place(), unknown_field(written, known), value.to_value());
+                }
                 continue;
             };
             if Spelling::Camel.of(name) != name {
@@ -71,7 +99,9 @@ impl<'a> Fields<'a> {
                 findings.saw_camel |= written != name;
             }
             if !seen.insert(name) {
-                findings.report(&place, "the field is given twice; keep one of the two", value.to_value());
+                if findings.has_room() {
+                    findings.report(&place(), "the field is given twice; keep one of the two", value.to_value());
+                }
                 continue;
             }
             if *value != Node::Null {
@@ -128,9 +158,17 @@ impl<'a> Fields<'a> {
 
     /// A whole number of 64 bits. `3.0` is one, as in JSON Schema.
     pub(super) fn integer(&self, name: &str, findings: &mut Findings) -> Option<i64> {
-        let Node::Number(number) = self.node(name)? else {
-            self.wrong(name, "an integer", findings);
-            return None;
+        const OUT_OF_RANGE: &str = "the number is out of range: expected an integer of 64 bits";
+        let number = match self.node(name)? {
+            Node::Number(number) => number,
+            Node::HugeNumber(_) => {
+                findings.report(&self.place(name), OUT_OF_RANGE, self.value(name));
+                return None;
+            }
+            _ => {
+                self.wrong(name, "an integer", findings);
+                return None;
+            }
         };
         let float = number.as_f64().unwrap_or(f64::NAN);
         if let Some(integer) = number.as_i64() {
@@ -140,11 +178,8 @@ impl<'a> Fields<'a> {
         if float.fract() == 0.0 && float.abs() <= 9_007_199_254_740_992.0 {
             return Some(float as i64);
         }
-        let message = if float.fract() == 0.0 {
-            "the number is out of range: expected an integer of 64 bits"
-        } else {
-            "expected an integer, got a number with a fraction"
-        };
+        let message =
+            if float.fract() == 0.0 { OUT_OF_RANGE } else { "expected an integer, got a number with a fraction" };
         findings.report(&self.place(name), message, self.value(name));
         None
     }
@@ -178,7 +213,7 @@ impl<'a> Fields<'a> {
     pub(super) fn instant(&self, name: &str, findings: &mut Findings) -> Option<Instant> {
         let text = self.string(name, findings).filter(|text| !text.is_empty())?;
         match chrono::DateTime::parse_from_rfc3339(text) {
-            Ok(instant) => Some(instant.to_utc()),
+            Ok(instant) => Some(nearest_writable(instant.to_utc())),
             Err(_) => {
                 let message = "expected an RFC 3339 timestamp such as 2026-04-15T12:00:00Z";
                 findings.report(&self.place(name), message, self.value(name));
@@ -200,7 +235,7 @@ impl<'a> Fields<'a> {
         for (index, item) in items.iter().enumerate() {
             if let Node::String(text) = item {
                 strings.push(text.clone());
-            } else {
+            } else if findings.has_room() {
                 let place = format!("{}[{index}]", self.place(name));
                 findings.report(&place, format!("expected a string, got {}", item.kind()), item.to_value());
             }
@@ -211,10 +246,20 @@ impl<'a> Fields<'a> {
 
 /// The message for an unknown field, with the known one that it most resembles.
 fn unknown_field(written: &str, known: &[&str]) -> String {
-    let likeness = |name: &&&str| strsim::normalized_damerau_levenshtein(written, name);
-    let nearest = known.iter().filter(|name| likeness(name) > 0.6).max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
-    match nearest {
+    match nearest(written, known.iter().copied()) {
         Some(name) => format!("unknown field; did you mean `{name}`?"),
         None => format!("unknown field; known here: {}", known.join(", ")),
     }
+}
+
+/// The known name that a mistyped one most resembles, if it resembles any; letters are equal in any case.
+pub(crate) fn nearest<'k>(written: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
+    const LONGEST: usize = 100;
+    if written.len() > LONGEST {
+        return None;
+    }
+    let written = written.to_lowercase();
+    let likeness = |name: &str| strsim::normalized_damerau_levenshtein(&written, &name.to_lowercase());
+    let alike = known.filter(|name| name.len() <= LONGEST).map(|name| (likeness(name), name));
+    alike.filter(|(likeness, _)| *likeness > 0.6).max_by(|(a, _), (b, _)| a.total_cmp(b)).map(|(_, name)| name)
 }

@@ -64,6 +64,20 @@ impl Selector {
         Ok(request.selector)
     }
 
+    /// Whether nothing is asked of a run: all are meant, but for those that are left out. A door where this may be said by
+    /// accident wants it to be said expressly.
+    ///
+    /// ```
+    /// use bulk_rerun::Selector;
+    ///
+    /// let all = Selector::from_json(br#"{"match_all": true, "filter": {"status": ","}, "except_ids": ["a"]}"#)?;
+    /// assert!(all.is_unconditional());
+    /// # Ok::<(), bulk_rerun::ErrorModel>(())
+    /// ```
+    pub fn is_unconditional(&self) -> bool {
+        matches!(self, Selector::Matching { filter, .. } if filter.is_empty())
+    }
+
     /// The request that says which runs are meant, in snake_case: for hosts that are asked in JSON.
     pub fn to_json(&self) -> String {
         let request = match self {
@@ -174,9 +188,7 @@ impl Request {
         let except_ids = body.strings("except_ids", &mut findings);
         let filter = read_filter(&body, &mut findings);
         let options = read_options(&body, &mut findings);
-        if !findings.violations.is_empty() {
-            return Err(ErrorModel::unprocessable(findings.violations));
-        }
+        findings.unprocessable()?;
 
         let spelling = findings.spelling();
         if match_all {

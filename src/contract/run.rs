@@ -8,6 +8,26 @@ use serde::{Serialize, Serializer};
 /// A point in time. Instants are compared, never their texts.
 pub type Instant = DateTime<Utc>;
 
+/// The first and the last instant that RFC 3339 can write: its years are 0 to 9999.
+fn writable() -> (Instant, Instant) {
+    const FIRST: i64 = -62_167_219_200;
+    const LAST: i64 = 253_402_300_799;
+    let at = |seconds, nanoseconds| DateTime::from_timestamp(seconds, nanoseconds).unwrap_or_default();
+    (at(FIRST, 0), at(LAST, 999_999_999))
+}
+
+/// Whether RFC 3339 can write an instant: a run's time of creation that it can't counts as unreadable.
+pub(crate) fn is_writable(at: &Instant) -> bool {
+    let (first, last) = writable();
+    (first..=last).contains(at)
+}
+
+/// The nearest instant that RFC 3339 can write: as a bound, it lets the same runs through.
+pub(super) fn nearest_writable(at: Instant) -> Instant {
+    let (first, last) = writable();
+    at.clamp(first, last)
+}
+
 /// The end reasons that classify a run as a failure where the store has no mark of its own
 /// (RunWisp's defaults before a task could choose its own).
 pub const FAILURE_END_REASONS: [&str; 6] = ["failed", "timeout", "crashed", "log_overflow", "start_failed", "missed"];

@@ -44,7 +44,7 @@ pub enum HostError {
     )]
     Outdated,
     /// The caller no longer waits for an answer.
-    #[error("the search was stopped, because nobody waits for its answer any more; nothing was changed")]
+    #[error("the call was cancelled, and its search was stopped; nothing was changed")]
     Cancelled,
     /// The store can't do it now, and may in a moment. The text says what to do besides.
     #[error("{0}")]
@@ -93,8 +93,11 @@ impl From<HostError> for ErrorModel {
             | HostError::Conflict => 503,
             _ => 500,
         };
-        if let Some(cause) = error.source() {
-            tracing::error!(%cause, "{error}");
+        match error.source() {
+            Some(cause) => tracing::error!(%cause, "{error}"),
+            // The answer has it all; a server's log has it, too.
+            None if status == 500 => tracing::info!("{error}"),
+            None => {}
         }
         ErrorModel::new(status, error.to_string())
     }

@@ -30,12 +30,22 @@ impl Lack {
             lack.required += columns.len();
             lack.absent += absent.len();
             if present.is_empty() {
-                lack.words.push(format!("the table {table}"));
+                lack.words.insert(0, format!("the table {table}"));
             } else {
                 lack.words.extend(absent.iter().map(|column| format!("the column {table}.{column}")));
             }
         }
         Ok(lack)
+    }
+
+    /// The first of them, by name.
+    pub(super) fn in_words(&self) -> String {
+        const SHOWN: usize = 6;
+        let words = self.words.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
+        match self.words.len().saturating_sub(SHOWN) {
+            0 => words,
+            more => format!("{words}, and {more} more"),
+        }
     }
 
     pub(super) fn is_nothing(&self) -> bool {

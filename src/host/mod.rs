@@ -8,11 +8,13 @@ pub mod callbacks;
 pub mod error;
 mod key;
 mod lack;
+pub(crate) mod named_store;
 mod new_ids;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 pub mod profile;
 pub mod sqlite;
+mod statement;
 mod time;
 mod view;
 
@@ -23,6 +25,8 @@ use serde::Serialize;
 use crate::contract::{Instant, Params, Phase, Run, RunFilter};
 pub use error::HostError;
 pub use key::{Key, RunRef};
+#[cfg(fuzzing)]
+pub(crate) use time::read_instant;
 
 /// A job runner's store. Sessions are independent, and may be used from several threads at once.
 pub trait Host: Send + Sync {

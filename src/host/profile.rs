@@ -8,6 +8,8 @@ use std::path::Path;
 use serde::Deserialize;
 
 use super::HostError;
+use crate::contract::nearest;
+use crate::toml_words::mistake;
 
 /// The built-in profiles: their names and their files.
 const BUILT_IN: [(&str, &str); 7] = [
@@ -37,58 +39,22 @@ pub(crate) fn check_columns(columns: &HashSet<String>) -> Result<Vec<&'static st
     let lacks: Vec<_> = CANONICAL_COLUMNS.into_iter().filter(|name| !columns.contains(*name)).collect();
     let missing: Vec<_> = lacks.iter().copied().filter(|name| NECESSARY_COLUMNS.contains(name)).collect();
     if !missing.is_empty() {
-        return Err(format!(
-            "the columns {} are missing: without its id, its task and its phase no run can be re-run",
-            missing.join(", ")
-        ));
+        let are = if missing.len() == 1 { "column {} is" } else { "columns {} are" }.replace("{}", &missing.join(", "));
+        return Err(format!("the {are} missing: without its id, its task and its phase no run can be re-run"));
     }
     let known = |name: &str| CANONICAL_COLUMNS.contains(&name) || OPTIONAL_COLUMNS.contains(&name);
     match columns.iter().find(|name| !known(name)) {
-        Some(unknown) => Err(format!(
-            "the column {unknown} is not a canonical one ({}; optional: {})",
-            CANONICAL_COLUMNS.join(", "),
-            OPTIONAL_COLUMNS.join(", ")
-        )),
+        Some(unknown) => {
+            let nearest = nearest(unknown, CANONICAL_COLUMNS.into_iter().chain(OPTIONAL_COLUMNS));
+            let meant = nearest.map(|nearest| format!("; did you mean {nearest}?")).unwrap_or_default();
+            Err(format!(
+                "the column {unknown} is not a canonical one ({}; optional: {}){meant}",
+                CANONICAL_COLUMNS.join(", "),
+                OPTIONAL_COLUMNS.join(", ")
+            ))
+        }
         None => Ok(lacks),
     }
-}
-
-/// A statement for a store as it is: without the semicolon at its end, and without the lines that end in the comment
-/// `-- if TABLE.COLUMN` where `has` says that the table has no such column. So one text serves schemas that differ by a
-/// few columns.
-///
-/// # Errors
-///
-/// A line's table is none of the store's (`has` says `None`); and `has`'s own.
-pub(super) fn fitted_text<E>(
-    statement: &str,
-    has: impl Fn(&str, &str) -> Result<Option<bool>, E>,
-    fail: &dyn Fn(String) -> E,
-) -> Result<String, E> {
-    let mut kept = Vec::new();
-    for line in statement.lines() {
-        let condition = line.rsplit_once("-- if ").map(|(_, condition)| condition.trim().replace('"', ""));
-        let is_one = |condition: &String| {
-            condition.chars().all(|character| character.is_alphanumeric() || matches!(character, '_' | '.'))
-        };
-        let is_kept = match condition.filter(is_one).as_deref().and_then(|condition| condition.rsplit_once('.')) {
-            None => true,
-            Some((table, column)) => has(table, column)?.ok_or_else(|| {
-                fail(format!(
-                    "a line is there only if {table} has the column {column}, and the store has no table {table}"
-                ))
-            })?,
-        };
-        if is_kept {
-            kept.push(line);
-        }
-    }
-    Ok(bare(&kept.join("\n")).to_owned())
-}
-
-/// A statement without the semicolon at its end.
-pub(super) fn bare(statement: &str) -> &str {
-    statement.trim().trim_end_matches(';').trim_end()
 }
 
 /// What is wrong with a spawn statement that started none or too many runs for a source run.
@@ -270,6 +236,21 @@ impl Version {
 }
 
 impl Profile {
+    /// What may be done where it does not fit a store.
+    pub(super) fn what_to_do(&self) -> String {
+        let is_for: Vec<_> = self.generations.iter().map(|generation| generation.name.as_str()).collect();
+        let is_for = is_for.join("; ");
+        if self.is_built_in {
+            return format!(
+                "It is for {} ({is_for}). If that is the runner, in another version: move the runner to one of these, or copy \
+                 the profile (`bulk-rerun profiles {}`), write its statements for the schema at hand, and use the copy with \
+                 --profile",
+                self.runner, self.name
+            );
+        }
+        "If that is the right store, the profile's `requires` and statements must name what is there".to_owned()
+    }
+
     /// The built-in profiles of an engine.
     pub(super) fn built_in_of(engine: Engine) -> impl Iterator<Item = Profile> {
         Profile::built_in_names().filter_map(Profile::built_in).filter(move |profile| profile.engine == engine)
@@ -282,11 +263,14 @@ impl Profile {
         if self.engine == engine {
             return Ok(());
         }
+        let others: Vec<_> = Profile::built_in_of(engine).map(|profile| profile.name).collect();
         Err(HostError::Unusable(format!(
-            "the profile {} is for runners on {}, and the store is in {}",
+            "the profile {} is for runners on {}, and the store is in {}: name another profile ({}, or a file of yours), or \
+             leave it out, and the one that fits is found",
             self.file,
             self.engine.as_str(),
-            engine.as_str()
+            engine.as_str(),
+            others.join(", ")
         )))
     }
 
@@ -317,9 +301,14 @@ impl Profile {
             return Ok(profile);
         }
         let text = fs::read_to_string(Path::new(name_or_file)).map_err(|error| {
+            if name_or_file.contains(['/', '.']) {
+                return HostError::Unusable(format!("the profile's file {name_or_file} can't be read: {error}"));
+            }
+            let meant = nearest(name_or_file, Profile::built_in_names());
+            let meant = meant.map(|name| format!("; did you mean {name}?")).unwrap_or_default();
             let names: Vec<_> = Profile::built_in_names().collect();
             HostError::Unusable(format!(
-                "the profile `{name_or_file}` is neither built in ({}) nor a file that can be read: {error}",
+                "the profile `{name_or_file}` is neither built in ({}) nor a file that can be read: {error}{meant}",
                 names.join(", ")
             ))
         })?;
@@ -335,7 +324,7 @@ impl Profile {
         let mut profile: Profile = toml::from_str(text).map_err(|error| HostError::Profile {
             file: file.to_owned(),
             part: "not a profile".to_owned(),
-            message: error.to_string().trim_end().to_owned(),
+            message: mistake(text, &error),
         })?;
         profile.file = file.to_owned();
         match profile.generations.as_mut_slice() {
@@ -347,7 +336,13 @@ impl Profile {
                 });
             }
             [only] if only.name.is_empty() => only.name = "the only one".to_owned(),
-            _ => {}
+            several => {
+                for (number, generation) in (1..).zip(several) {
+                    if generation.name.is_empty() {
+                        generation.name = format!("number {number} in the file");
+                    }
+                }
+            }
         }
         if let Some(key) = profile.only_for_postgres().filter(|_| profile.engine != Engine::Postgres) {
             return Err(HostError::Profile {

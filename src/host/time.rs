@@ -1,36 +1,48 @@
 //! Reads the times that runners write as text.
 
-use std::fmt::Write;
-
 use chrono::DateTime;
 
-use crate::contract::Instant;
+use crate::contract::{Instant, is_writable};
 
-/// The instant that a text names, `None` if it can't be read.
+/// The instant that a text names, `None` if it can't be read, or RFC 3339 can't write it in UTC.
 ///
-/// Read are RFC 3339 with `T` or a space, the same without an offset (UTC), and what Go's
-/// `time.Time` prints: `2026-04-15 12:00:00.123456789 +0200 CEST m=+12.000345`. All of them begin
+/// Read are RFC 3339 with `T` or a space, the same without an offset (UTC) or with a shorter one (`+0900`, `+09`), and what
+/// Go's `time.Time` prints: `2026-04-15 12:00:00.123456789 +0200 CEST m=+12.000345`. All of them begin
 /// with `YYYY-MM-DD`, which the coarse bounds in the compiled statements rely on.
 pub(crate) fn read_instant(text: &str) -> Option<Instant> {
+    // A blank in front would stand before the date.
+    if !text.starts_with(|first: char| first.is_ascii_digit()) {
+        return None;
+    }
     // The common layouts first: this runs once a row.
-    if let Ok(instant) = DateTime::parse_from_rfc3339(text) {
-        return Some(instant.to_utc());
-    }
+    let instant = match DateTime::parse_from_rfc3339(text) {
+        Ok(instant) => instant,
+        Err(_) => DateTime::parse_from_rfc3339(&to_rfc3339(text)?).ok()?,
+    };
+    Some(instant.to_utc()).filter(is_writable)
+}
+
+/// Another layout's text, as RFC 3339 would have it.
+fn to_rfc3339(text: &str) -> Option<String> {
     let mut words = text.split_ascii_whitespace();
-    let mut rfc3339 = String::with_capacity(40);
-    rfc3339.push_str(words.next()?);
-    if !rfc3339.contains('T') {
-        write!(rfc3339, "T{}", words.next()?).ok()?;
-    }
-    match words.next() {
-        None => rfc3339.push('Z'),
-        // Go's `+0200`; a zone's name and a monotonic reading may follow, and add nothing.
-        Some(offset) => {
-            let (hours, minutes) = offset.split_at_checked(3)?;
-            write!(rfc3339, "{hours}:{minutes}").ok()?;
-        }
-    }
-    DateTime::parse_from_rfc3339(&rfc3339).ok().map(|instant| instant.to_utc())
+    let first = words.next()?;
+    let (date, time) = match first.split_once(['T', 't']) {
+        Some(parts) => parts,
+        None => (first, words.next()?),
+    };
+    let (time, offset) = match time.find(['+', '-', 'Z', 'z']).map(|at| time.split_at(at)) {
+        // Nothing more is known behind an offset that stands by itself.
+        Some(_) if words.next().is_some() => return None,
+        Some(parts) => parts,
+        // Go's; a zone's name and a monotonic reading may follow, and add nothing.
+        None => (time, words.next().unwrap_or("Z")),
+    };
+    let offset = match (offset.len(), offset.contains(':')) {
+        (3, _) => format!("{offset}:00"),
+        (5, false) => format!("{}:{}", offset.get(..3)?, offset.get(3..)?),
+        _ => offset.to_owned(),
+    };
+    Some(format!("{date}T{time}{offset}"))
 }
 
 #[cfg(test)]
@@ -53,6 +65,16 @@ mod tests {
             ("2026-04-15 12:00:00 +0000 UTC m=+12.000345", "2026-04-15T12:00:00Z"),
             ("2026-04-15 14:00:00.5 +0200 CEST m=+0.000000001", "2026-04-15T12:00:00.500Z"),
             ("2026-04-15 17:45:00 +0545 +0545", "2026-04-15T12:00:00Z"),
+            ("2026-04-15T21:00:00+0900", "2026-04-15T12:00:00Z"),
+            ("2026-04-15 21:00:00+0900", "2026-04-15T12:00:00Z"),
+            ("2026-04-15 21:00:00.5+09", "2026-04-15T12:00:00.500Z"),
+            ("2026-04-15T12:00:00+00", "2026-04-15T12:00:00Z"),
+            ("2026-04-15t12:00:00-00", "2026-04-15T12:00:00Z"),
+            ("2026-04-15T08:30:00-0330", "2026-04-15T12:00:00Z"),
+            ("2026-04-15 12:00:00 Z", "2026-04-15T12:00:00Z"),
+            ("2026-04-15 14:00:00 +02:00", "2026-04-15T12:00:00Z"),
+            ("0000-01-01T00:00:00Z", "0000-01-01T00:00:00Z"),
+            ("9999-12-31T23:59:59.999Z", "9999-12-31T23:59:59.999Z"),
             ("2026-04-15 08:30:00 -0330 -0330", "2026-04-15T12:00:00Z"),
         ] {
             assert_eq!(utc(text).as_deref(), Some(expected), "{text}");
@@ -64,6 +86,8 @@ mod tests {
         for text in [
             "",
             " ",
+            " 2026-04-15 12:00:00",
+            "\n2026-04-15T12:00:00Z",
             "yesterday",
             "2026-04-15",
             "1776254400",
@@ -72,6 +96,17 @@ mod tests {
             "2026-04-15 12:00:00 UTC",
             "2026-04-15 12:00:00 +é",
             "15.04.2026 12:00:00",
+            "2026-04-15T12:00:00+9",
+            "2026-04-15T12:00:00+090",
+            "2026-04-15T12:00:00+09000",
+            "2026-04-15T12:00:00+0900 and more",
+            "2026-04-15T12:00:00+2500",
+            "2026-04-15T12:00:00+é",
+            "-2026-04-15T12:00:00Z",
+            "+12026-04-15T12:00:00Z",
+            // In UTC, these are of years that RFC 3339 does not have.
+            "9999-12-31T23:59:59-01:00",
+            "0000-01-01T00:00:00+0100",
         ] {
             assert_eq!(utc(text), None, "{text}");
         }

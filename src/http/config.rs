@@ -39,6 +39,9 @@ pub struct HttpConfig {
     pub require_filter: bool,
     /// The longest request body, in bytes.
     pub body_limit: usize,
+    /// How many bytes of request bodies are in memory at once, or being worked on; beyond them, longer requests are
+    /// turned away. At least one of the longest bodies fits.
+    pub body_budget: usize,
     /// How long a client may take to send its body.
     pub body_timeout: Duration,
     /// How long a request may wait and search. What spawns by then completes.
@@ -57,6 +60,7 @@ impl Default for HttpConfig {
             allow_origins: Vec::new(),
             require_filter: false,
             body_limit: 8 << 20,
+            body_budget: 8 << 20,
             body_timeout: Duration::from_secs(30),
             request_timeout: Duration::from_secs(60),
             // As many as there are idle connections kept to an SQLite store.

@@ -1,15 +1,15 @@
 //! `GET /docs`: Swagger UI over `/openapi.json`, from files in this program.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::Path;
-use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
-use axum::http::{HeaderValue, StatusCode};
-use axum::response::{IntoResponse, Redirect, Response};
+use axum::body::Bytes;
+use axum::http::header::{CONTENT_ENCODING, HeaderMap};
+use axum::response::Redirect;
 use axum::routing::get;
 
-use super::page;
+use super::files::File;
 
 /// Swagger UI sets styles on its elements, and draws its icons from `data:`; its scripts are files.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
@@ -19,24 +19,31 @@ const INDEX: &str = include_str!("page/docs.html");
 const START: &str = include_str!("page/docs.js");
 
 /// What of Swagger UI the page uses.
-const FILES: [&str; 2] = ["swagger-ui.css", "swagger-ui-bundle.js"];
+const FILES: [(&str, &str); 2] =
+    [("swagger-ui.css", "text/css; charset=utf-8"), ("swagger-ui-bundle.js", "text/javascript; charset=utf-8")];
 
 pub(super) fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
-    Router::new()
-        // Relative, so that it works where a host has nested the door.
-        .route("/docs", get(async || Redirect::permanent("docs/")))
-        .route("/docs/", get(async || page::file("text/html; charset=utf-8", INDEX, POLICY)))
-        .route("/docs/docs.js", get(async || page::file("text/javascript; charset=utf-8", START, POLICY)))
-        .route("/docs/{file}", get(file))
+    let own = [
+        ("/docs/".to_owned(), File::new("text/html; charset=utf-8", INDEX)),
+        ("/docs/docs.js".to_owned(), File::new("text/javascript; charset=utf-8", START)),
+    ];
+    let swagger = FILES.into_iter().filter_map(|(name, kind)| Some((format!("/docs/{name}"), swagger(name, kind)?)));
+    // Relative, so that it works where a host has nested the door.
+    let routes = Router::new().route("/docs", get(async || Redirect::permanent("docs/")));
+    own.into_iter().chain(swagger).fold(routes, |routes, (path, file)| {
+        let file = file.under(POLICY);
+        routes.route(&path, get(async move |headers: HeaderMap| file.answer(&headers)))
+    })
 }
 
-async fn file(Path(name): Path<String>) -> Response {
+/// One of Swagger UI's files, as it is in the program.
+fn swagger(name: &str, kind: &'static str) -> Option<File> {
     let config = Arc::new(utoipa_swagger_ui::Config::from("../openapi.json"));
-    let found = FILES.contains(&name.as_str()).then(|| utoipa_swagger_ui::serve(&name, config));
-    let Some(Ok(Some(file))) = found else { return StatusCode::NOT_FOUND.into_response() };
-    let mut response = ([(CONTENT_TYPE, file.content_type)], file.bytes.into_owned()).into_response();
-    if file.gzpipped {
-        response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-    }
-    response
+    let file = utoipa_swagger_ui::serve(name, config).ok()??;
+    let bytes = match file.bytes {
+        Cow::Borrowed(bytes) => Bytes::from_static(bytes),
+        Cow::Owned(bytes) => bytes.into(),
+    };
+    let whole = File::new(kind, bytes);
+    Some(if file.gzpipped { whole.with(CONTENT_ENCODING, "gzip") } else { whole })
 }

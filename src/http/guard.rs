@@ -27,8 +27,9 @@ pub(super) async fn check_host(State(door): State<Arc<Door>>, request: Request, 
         Some(host) if is_ours(&host, &door.config) => next.run(request).await,
         Some(host) => {
             let detail = format!(
-                "this door does not answer for the host {:?}; it can be allowed with --allow-host",
-                host.host()
+                "this door does not answer for the host {:?}; it can be allowed with {}",
+                host.host(),
+                door.advice.host
             );
             Problem::new(StatusCode::FORBIDDEN, detail).into_response()
         }
@@ -54,17 +55,16 @@ pub(super) fn is_ours(host: &Authority, config: &HttpConfig) -> bool {
 }
 
 /// Turns away what another site's page makes a browser send (the rule of Go 1.25's `CrossOriginProtection`).
-pub(super) fn same_origin(config: &HttpConfig) -> CsrfLayer<fn(ProtectionError) -> Response> {
-    let layer = config.allow_origins.iter().fold(CsrfLayer::new(), |layer, origin| {
+pub(super) fn same_origin(door: &Door) -> CsrfLayer<impl Fn(ProtectionError) -> Response + Clone + use<>> {
+    let layer = door.config.allow_origins.iter().fold(CsrfLayer::new(), |layer, origin| {
         // It was checked in the same way when it was read.
         layer.clone().add_trusted_origin(origin.as_str()).unwrap_or(layer)
     });
-    layer.with_rejection_response(refuse_origin)
-}
-
-fn refuse_origin(_: ProtectionError) -> Response {
-    let detail = "the request comes from a page of another site; its origin can be allowed with --allow-origin";
-    Problem::new(StatusCode::FORBIDDEN, detail).into_response()
+    let advice = door.advice.origin;
+    layer.with_rejection_response(move |_| {
+        let detail = format!("the request comes from a page of another site; its origin can be allowed with {advice}");
+        Problem::new(StatusCode::FORBIDDEN, detail).into_response()
+    })
 }
 
 /// Lets the pages of the allowed origins use the door, and read its answers.

@@ -20,14 +20,20 @@
 //! metrics); whatever fails further in becomes a problem document (`problem`); the guard looks at
 //! its Host and Origin (`guard`) and at its token (`token`); and then its route answers. The
 //! operation itself runs on a blocking thread, behind a bounded queue (`queue`).
+//!
+//! Below that are the listener (`server`), each of its connections (`connection`), and its bytes (`wire`).
 
 mod base;
 mod body;
+mod click;
 mod config;
+mod connection;
 mod docs;
 mod door;
+mod files;
 mod guard;
 mod health;
+mod look;
 mod metrics;
 mod observe;
 mod openapi;
@@ -38,8 +44,11 @@ mod rerun;
 mod router;
 mod server;
 mod token;
+mod wire;
 
 pub use config::{BadConfig, Hostname, HttpConfig, Origin};
+#[cfg(feature = "cli")]
+pub(crate) use router::tool;
 pub use router::{api, app, router};
 pub use server::{ServerConfig, serve};
 pub use token::Token;

@@ -12,6 +12,7 @@ use tracing::{Instrument, Span, info, info_span};
 use ulid::Ulid;
 
 use super::door::Door;
+use super::problem::Why;
 
 /// The header of a request's id: taken from the client (or its proxy) where it has one, else made up.
 pub(super) const REQUEST_ID: &str = "x-request-id";
@@ -37,7 +38,7 @@ pub(super) async fn observe(State(door): State<Arc<Door>>, request: Request, nex
     };
     let mut response = next.run(request).instrument(span).await;
     door.metrics.answered(&sight.method, &sight.route, response.status(), sight.took());
-    sight.tell(response.status().as_u16());
+    sight.tell(response.status().as_u16(), response.extensions().get::<Why>().map(|why| why.0.as_str()));
     response.headers_mut().insert(REQUEST_ID, id);
     response
 }
@@ -67,13 +68,14 @@ impl Sight {
         self.started.elapsed()
     }
 
-    fn tell(&mut self, status: u16) {
+    fn tell(&mut self, status: u16, why: Option<&str>) {
         self.answered = true;
         let _in_the_request = self.span.enter();
         info!(
             method = %self.method,
             path = self.path,
             status,
+            why,
             ms = self.took().as_micros() as f64 / 1e3,
             client = self.client,
             "answered"
@@ -85,7 +87,7 @@ impl Drop for Sight {
     /// Dropped without an answer: the client has gone away. 499 is what nginx logs then.
     fn drop(&mut self) {
         if !self.answered {
-            self.tell(499);
+            self.tell(499, None);
         }
     }
 }

@@ -4,15 +4,13 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::HeaderValue;
-use axum::http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
-};
+use axum::http::header::{CONTENT_TYPE, HeaderMap};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde_json::json;
 
 use super::door::Door;
+use super::files::File;
 use super::problem::Problem;
 
 /// Our own files and our own API; no inline script or style, no frame around us.
@@ -20,12 +18,16 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
                       connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// Path, kind and text.
-const FILES: [(&str, &str, &str); 6] = [
+const FILES: [(&str, &str, &str); 10] = [
     ("/", "text/html; charset=utf-8", include_str!("page/index.html")),
     ("/page/page.css", "text/css; charset=utf-8", include_str!("page/page.css")),
     ("/page/page.js", SCRIPT, include_str!("page/page.js")),
     ("/page/api.js", SCRIPT, include_str!("page/api.js")),
+    ("/page/copy.js", SCRIPT, include_str!("page/copy.js")),
     ("/page/form.js", SCRIPT, include_str!("page/form.js")),
+    ("/page/lost.js", SCRIPT, include_str!("page/lost.js")),
+    ("/page/text.js", SCRIPT, include_str!("page/text.js")),
+    ("/page/token.js", SCRIPT, include_str!("page/token.js")),
     ("/page/view.js", SCRIPT, include_str!("page/view.js")),
 ];
 
@@ -33,38 +35,20 @@ const SCRIPT: &str = "text/javascript; charset=utf-8";
 
 pub(super) fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
     let route = |routes: Router<S>, (path, kind, text): (&'static str, &'static str, &'static str)| {
-        routes.route(path, get(async move || file(kind, text, POLICY)))
+        let file = File::new(kind, text).under(POLICY);
+        routes.route(path, get(async move |headers: HeaderMap| file.answer(&headers)))
     };
     FILES.into_iter().fold(Router::new(), route)
-}
-
-/// A file of ours for a browser, with headers that keep it from reading more into it than there is.
-pub(super) fn file(kind: &'static str, text: &'static str, policy: &'static str) -> Response {
-    let mut response = text.into_response();
-    let headers = response.headers_mut();
-    for (name, value) in [
-        (CONTENT_TYPE, kind),
-        (CONTENT_SECURITY_POLICY, policy),
-        // A page of yesterday's version must not talk to today's server.
-        (CACHE_CONTROL, "no-cache"),
-        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (REFERRER_POLICY, "no-referrer"),
-        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
-        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
-    ] {
-        headers.insert(name, HeaderValue::from_static(value));
-    }
-    response
 }
 
 /// What the page says of the store.
 pub(super) async fn store(State(door): State<Arc<Door>>) -> Result<Response, Problem> {
     let plugin = Arc::clone(&door.plugin);
-    let info = door.health.run(door.config.request_timeout, move |_| plugin.describe()).await?;
+    let info = door.about.at(door.config.request_timeout, move || plugin.describe()).await?;
     let about = json!({
         "store": info.schema().map_or_else(|| info.store.clone(), |schema| format!("{}, schema {schema}", info.store)),
         "runner": info.runner, "start": info.start, "writable": info.writable,
         "requires_filter": door.config.require_filter,
     });
-    Ok(([(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "no-store")], about.to_string()).into_response())
+    Ok(([(CONTENT_TYPE, "application/json")], about.to_string()).into_response())
 }

@@ -9,6 +9,7 @@ use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, RE
 use axum::http::{HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use chrono::Utc;
 
 use super::base::Base;
 use super::door::Door;
@@ -24,10 +25,6 @@ pub(super) struct Problem {
 impl Problem {
     pub(super) fn new(status: StatusCode, detail: impl Into<String>) -> Self {
         ErrorModel::new(status.as_u16(), detail).into()
-    }
-
-    pub(super) fn detail(&self) -> &str {
-        &self.model.detail
     }
 
     pub(super) fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
@@ -57,6 +54,10 @@ impl IntoResponse for Problem {
     }
 }
 
+/// What the access log says of an answer that is no fault of the client's.
+#[derive(Debug, Clone)]
+pub(super) struct Why(pub(super) String);
+
 /// Gives every error its document, whoever answered it.
 pub(super) async fn render(State(door): State<Arc<Door>>, request: Request, next: Next) -> Response {
     let base = Base::of(&request, &door.config);
@@ -71,6 +72,9 @@ pub(super) async fn render(State(door): State<Arc<Door>>, request: Request, next
         .remove::<ErrorModel>()
         .unwrap_or_else(|| ErrorModel::new(status.as_u16(), explain(status, &method, &path)));
     model.schema = base.schema("ErrorModel");
+    if status.is_server_error() {
+        response.extensions_mut().insert(Why(model.detail.clone()));
+    }
     let headers = response.headers_mut();
     headers.remove(CONTENT_LENGTH);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
@@ -87,6 +91,20 @@ fn explain(status: StatusCode, method: &Method, path: &str) -> String {
         }
         _ => status.canonical_reason().unwrap_or("the request failed").to_lowercase(),
     }
+}
+
+/// A whole answer for a client that sent no request, so that no layer sees it: the connection is over with it.
+pub(super) fn bare(status: StatusCode, detail: String) -> Vec<u8> {
+    let reason = status.canonical_reason().unwrap_or_default();
+    let body = ErrorModel { title: reason, ..ErrorModel::new(status.as_u16(), detail) }.to_json();
+    let now = Utc::now().format("%a, %d %b %Y %H:%M:%S GMT");
+    let head = format!(
+        "HTTP/1.1 {} {reason}\r\ncontent-type: application/problem+json\r\nx-content-type-options: nosniff\r\n\
+         cache-control: no-store\r\nconnection: close\r\ncontent-length: {}\r\ndate: {now}\r\n\r\n",
+        status.as_u16(),
+        body.len()
+    );
+    (head + &body).into_bytes()
 }
 
 /// A panic is a defect of ours: the client is told no more than that.

@@ -14,7 +14,7 @@ use super::door::Door;
 use super::openapi::{Guarded, RERUN_PATH, Rerun, RunSelector};
 use super::problem::Problem;
 use crate::Cancel;
-use crate::contract::{BulkRerunBody, ErrorModel, Request as RerunRequest, Selector};
+use crate::contract::{BulkRerunBody, ErrorModel, Request as RerunRequest};
 
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
@@ -59,7 +59,10 @@ const IDEMPOTENCY_KEY: &str = "idempotency-key";
 pub(super) async fn rerun(State(door): State<Arc<Door>>, request: Request) -> Result<Response, Problem> {
     let base = Base::of(&request, &door.config);
     refuse_idempotency_key(request.headers())?;
-    let json = body::read(request, &door.config).await?;
+    let headers = request.headers().clone();
+    let json = body::read(request, &door.config, &door.room).await?;
+    // Not before it is all there: what broke off on its way may be sent again.
+    door.clicks.take(&headers)?;
     let schema = base.schema("BulkRerunBody");
     let work = {
         let door = Arc::clone(&door);
@@ -92,13 +95,11 @@ fn carry_out(door: &Door, cancel: &Cancel, json: &[u8], schema: Option<String>) 
 
 /// Where a filter is required, nobody means "everything".
 fn refuse_everything(request: &RerunRequest) -> Result<(), ErrorModel> {
-    match &request.selector {
-        Selector::Matching { filter, .. } if filter.is_empty() => {
-            let message = "this server requires a filter: say which runs, or name them in `ids`";
-            Err(ErrorModel::violation("body.filter", message.to_owned(), Value::Null))
-        }
-        _ => Ok(()),
+    if request.selector.is_unconditional() {
+        let message = "this server requires a filter: say which runs, or name them in `ids`";
+        return Err(ErrorModel::violation("body.filter", message.to_owned(), Value::Null));
     }
+    Ok(())
 }
 
 /// A key that is not heeded must not look as if it were: the client's second try would spawn again.

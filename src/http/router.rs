@@ -3,37 +3,48 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::http::{Method, StatusCode};
+use axum::http::header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
+use axum::http::{HeaderValue, Method, StatusCode};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use tower::util::option_layer;
 use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::set_header::SetResponseHeaderLayer;
 
 use super::config::HttpConfig;
-use super::door::Door;
+use super::door::{Advice, Door};
 use super::{docs, guard, health, metrics, observe, openapi, page, problem, rerun, token};
 use crate::Plugin;
 
 /// Every route of the door, for a host's own axum app: merged into it, or nested under a path.
 /// Paths that it does not have are the app's own affair.
 pub fn router(plugin: Arc<Plugin>, config: HttpConfig) -> Router {
-    let door = Door::new(plugin, config);
+    let door = Door::new(plugin, config, Advice::FIELDS);
     guarded(operation(&door).merge(surroundings(&door)), &door)
 }
 
 /// The endpoint and what describes it, without the page, `/docs`, `/healthz` and `/metrics`: for an
 /// app that has paths of its own there.
 pub fn api(plugin: Arc<Plugin>, config: HttpConfig) -> Router {
-    let door = Door::new(plugin, config);
+    let door = Door::new(plugin, config, Advice::FIELDS);
     guarded(operation(&door), &door)
 }
 
 /// The whole of a server of its own: every route, and an answer for every other path.
 pub fn app(plugin: Arc<Plugin>, config: HttpConfig) -> Router {
-    let door = Door::new(plugin, config);
+    whole(&Door::new(plugin, config, Advice::FIELDS))
+}
+
+/// The same for the command line tool, whose errors name its flags.
+#[cfg(feature = "cli")]
+pub(crate) fn tool(plugin: Arc<Plugin>, config: HttpConfig) -> Router {
+    whole(&Door::new(plugin, config, Advice::FLAGS))
+}
+
+fn whole(door: &Arc<Door>) -> Router {
     let nothing = async || StatusCode::NOT_FOUND;
-    guarded(operation(&door).merge(surroundings(&door)).fallback(nothing), &door)
+    guarded(operation(door).merge(surroundings(door)).fallback(nothing), door)
 }
 
 fn operation(door: &Arc<Door>) -> Router<Arc<Door>> {
@@ -59,11 +70,14 @@ fn guarded(routes: Router<Arc<Door>>, door: &Arc<Door>) -> Router {
     let door = Arc::clone(door);
     routes
         .method_not_allowed_fallback(other_method)
-        .layer(guard::same_origin(&door.config))
+        .layer(guard::same_origin(&door))
         .layer(option_layer(guard::cross_origin(&door.config)))
         .layer(from_fn_with_state(Arc::clone(&door), guard::check_host))
         .layer(CatchPanicLayer::custom(problem::panicked))
         .layer(from_fn_with_state(Arc::clone(&door), problem::render))
+        .layer(SetResponseHeaderLayer::overriding(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")))
+        // Whatever is no file is about this very moment.
+        .layer(SetResponseHeaderLayer::if_not_present(CACHE_CONTROL, HeaderValue::from_static("no-store")))
         .layer(from_fn_with_state(Arc::clone(&door), observe::observe))
         .with_state(door)
 }

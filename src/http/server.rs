@@ -1,98 +1,134 @@
 //! A listener of the door's own: bounded connections, time-outs, and an end that finishes what spawns.
 
-use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
-use tower::ServiceExt;
 
-use super::config::FOR_EVER;
-use super::observe::Peer;
+use super::connection::converse;
+use super::wire::Client;
 
 /// How a listener treats its connections.
 #[derive(Debug, Clone, Copy)]
 pub struct ServerConfig {
-    /// How many connections are open at once; further ones wait in the system's backlog.
+    /// How many connections are open at once, as far as the system's limit on open files allows. For a further one
+    /// the connection is closed that has let us wait for the longest time; none whose request is being worked on.
     pub connections: usize,
     /// How long a client may take for the head of a request, and how long a connection may be idle.
     pub header_timeout: Duration,
+    /// How long a client may take nothing of an answer before it is cut off.
+    pub write_timeout: Duration,
     /// How long requests may go on after the end was asked for. What spawns by then completes.
     pub grace: Duration,
 }
 
 impl Default for ServerConfig {
     fn default() -> Self {
-        ServerConfig { connections: 1_024, header_timeout: Duration::from_secs(15), grace: Duration::from_secs(10) }
+        ServerConfig {
+            connections: 1_024,
+            header_timeout: Duration::from_secs(15),
+            write_timeout: Duration::from_secs(15),
+            grace: Duration::from_secs(10),
+        }
     }
 }
 
 /// Serves `app` until `end` is ready, and then until its last request is answered or the grace is
 /// over. Nothing that spawns is cut off: the runtime waits for its blocking threads.
 pub async fn serve(listener: TcpListener, app: Router, config: ServerConfig, end: impl Future<Output = ()>) {
-    let places = Arc::new(Semaphore::new(config.connections.min(Semaphore::MAX_PERMITS)));
-    let graceful = GracefulShutdown::new();
+    let mut crowd = Crowd::new(config.connections);
+    let (tell_end, ending) = watch::channel(false);
     let mut connections = JoinSet::new();
     let mut end = std::pin::pin!(end);
     loop {
-        let accept = async {
-            // Never closed, so there is always a permit at last.
-            let place = Arc::clone(&places).acquire_owned().await.ok();
-            (listener.accept().await, place)
+        let next = async {
+            let (stream, peer) = accept(&listener, &mut crowd).await;
+            (stream, peer, crowd.enter().await)
         };
-        let (accepted, place) = tokio::select! {
+        let (stream, peer, client) = tokio::select! {
             () = &mut end => break,
-            accepted = accept => accepted,
+            next = next => next,
         };
-        let Some((stream, peer)) = usable(accepted).await else { continue };
-        let app = app.clone();
-        let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
-            let mut request = request.map(Body::new);
-            request.extensions_mut().insert(Peer(peer));
-            app.clone().oneshot(request)
-        });
-        let connection = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(config.header_timeout.min(FOR_EVER))
-            .serve_connection(TokioIo::new(stream), service);
-        let connection = graceful.watch(connection);
-        connections.spawn(async move {
-            let _place = place;
-            // A client that breaks off, or is too slow: not worth more than a look.
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, %peer, "a connection broke off");
-            }
-        });
+        connections.spawn(converse(stream, peer, client, app.clone(), config, ending.clone()));
         while connections.try_join_next().is_some() {}
     }
     drop(listener);
-    if timeout(config.grace, graceful.shutdown()).await.is_err() {
+    let _ = tell_end.send(true);
+    let all = async { while connections.join_next().await.is_some() {} };
+    if timeout(config.grace, all).await.is_err() {
         tracing::warn!("requests are still searching after {} s: they are given up", config.grace.as_secs_f64());
         connections.shutdown().await;
     }
 }
 
-/// A connection that was accepted. Out of file descriptors, trying again at once would only spin.
-async fn usable(accepted: io::Result<(TcpStream, std::net::SocketAddr)>) -> Option<(TcpStream, std::net::SocketAddr)> {
-    match accepted {
-        Ok((stream, peer)) => {
-            // An answer is one write: it should not wait for another.
-            let _ = stream.set_nodelay(true);
-            Some((stream, peer))
-        }
-        Err(error) => {
-            tracing::warn!(%error, "a connection could not be accepted");
-            sleep(Duration::from_millis(100)).await;
-            None
+/// The next connection.
+async fn accept(listener: &TcpListener, crowd: &mut Crowd) -> (TcpStream, SocketAddr) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, peer)) => {
+                // An answer is one write: it should not wait for another.
+                let _ = stream.set_nodelay(true);
+                return (stream, peer);
+            }
+            // Out of file descriptors, most likely: trying again at once would only spin.
+            Err(error) => {
+                tracing::warn!(%error, "a connection could not be accepted");
+                let _ = crowd.make_room();
+                sleep(Duration::from_millis(100)).await;
+            }
         }
     }
+}
+
+/// All who are connected, but for those who were told to leave.
+struct Crowd {
+    size: usize,
+    clients: Vec<Arc<Client>>,
+}
+
+impl Crowd {
+    fn new(connections: usize) -> Self {
+        Crowd { size: connections.min(affordable()).max(1), clients: Vec::new() }
+    }
+
+    /// Lets one more in, if need be for another.
+    async fn enter(&mut self) -> Arc<Client> {
+        while self.clients.len() >= self.size {
+            self.forget_the_gone();
+            if self.clients.len() >= self.size && !self.make_room() {
+                sleep(Duration::from_millis(10)).await;
+            }
+        }
+        let client = Arc::new(Client::default());
+        self.clients.push(Arc::clone(&client));
+        client
+    }
+
+    /// Tells the one to leave who lets us wait for the longest time. Those who wait for us stay.
+    fn make_room(&mut self) -> bool {
+        self.forget_the_gone();
+        let awaited = self.clients.iter().enumerate().filter_map(|(at, client)| Some((client.awaited_since()?, at)));
+        let Some((_, longest)) = awaited.min() else { return false };
+        self.clients.swap_remove(longest).leave.notify_one();
+        true
+    }
+
+    /// The connection of everybody else has a share of its client.
+    fn forget_the_gone(&mut self) {
+        self.clients.retain(|client| Arc::strong_count(client) > 1);
+    }
+}
+
+/// As many connections as leave the store and the runtime some files of those that the process may open.
+fn affordable() -> usize {
+    const SPARE: u64 = 128;
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: it writes to `limit`, and to nothing else.
+    let is_known = unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) } == 0;
+    if is_known { usize::try_from(limit.rlim_cur.saturating_sub(SPARE)).unwrap_or(usize::MAX) } else { usize::MAX }
 }

@@ -54,6 +54,23 @@ async fn the_endpoint_merges_into_an_app_with_a_page_and_a_fallback_of_its_own()
 }
 
 #[tokio::test]
+async fn who_is_turned_away_is_told_what_the_app_would_have_to_allow() {
+    let store = night();
+    let app = Router::new().merge(router(plugin(&store), HttpConfig::default()));
+    for (name, value, advice) in [
+        ("host", "ops.example.com", "`HttpConfig::allow_hosts`"),
+        ("origin", "https://x.example", "`HttpConfig::allow_origins`"),
+    ] {
+        let request = Request::post(RERUN).header(name, value);
+        let request = if name == "host" { request } else { request.header("host", "localhost") };
+        let response = app.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+        assert_eq!(response.status(), StatusCode::FORBIDDEN);
+        let body = String::from_utf8(to_bytes(response.into_body(), usize::MAX).await.unwrap().to_vec()).unwrap();
+        assert!(body.contains(advice) && !body.contains("--"), "{body}");
+    }
+}
+
+#[tokio::test]
 async fn every_route_nests_under_a_path() {
     let store = night();
     let app = Router::new().nest("/tools/rerun/", router(plugin(&store), HttpConfig::default()));

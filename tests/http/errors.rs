@@ -1,6 +1,9 @@
 //! Every error is a problem document, whoever found it: the contract, axum, or a limit.
 
-use bulk_rerun::http::HttpConfig;
+use std::time::Duration;
+
+use bulk_rerun::Config;
+use bulk_rerun::http::{HttpConfig, ServerConfig};
 use serde_json::{Value, json};
 
 use crate::server::{Answer, RERUN, Server};
@@ -110,14 +113,61 @@ fn media_types() {
     ] {
         problem(&send(kind), 415);
     }
-    let none =
-        "POST /api/runs/bulk/rerun HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}";
-    assert!(server.exchange(none).starts_with("HTTP/1.1 415 "));
+    // Who says nothing means JSON.
+    for nothing in ["", "Content-Type:\r\n"] {
+        let head = format!("POST {RERUN} HTTP/1.1\r\nHost: localhost\r\n{nothing}Connection: close\r\n");
+        let answer = server.exchange(&format!("{head}Content-Length: {}\r\n\r\n{DRY_RUN}", DRY_RUN.len()));
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    }
     // Whatever a client accepts, it gets JSON: there is nothing else to be had.
     for accept in ["*/*", "application/json", "text/html", "application/problem+json;q=0.1"] {
         let answer = server.send("POST", RERUN, &[("accept", accept)], DRY_RUN);
         assert_eq!(answer.header("content-type"), Some("application/json"), "{accept}");
     }
+}
+
+#[test]
+fn a_byte_order_mark_is_no_part_of_the_json() {
+    let store = night();
+    let server = serve(&store);
+    assert_eq!(server.post(&format!("\u{feff}{DRY_RUN}")).json()["matched"], 3);
+    let problem = problem(&server.post("\u{feff}"), 400);
+    assert!(problem["detail"].as_str().unwrap().starts_with("no request: expected a JSON object"), "{problem}");
+}
+
+#[test]
+fn what_is_no_request_at_all_gets_a_problem_document_too() {
+    let store = night();
+    let limits = ServerConfig { header_timeout: Duration::from_secs(1), ..ServerConfig::default() };
+    let server = Server::start(&Config::new(store.path_str()), HttpConfig::default(), limits);
+    let long = "a".repeat(70_000);
+    let fine = "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    for (bytes, status, detail) in [
+        ("garbage\r\n\r\n".to_owned(), 400, "invalid HTTP method parsed"),
+        ("GET / HTTP/3.0\r\n\r\n".to_owned(), 400, "invalid HTTP version parsed"),
+        ("GET / HTTP/1.1\r\nno header\r\n\r\n".to_owned(), 400, "invalid HTTP header parsed"),
+        (format!("{fine}garbage\r\n\r\n"), 400, "invalid HTTP method parsed"),
+        (format!("GET /{long} HTTP/1.1\r\n\r\n"), 431, "longer than 16384 bytes"),
+        (format!("GET / HTTP/1.1\r\nX: {long}\r\n\r\n"), 431, "longer than 16384 bytes"),
+        (format!("GET / HTTP/1.1\r\n{}\r\n", "X: 1\r\n".repeat(200)), 431, "too many headers"),
+        ("GET / HTTP/1.1\r\nHost: loc".to_owned(), 408, "did not arrive within 1 s"),
+        (format!("{fine}GET / HTTP/1.1\r\nHost: loc"), 408, "did not arrive within 1 s"),
+        (format!("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n{}", " ".repeat(30)), 505, "HTTP/2 is not spoken here"),
+    ] {
+        let answers = server.exchange(&bytes);
+        let start = answers.rfind(&format!("HTTP/1.1 {status} ")).unwrap_or_else(|| panic!("{status}, got {answers}"));
+        let (head, body) = answers[start..].split_once("\r\n\r\n").unwrap();
+        for header in ["content-type: application/problem+json", "cache-control: no-store", "connection: close"] {
+            assert!(head.lines().any(|line| line == header), "{head}");
+        }
+        let problem: Value = serde_json::from_str(body).unwrap();
+        assert_eq!((&problem["status"], &problem["type"]), (&status.into(), &"about:blank".into()));
+        assert!(head.lines().next().unwrap().ends_with(problem["title"].as_str().unwrap()), "{head} {problem}");
+        assert!(problem["detail"].as_str().unwrap().contains(detail), "{problem}");
+    }
+    // Who has said nothing is told nothing.
+    assert_eq!(server.exchange(""), "");
+    assert_eq!(server.exchange(fine).matches("HTTP/1.1 ").count(), 1);
 }
 
 #[test]
@@ -145,6 +195,29 @@ fn an_idempotency_key_is_refused_rather_than_ignored() {
     assert_eq!(problem["errors"][0]["location"], "header.Idempotency-Key");
     assert_eq!(problem["errors"][0]["value"], "k1");
     assert_eq!(store.dump().len(), 3);
+}
+
+/// A browser whose connection dies sends a POST again by itself.
+#[test]
+fn a_click_is_heeded_once() {
+    let store = night();
+    let server = serve(&store);
+    let body = r#"{"ids": ["a1"]}"#;
+    let click = |name: &str, body: &str| server.send("POST", RERUN, &[("bulk-rerun-click", name)], body);
+    assert_eq!(click("one", body).status, 200);
+    for _ in 0..3 {
+        let again = problem(&click("one", body), 422);
+        assert_eq!(again["errors"][0]["location"], "header.Bulk-Rerun-Click");
+        assert_eq!(again["errors"][0]["value"], "one");
+    }
+    assert_eq!(store.dump().len(), 4);
+    assert_eq!(click("another", body).status, 200);
+    assert_eq!(store.dump().len(), 5);
+    // Whatever came of the first one: a refusal is one's own affair too.
+    assert_eq!(click("third", "{").status, 400);
+    assert_eq!(click("third", body).status, 422);
+    assert_eq!(problem(&click(&"x".repeat(65), body), 422)["errors"][0]["message"], "longer than 64 bytes");
+    assert_eq!(store.dump().len(), 5);
 }
 
 #[test]

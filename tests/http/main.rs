@@ -1,8 +1,10 @@
 //! The HTTP door: what a client meets beyond the contract's cases, which `tests/conformance` runs through it too.
 
 mod cancellation;
+mod clients;
 mod embedding;
 mod errors;
+mod files;
 mod health;
 mod openapi;
 mod overload;

@@ -69,12 +69,18 @@ fn without_bounds_it_answers() {
         request_timeout: Duration::MAX,
         body_timeout: Duration::MAX,
         body_limit: usize::MAX,
+        body_budget: usize::MAX,
         workers: usize::MAX,
         queue: usize::MAX,
         ..HttpConfig::default()
     };
     let patient = bulk_rerun::Config { busy_timeout_ms: u64::MAX, ..config(&store.path) };
-    let listener = ServerConfig { connections: usize::MAX, header_timeout: Duration::MAX, grace: Duration::MAX };
+    let listener = ServerConfig {
+        connections: usize::MAX,
+        header_timeout: Duration::MAX,
+        write_timeout: Duration::MAX,
+        grace: Duration::MAX,
+    };
     let server = Server::start(&patient, http, listener);
     let answer = server.post(DRY_RUN);
     assert_eq!((answer.status, &answer.json()["matched"]), (200, &3.into()), "{answer:?}");

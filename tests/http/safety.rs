@@ -1,6 +1,7 @@
 //! Who is turned away: other sites' pages, other hosts' names, wrong tokens, and clients that only take up room.
 
 use std::io::{Read, Write};
+use std::net::Shutdown;
 use std::thread;
 use std::time::Duration;
 
@@ -208,6 +209,8 @@ fn clients_that_only_take_up_room_are_cut_off_and_block_nobody() {
         for (bytes, mut stream) in slow {
             let mut answer = Vec::new();
             let _ = stream.read_to_end(&mut answer);
+            // Its drip ends as well.
+            let _ = stream.shutdown(Shutdown::Both);
             let answer = String::from_utf8_lossy(&answer);
             match bytes {
                 bytes if bytes == half_body => assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}"),

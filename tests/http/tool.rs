@@ -86,6 +86,34 @@ fn it_serves_logs_and_ends_in_peace() {
 }
 
 #[test]
+fn who_is_turned_away_is_told_which_flag_lets_it_in() {
+    let store = night();
+    let tool = Tool::start(store.path_str(), &["--listen", "127.0.0.1:0"], None);
+    let ask = |name: &str, value: &str| {
+        let config = ureq::Agent::config_builder().http_status_as_error(false).proxy(None).build();
+        let request = ureq::Agent::new_with_config(config).post(format!("{}/api/runs/bulk/rerun", tool.url));
+        request.header(name, value).send(DRY_RUN).unwrap().body_mut().read_to_string().unwrap()
+    };
+    let (host, origin) = (ask("host", "ops.example.com"), ask("origin", "https://ops.example.com"));
+    assert!(host.contains("it can be allowed with --allow-host"), "{host}");
+    assert!(origin.contains("its origin can be allowed with --allow-origin"), "{origin}");
+    tool.end();
+}
+
+#[test]
+fn a_failures_cause_is_in_the_log_and_not_in_the_answer() {
+    let store = night();
+    let tool = Tool::start(store.path_str(), &["--listen", "127.0.0.1:0"], None);
+    let away = store.path.with_extension("away");
+    fs::rename(&store.path, &away).unwrap();
+    let (status, problem) = tool.post(r#"{"ids": ["a1"]}"#, None);
+    fs::rename(&away, &store.path).unwrap();
+    let log = tool.end().1;
+    let detail = problem["detail"].as_str().unwrap();
+    assert_eq!((status, log.matches(detail).count()), (500, 1), "{log}");
+}
+
+#[test]
 fn what_spawns_is_finished_before_it_ends() {
     let store = slow_to_spawn();
     let tool = Tool::start(store.path_str(), &["--listen", "127.0.0.1:0"], None);

@@ -28,5 +28,7 @@ if [ ! -x "$folder/embed/embed" ] || [ ffi-tests/lua/embed.c -nt "$folder/embed/
     cc -Wall -Wextra -Werror $embedding -o "$folder/embed/embed" ffi-tests/lua/embed.c "$sources"/l*.c \
         -L target/capi/release -lbulk_rerun -lsqlite3 -lm -ldl
 fi
+mkdir -p "$folder/limit"
+cc -Wall -Wextra -Werror -O1 -shared -fPIC -o "$folder/limit/limit.so" tests/lua/limit.c
 # A copy of its own, so that there is another one beside the module.
 install -m 755 target/capi/release/libbulk_rerun.so "$folder/embed/libbulk_rerun.so.1"

@@ -9,13 +9,14 @@ use libtest_mimic::Trial;
 use crate::{succeeded, text};
 
 pub fn trials() -> Vec<Trial> {
-    let tests: [(&str, fn()); 8] = [
+    let tests: [(&str, fn()); 9] = [
         ("a script gets its arguments", arguments),
         ("a script comes from standard input", standard_input),
         ("an error has the script's line and exit status 1", errors),
         ("os.exit says the exit status", exit_statuses),
         ("a first line for the shell is no part of the script", shell_line),
         ("all of Lua's libraries are there", libraries),
+        ("a script that wants too much memory may catch that", too_much),
         ("a script whose reader has seen enough ends", broken_pipe),
         ("a script that can't be read is bad usage", no_script),
     ];
@@ -115,6 +116,16 @@ fn libraries() {
                   end
                   assert(require 'bulk_rerun' == require 'bulk_rerun' and _VERSION == 'Lua 5.4')";
     succeeded(&run(script, &[]));
+}
+
+fn too_much() {
+    let script = "local done, message = pcall(string.rep, 'x', 2 ^ 30) print(done, message) string.rep('x', 2 ^ 30)";
+    // In a process that may have 1 GB.
+    let limited = "ulimit -v 1000000 && exec \"$0\" lua - <<< \"$1\"";
+    let output = Command::new("bash").args(["-c", limited, env!("CARGO_BIN_EXE_bulk-rerun"), script]).output().unwrap();
+    assert_eq!(text(&output.stdout), "false\tnot enough memory\n", "{output:?}");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).starts_with("error: not enough memory"), "{output:?}");
 }
 
 fn broken_pipe() {

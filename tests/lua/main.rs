@@ -4,6 +4,7 @@ mod examples;
 mod interpreter;
 mod loading;
 mod memory;
+mod out_of_memory;
 mod scripts;
 
 #[path = "../support/lua.rs"]
@@ -21,7 +22,14 @@ use lua::Interpreter;
 
 fn main() {
     let arguments = Arguments::from_args();
-    let trials = [scripts::trials(), examples::trials(), interpreter::trials(), loading::trials(), memory::trials()];
+    let trials = [
+        scripts::trials(),
+        examples::trials(),
+        interpreter::trials(),
+        loading::trials(),
+        memory::trials(),
+        out_of_memory::trials(),
+    ];
     libtest_mimic::run(&arguments, trials.into_iter().flatten().collect()).exit();
 }
 

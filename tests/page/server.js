@@ -1,7 +1,7 @@
 // The tool at work on a demo's store, for a test.
 
 import { execFileSync, spawn } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { chmodSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -17,6 +17,20 @@ export function makeStore() {
   return { folder, arguments: ["--store", join(demo, "runwisp.db"), "--tasks", join(demo, "runwisp.toml")] };
 }
 
+/** The same store without its task catalogue: every task may run. */
+export const withoutTasks = (store) => ({ ...store, arguments: store.arguments.slice(0, 2) });
+
+/** Carries out SQL on the store, as its runner would; answers what it prints. */
+export function sql(store, text) {
+  return execFileSync("sqlite3", [store.arguments[1], text], { encoding: "utf8" });
+}
+
+/** Makes the store one that can only be read. */
+export function protect(store) {
+  sql(store, "PRAGMA journal_mode = DELETE");
+  chmodSync(store.arguments[1], 0o444);
+}
+
 /** Runs the tool; answers what it prints. */
 export function tool(...words) {
   return execFileSync(TOOL, words, { env: environment(process.env), encoding: "utf8" });
@@ -25,7 +39,10 @@ export function tool(...words) {
 /** Serves a store; answers its address once it does, and how to end it. */
 export async function serve(store, { token, flags = [] } = {}) {
   const env = { ...environment(process.env), ...(token ? { BULK_RERUN_TOKEN: token } : {}) };
-  const child = spawn(TOOL, ["serve", ...store.arguments, "--listen", "127.0.0.1:0", ...flags], { env });
+  // Permissions count for root too, where it has no capabilities.
+  const wrapper = process.getuid() === 0 ? ["setpriv", "--inh-caps=-all", "--bounding-set=-all", "--"] : [];
+  const [program, ...words] = [...wrapper, TOOL, "serve", ...store.arguments, "--listen", "127.0.0.1:0", ...flags];
+  const child = spawn(program, words, { env });
   const url = await new Promise((resolve, reject) => {
     let log = "";
     child.stderr.on("data", (text) => {

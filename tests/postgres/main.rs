@@ -15,4 +15,5 @@ mod spawning;
 mod standby;
 mod store;
 mod trouble;
+mod what_went_wrong;
 mod words;

@@ -10,7 +10,7 @@ pub struct Installed {
 }
 
 impl Installed {
-    /// The library of the release, installed once a process.
+    /// The library of the release, installed once a process. BULK_RERUN_TEST_PROFILE=dev takes one that is built faster.
     pub fn get() -> &'static Installed {
         static INSTALLED: OnceLock<Installed> = OnceLock::new();
         INSTALLED.get_or_init(|| {
@@ -59,6 +59,9 @@ pub fn compile_c_as(folder: &str, flags: &[&str], program: &str, libraries: &[&s
 pub fn make() -> Command {
     let mut command = Command::new("make");
     command.current_dir(env!("CARGO_MANIFEST_DIR")).env_remove("MAKEFLAGS");
+    if let Ok(profile) = std::env::var("BULK_RERUN_TEST_PROFILE") {
+        command.arg(format!("PROFILE={profile}"));
+    }
     without_our_package(&mut command).env("CARGO", env!("CARGO"));
     command
 }

@@ -166,7 +166,11 @@ pub fn insert(connection: &mut Connection, rows: &[Row]) {
 
 /// Every row of the table of runs, every column, in the order of the rowids.
 pub fn dump(path: &Path) -> Vec<Vec<Value>> {
-    let connection = Connection::open(path).unwrap();
+    rows(&Connection::open(path).unwrap())
+}
+
+/// As [`dump`], on a connection that is there.
+pub fn rows(connection: &Connection) -> Vec<Vec<Value>> {
     let mut statement = connection.prepare("SELECT * FROM runs ORDER BY rowid").unwrap();
     let columns = statement.column_count();
     let rows = statement.query_map([], |row| (0..columns).map(|index| row.get::<_, Value>(index)).collect()).unwrap();
@@ -183,7 +187,12 @@ pub fn params_of(path: &Path, id: &str) -> Value {
 
 pub mod anvil;
 pub mod calls;
+#[cfg(not(fuzzing))]
 pub mod child;
 pub mod memory_host;
+// These run the command line tool.
+#[cfg(not(fuzzing))]
 pub mod queue_store;
+#[cfg(not(fuzzing))]
 pub mod runners;
+pub mod tool;

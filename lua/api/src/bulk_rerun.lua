@@ -3,8 +3,8 @@
 
 local native = ...
 -- A script may change these.
-local error, getmetatable, ipairs, next, pairs, pcall, setmetatable, tostring, type =
-  error, getmetatable, ipairs, next, pairs, pcall, setmetatable, tostring, type
+local error, getmetatable, ipairs, pairs, pcall, setmetatable, tostring, type =
+  error, getmetatable, ipairs, pairs, pcall, setmetatable, tostring, type
 local find, gsub, sub, concat, sort = string.find, string.gsub, string.sub, table.concat, table.sort
 
 local bulk_rerun = { _VERSION = "bulk_rerun " .. native.version, null = native.null }
@@ -42,6 +42,16 @@ local function script_line()
 end
 
 local function raise(model)
+  -- Nothing is made here: where no memory is left, there is none for a table either.
+  if model == true then
+    error("not enough memory", 0)
+  elseif type(model) == "number" then
+    error(
+      model > 0 and "not enough memory for the answer; the runs were started"
+        or "not enough memory to roll back; what was started may still be there",
+      0
+    )
+  end
   model.type = model.type or "about:blank"
   model.title = model.title or titles[model.status]
   model.where = script_line()
@@ -67,7 +77,7 @@ function bulk_rerun.array(items)
     fail(400, "bulk_rerun.array takes a table, got a " .. type(items))
   end
   items = items or {}
-  native.mark_array(items)
+  must(native.mark_array(items))
   return items
 end
 
@@ -105,34 +115,25 @@ end
 -- A selector as JSON: it is a table, or the JSON itself. `dry_run` sets that option.
 local function request(selector, dry_run)
   if type(selector) == "string" then
-    local decoded = dry_run and native.decode(selector)
-    if type(decoded) ~= "table" then
-      return selector -- What is wrong with it, if anything is, the core says best.
+    if not dry_run then
+      return selector
     end
-    selector = decoded
+    selector = must(native.decode(selector))
   elseif type(selector) ~= "table" then
     fail(400, "a selector is a table such as { match_all = true }, or its JSON as a text; got a " .. type(selector))
   end
-  local fields = copy(selector)
-  for _, name in pairs { "ids", "except_ids", "exceptIds" } do
-    -- These are always lists: here an empty table can be told from an empty object.
-    if type(fields[name]) == "table" and next(fields[name]) == nil then
-      fields[name] = bulk_rerun.array()
-    end
-  end
-  if dry_run and (fields.options == nil or fields.options == native.null) then
-    fields.options = { dry_run = true }
-  elseif dry_run and type(fields.options) == "table" then
-    fields.options = copy(fields.options)
-    fields.options.dry_run, fields.options.dryRun = true, nil
-  end
-  return must(native.encode(fields, "body"))
+  return must(native.encode_request(selector, dry_run or false))
 end
 
 -- Calls -------------------------------------------------------------------------------------------
 
 -- While the core is at work it calls functions of the script's: predicates, and a host's own. What they
 -- raise is caught here, kept in `call`, and raised again when the core is back; the core is told by nil.
+local function new_call()
+  -- The fields are there from the beginning: to be set, they need no memory.
+  return { failed = false, cause = false }
+end
+
 local function guarded(call, f)
   return function(...)
     local done, result = pcall(f, ...)
@@ -151,10 +152,10 @@ local function conclude(call, result, refused)
   if not refused then
     return result
   end
-  if not call.failed then
+  if not call.failed or type(refused) == "number" then
     raise(refused)
   end
-  if type(refused.triggered) == "table" and #refused.triggered > 0 then
+  if type(refused) == "table" and type(refused.triggered) == "table" and #refused.triggered > 0 then
     -- The host has no transactions: what it has started already must not be lost sight of.
     refused.cause = call.cause
     refused.detail = gsub(refused.detail, "it returned %-1", function()
@@ -188,12 +189,21 @@ end
 
 local steps = {}
 
+local COLUMNS = {
+  "id", "task_name", "phase", "end_reason", "exit_code", "triggered_by", "created_at", "retry_attempt", "params",
+  "params_text", "is_failure", "unfit",
+}
+
 -- A run as the core reads it: parameters are the host's own text.
 local function emitted(run)
   if type(run) ~= "table" then
     fail(422, "emit takes a run, a table such as { id = …, task_name = … }; got a " .. type(run))
   end
   local columns = copy(run)
+  -- Those that a metatable of the script's answers.
+  for _, name in ipairs(COLUMNS) do
+    columns[name] = run[name]
+  end
   if columns.params_text ~= nil then
     columns.params = columns.params_text
   elseif type(columns.params) == "table" then
@@ -251,11 +261,17 @@ Host.__index = Host
 
 local function rerun(host, method, json, predicate)
   local plugin = open_plugin_of(host, method)
-  local call = {}
+  local call = new_call()
   local keep = predicate and guarded(call, function(run)
     return predicate(run) and true or false
   end)
-  return conclude(call, native.call(plugin, json, keep, dispatcher(host, call)))
+  local done, answer, refused = pcall(native.call, plugin, json, keep, dispatcher(host, call))
+  if not done or refused == true then
+    -- No memory was left; what was started before it gave out must not be lost sight of.
+    local started = native.started(plugin)
+    answer, refused = nil, started > 0 and started or true
+  end
+  return conclude(call, answer, refused)
 end
 
 function Host:rerun(selector, predicate)
@@ -309,7 +325,7 @@ end
 
 function Host:runs(selector)
   local plugin = open_plugin_of(self, "runs")
-  local call = {}
+  local call = new_call()
   local cursor = conclude(call, native.select(plugin, request(selector), dispatcher(self, call)))
   local function step()
     return must(native.next(cursor))
@@ -350,6 +366,9 @@ function bulk_rerun.attach(host)
     fail(400, "bulk_rerun.attach takes a table such as { runs = …, spawn = … }, got a " .. type(host))
   end
   local config, functions, transactions = copy(host), {}, 0
+  for _, name in ipairs { "tasks", "wire" } do
+    config[name] = host[name]
+  end
   for _, name in pairs { "runs", "spawn", "begin", "commit", "rollback" } do
     local f = host[name]
     config[name], functions[name] = nil, f

@@ -31,7 +31,7 @@ pub struct Host {
     pub rollback: Option<unsafe extern "C" fn(*mut c_void) -> i32>,
 }
 
-/// A predicate over matched runs: 1 keeps, 0 drops, negative fails the call.
+/// A predicate over matched runs: 1 keeps, 0 drops, anything else fails the call.
 pub(crate) type Keep = unsafe extern "C" fn(*mut c_void, *const c_char) -> i32;
 
 /// Declares the table of the C ABI's functions, and how it is filled by name.

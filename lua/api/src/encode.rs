@@ -28,6 +28,20 @@ fn array_metatable(lua: &Lua) -> mlua::Result<Table> {
     Ok(metatable)
 }
 
+/// Why a value did not become JSON.
+pub(crate) enum Unwritable {
+    /// JSON can't hold it.
+    Misfit(Misfit),
+    /// Lua could not hand it over: it has no memory left.
+    Lua(mlua::Error),
+}
+
+impl From<mlua::Error> for Unwritable {
+    fn from(error: mlua::Error) -> Self {
+        Unwritable::Lua(error)
+    }
+}
+
 /// What of a value JSON can't hold.
 pub(crate) struct Misfit {
     /// Where it stands: `body.filter.exit_code_min`.
@@ -38,14 +52,14 @@ pub(crate) struct Misfit {
 }
 
 /// A value as JSON; `root` is what its place is called.
-pub(crate) fn to_json(lua: &Lua, value: &Value, root: &str) -> Result<Json, Misfit> {
-    let arrays = array_metatable(lua).ok();
+pub(crate) fn to_json(lua: &Lua, value: &Value, root: &str) -> Result<Json, Unwritable> {
+    let arrays = array_metatable(lua)?;
     Encoder { arrays, place: vec![root.to_owned()], within: Vec::new() }.value(value)
 }
 
 struct Encoder {
     /// The metatable that marks arrays.
-    arrays: Option<Table>,
+    arrays: Table,
     /// The way to the value at hand.
     place: Vec<String>,
     /// The tables that the value at hand is in.
@@ -53,7 +67,7 @@ struct Encoder {
 }
 
 impl Encoder {
-    fn value(&mut self, value: &Value) -> Result<Json, Misfit> {
+    fn value(&mut self, value: &Value) -> Result<Json, Unwritable> {
         match value {
             Value::Nil => Ok(Json::Null),
             Value::LightUserData(null) if null.0.is_null() => Ok(Json::Null),
@@ -68,14 +82,14 @@ impl Encoder {
         }
     }
 
-    fn text(&self, text: &mlua::LuaString) -> Result<String, Misfit> {
+    fn text(&self, text: &mlua::LuaString) -> Result<String, Unwritable> {
         match text.to_str() {
             Ok(valid) => Ok((*valid).to_owned()),
             Err(_) => Err(self.misfit("the text is not UTF-8", &Value::String(text.clone()))),
         }
     }
 
-    fn table(&mut self, table: &Table) -> Result<Json, Misfit> {
+    fn table(&mut self, table: &Table) -> Result<Json, Unwritable> {
         let this = table.to_pointer();
         let whole = Value::Table(table.clone());
         if self.within.contains(&this) {
@@ -85,27 +99,25 @@ impl Encoder {
             return Err(self.misfit(&format!("tables are more than {DEPTH_MAX} deep"), &whole));
         }
         self.within.push(this);
-        let marked = self.arrays.is_some() && table.metatable() == self.arrays;
+        let marked = self.is_array(table)?;
         let length = table.raw_len();
         let json = if marked || length > 0 { self.array(table, length) } else { self.object(table) };
         self.within.pop();
         json
     }
 
-    fn array(&mut self, table: &Table, length: usize) -> Result<Json, Misfit> {
-        let mut items = Vec::with_capacity(length);
+    fn array(&mut self, table: &Table, length: usize) -> Result<Json, Unwritable> {
+        let mut items = Vec::new();
         for index in 1..=length {
-            let item = self.step(format!("[{}]", index - 1), |encoder| match table.raw_get(index) {
-                Ok(Value::Nil) | Err(_) => {
-                    Err(encoder.misfit("the list has a hole: put bulk_rerun.null there", &Value::Nil))
-                }
-                Ok(item) => encoder.value(&item),
+            let item = self.step(format!("[{}]", index - 1), |encoder| match table.raw_get(index)? {
+                Value::Nil => Err(encoder.misfit("the list has a hole: put bulk_rerun.null there", &Value::Nil)),
+                item => encoder.value(&item),
             })?;
             items.push(item);
         }
         // What is not in 1 to n would be lost.
         for pair in table.pairs::<Value, Value>() {
-            let Ok((key, _)) = pair else { continue };
+            let (key, _) = pair?;
             let listed = matches!(key, Value::Integer(index) if (1..=length as i64).contains(&index));
             if !listed {
                 let message =
@@ -116,10 +128,10 @@ impl Encoder {
         Ok(Json::Array(items))
     }
 
-    fn object(&mut self, table: &Table) -> Result<Json, Misfit> {
+    fn object(&mut self, table: &Table) -> Result<Json, Unwritable> {
         let mut fields = Vec::new();
         for pair in table.pairs::<Value, Value>() {
-            let Ok((key, value)) = pair else { continue };
+            let (key, value) = pair?;
             let Value::String(name) = &key else {
                 return Err(self.misfit("the names of fields must be strings", &key));
             };
@@ -139,11 +151,28 @@ impl Encoder {
         done
     }
 
-    fn misfit(&self, message: &str, value: &Value) -> Misfit {
+    /// Whether a table is marked as an array. What another metatable answers in a table's place is not looked for: a
+    /// selector without its filter would mean everything.
+    fn is_array(&self, table: &Table) -> Result<bool, Unwritable> {
+        let Some(metatable) = table.metatable().filter(|metatable| *metatable != self.arrays) else {
+            return Ok(table.metatable().is_some());
+        };
+        for event in ["__index", "__pairs"] {
+            if !metatable.raw_get::<Value>(event)?.is_nil() {
+                let message = format!(
+                    "the table's metatable has {event}, so its fields may be elsewhere: copy them into a plain table"
+                );
+                return Err(self.misfit(&message, &Value::Table(table.clone())));
+            }
+        }
+        Ok(false)
+    }
+
+    fn misfit(&self, message: &str, value: &Value) -> Unwritable {
         let value = match value {
             Value::String(text) => text.to_string_lossy(),
             other => other.to_string().unwrap_or_else(|_| value.type_name().to_owned()),
         };
-        Misfit { location: self.place.concat(), message: message.to_owned(), value }
+        Unwritable::Misfit(Misfit { location: self.place.concat(), message: message.to_owned(), value })
     }
 }

@@ -2,17 +2,22 @@
 //! callbacks, which are Lua functions.
 //!
 //! Nothing may be thrown through the core's frames. The Lua functions that are called here catch
-//! whatever a script raises, keep it, and say `nil`; `bulk_rerun.lua` raises it again when the core is back.
+//! whatever a script raises, keep it, and say `nil`; `bulk_rerun.lua` raises it again when the core is back. Where Lua has
+//! no memory left, they may not get so far: that is kept here.
 
 use std::cell::{Cell, RefCell};
 use std::ffi::{CStr, CString, c_char, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
+use std::rc::Rc;
 
 use mlua::{FromLuaMulti, Function, IntoLuaMulti, Lua, UserData, Value};
 
 use crate::core::{ABI_VERSION, Core, Handle, Host};
 use crate::decode;
+
+/// No memory was left even to take back what was started.
+pub(crate) const NOT_ROLLED_BACK: &str = "there was not enough memory to roll back";
 
 /// What a callback answers to the core when it has failed.
 const FAILED: i32 = -1;
@@ -24,6 +29,8 @@ pub(crate) struct Plugin {
     handle: Cell<Handle>,
     /// How many of its calls are under way: more than one where a predicate calls the plugin again.
     calls: Cell<usize>,
+    /// How many runs its last call has started.
+    started: Cell<usize>,
     /// Where the store is a script's. Boxed: the core holds its address.
     host: Option<Box<ScriptHost>>,
 }
@@ -44,11 +51,17 @@ struct ScriptHost {
 struct Callback {
     lua: Lua,
     function: Function,
+    failure: Failure,
 }
 
+/// Why a function could not be asked, or could not answer.
+type Failure = Rc<RefCell<Option<mlua::Error>>>;
+
 impl Callback {
-    fn call<R: FromLuaMulti>(&self, arguments: impl IntoLuaMulti) -> Option<R> {
-        self.function.call(arguments).ok()
+    /// What the function answers; `None` if it has failed.
+    fn call<A: IntoLuaMulti, R: FromLuaMulti>(&self, arguments: impl FnOnce(&Lua) -> mlua::Result<A>) -> Option<R> {
+        let answer = arguments(&self.lua).and_then(|arguments| self.function.call(arguments));
+        answer.map_err(|error| *self.failure.borrow_mut() = Some(error)).ok()
     }
 }
 
@@ -90,7 +103,9 @@ impl Plugin {
     ) -> Result<Plugin, String> {
         // SAFETY: `error` is NULL or the core's.
         match unsafe { core.take_text(error) } {
-            None if !handle.is_null() => Ok(Plugin { core, handle: Cell::new(handle), calls: Cell::new(0), host }),
+            None if !handle.is_null() => {
+                Ok(Plugin { core, handle: Cell::new(handle), calls: Cell::new(0), started: Cell::new(0), host })
+            }
             error => Err(error.unwrap_or_default()),
         }
     }
@@ -99,39 +114,52 @@ impl Plugin {
         !self.handle.get().is_null()
     }
 
-    /// `bulk_rerun_call`, or `bulk_rerun_call_where` with a predicate. Answers the core's JSON.
+    /// `bulk_rerun_call`, or `bulk_rerun_call_where` with a predicate. Answers the core's JSON, and why a function of the
+    /// script's could not be called, if so.
     pub(crate) fn call(
         &self,
         lua: &Lua,
         request: &CStr,
         keep_function: Option<Function>,
         dispatch: Option<Function>,
-    ) -> String {
-        let _call = Call::begin(self, lua, dispatch);
+    ) -> (String, Option<mlua::Error>) {
+        let call = Call::begin(self, lua, dispatch);
+        self.started.set(0);
         let answer = match keep_function {
             // SAFETY: the plugin is open and can't be closed while it is called; the request ends with a zero byte.
             None => unsafe { (self.core.call)(self.handle.get(), request.as_ptr()) },
             Some(function) => {
-                let callback = Callback { lua: lua.clone(), function };
+                let callback = Callback { lua: lua.clone(), function, failure: call.failure.clone() };
                 let context = (&raw const callback).cast_mut().cast();
                 // SAFETY: as above; `keep` is called before this returns, with `callback` as its context.
                 unsafe { (self.core.call_where)(self.handle.get(), request.as_ptr(), Some(keep), context) }
             }
         };
         // SAFETY: the core has just answered it.
-        unsafe { self.core.take_text(answer) }.unwrap_or_default()
+        let answer = unsafe { self.core.take_text(answer) }.unwrap_or_default();
+        self.started.set(started(&answer));
+        (answer, call.failure.take())
     }
 
-    /// `bulk_rerun_select`, or the core's error as JSON.
-    pub(crate) fn select(&self, lua: &Lua, selector: &CStr, dispatch: Option<Function>) -> Result<Cursor, String> {
-        let _call = Call::begin(self, lua, dispatch);
+    pub(crate) fn started(&self) -> usize {
+        self.started.get()
+    }
+
+    /// `bulk_rerun_select`, or the core's error as JSON, and why a function of the script's could not be called, if so.
+    pub(crate) fn select(
+        &self,
+        lua: &Lua,
+        selector: &CStr,
+        dispatch: Option<Function>,
+    ) -> Result<Cursor, (String, Option<mlua::Error>)> {
+        let call = Call::begin(self, lua, dispatch);
         let mut error = ptr::null_mut();
         // SAFETY: the plugin is open and can't be closed while it is called; both pointers are good for the call.
         let handle = unsafe { (self.core.select)(self.handle.get(), selector.as_ptr(), &mut error) };
         // SAFETY: `error` is NULL or the core's.
         match unsafe { self.core.take_text(error) } {
             None if !handle.is_null() => Ok(Cursor { core: self.core, handle: Cell::new(handle) }),
-            error => Err(error.unwrap_or_default()),
+            error => Err((error.unwrap_or_default(), call.failure.take())),
         }
     }
 
@@ -164,14 +192,16 @@ impl Drop for Plugin {
 struct Call<'a> {
     plugin: &'a Plugin,
     outer: Option<Callback>,
+    failure: Failure,
 }
 
 impl<'a> Call<'a> {
     fn begin(plugin: &'a Plugin, lua: &Lua, dispatch: Option<Function>) -> Call<'a> {
         plugin.calls.set(plugin.calls.get() + 1);
-        let callback = dispatch.map(|function| Callback { lua: lua.clone(), function });
+        let failure = Failure::default();
+        let callback = dispatch.map(|function| Callback { lua: lua.clone(), function, failure: failure.clone() });
         let outer = plugin.host.as_ref().and_then(|host| host.now.replace(callback));
-        Call { plugin, outer }
+        Call { plugin, outer, failure }
     }
 }
 
@@ -234,35 +264,62 @@ unsafe extern "C" fn keep(context: *mut c_void, run: *const c_char) -> i32 {
     guarded(|| {
         // SAFETY: `Plugin::call` hands a `Callback` over, which outlives the call; the core's text ends with a zero byte.
         let (callback, json) = unsafe { (&*context.cast::<Callback>(), CStr::from_ptr(run)) };
-        let run = decode::run(&callback.lua, json.to_str().ok()?).ok()?;
-        callback.call::<Option<bool>>(run)?.map(i32::from)
+        let keeps: Option<bool> = callback.call(|lua| Ok(decode::run(lua, text(json)?)?))?;
+        keeps.map(i32::from)
     })
+}
+
+/// How many runs an answer, or an error half way, says to have been started.
+fn started(json: &str) -> usize {
+    // Most answers say so early, and some are long.
+    if !json.contains(r#""triggered":[{"#) {
+        return 0;
+    }
+    let answer: serde_json::Value = serde_json::from_str(json).unwrap_or_default();
+    answer["triggered"].as_array().map_or(0, Vec::len)
+}
+
+/// A text of the core's, which is UTF-8.
+fn text(json: &CStr) -> mlua::Result<&str> {
+    json.to_str().map_err(mlua::Error::external)
 }
 
 impl ScriptHost {
     /// Calls the function for the step of this name; `None` if it failed.
-    fn step<R: FromLuaMulti>(&self, name: &str, argument: impl FnOnce(&Lua) -> Option<Value>) -> Option<R> {
+    fn step<R: FromLuaMulti>(&self, name: &str, argument: impl FnOnce(&Lua) -> mlua::Result<Value>) -> Option<R> {
         // A clone: the function may call the plugin again.
         let callback = self.now.borrow().clone()?;
-        callback.call((name, argument(&callback.lua)?))
+        callback.call(|lua| Ok((name, argument(lua)?)))
     }
 
     fn runs(&self, selector: &CStr, sink: Handle) -> Option<i32> {
         let outer = self.sink.replace(Some(sink));
-        let done = self.step("runs", |lua| decode::value(lua, selector.to_str().ok()?).ok());
+        let done = self.step("runs", |lua| Ok(decode::value(lua, text(selector)?)?));
         self.sink.set(outer);
         done?
     }
 
     fn spawn(&self, source_run: &CStr, reply: Handle) -> Option<i32> {
-        let answer: Option<String> = self.step("spawn", |lua| decode::run(lua, source_run.to_str().ok()?).ok())?;
+        let answer: Option<String> = self.step("spawn", |lua| Ok(decode::run(lua, text(source_run)?)?))?;
         let answer = CString::new(answer?).ok()?;
         // SAFETY: the reply is the core's for this callback, and the text ends with a zero byte.
         Some(unsafe { (self.core.reply_set)(reply, answer.as_ptr()) })
     }
 
+    /// Where there is no memory left for it, there may be something to collect: what was started should not stay.
+    fn rollback(&self) -> Option<i32> {
+        let once = || self.step("rollback", |_| Ok(Value::Nil));
+        let collected = || self.now.borrow().as_ref().is_some_and(|callback| callback.lua.gc_collect().is_ok());
+        let Some(done) = once().or_else(|| if collected() { once() } else { None }) else {
+            let callback = self.now.borrow();
+            *callback.as_ref()?.failure.borrow_mut() = Some(mlua::Error::runtime(NOT_ROLLED_BACK));
+            return None;
+        };
+        done
+    }
+
     fn transaction(&self, step: &str) -> Option<i32> {
-        self.step(step, |_| Some(Value::Nil))?
+        self.step(step, |_| Ok(Value::Nil))?
     }
 }
 
@@ -298,5 +355,5 @@ unsafe extern "C" fn commit(context: *mut c_void) -> i32 {
 
 unsafe extern "C" fn rollback(context: *mut c_void) -> i32 {
     // SAFETY: the core hands over its own context.
-    guarded(|| unsafe { host(context) }.transaction("rollback"))
+    guarded(|| unsafe { host(context) }.rollback())
 }

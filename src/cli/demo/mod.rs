@@ -3,24 +3,37 @@
 mod history;
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::{self, Path, PathBuf};
 use std::process::ExitCode;
+use std::{env, fs};
 
 use chrono::{DateTime, SecondsFormat, Utc};
+use clap::Args;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::Failure;
-use super::output::{BOLD, DIM, count, for_people, print_table};
+use super::output::{BOLD, DIM, People, count};
 use super::progress::watch;
 use super::report;
+use super::shell::quoted;
+use super::table::{Column, print_table};
 use crate::contract::{BulkRerunBody, ErrorModel, Request, Run};
 use crate::{Config, Plugin};
 
 /// What counts as failed in the demo.
 const FAILED: &str = "failed,timeout,crashed";
+
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// The folder for the store; a second demo in it goes on with the same store
+    #[arg(default_value = "bulk-rerun-demo")]
+    dir: PathBuf,
+    /// Do not make the tables fit the terminal
+    #[arg(long)]
+    wide: bool,
+}
 
 /// The demo's folder.
 struct Folder {
@@ -36,13 +49,13 @@ struct Story {
     bad_night: (DateTime<Utc>, DateTime<Utc>),
 }
 
-pub(super) fn run(folder: &Path) -> Result<ExitCode, Failure> {
+pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let folder = Folder {
-        store: folder.join("runwisp.db"),
-        tasks: folder.join("runwisp.toml"),
-        story: folder.join("bulk-rerun-demo.json"),
+        store: arguments.dir.join("runwisp.db"),
+        tasks: arguments.dir.join("runwisp.toml"),
+        story: arguments.dir.join("bulk-rerun-demo.json"),
     };
-    let out = &mut *for_people(false);
+    let out = &mut People::on_stdout(arguments.wide);
     let story = match folder.earlier_story()? {
         Some(story) => {
             writeln!(out, "The store of an earlier demo is still here, and this one goes on with it.")?;
@@ -52,7 +65,8 @@ pub(super) fn run(folder: &Path) -> Result<ExitCode, Failure> {
     };
     let plugin = Plugin::open(&Config {
         tasks: Some(folder.tasks.clone()),
-        ..Config::new(format!("sqlite:{}", folder.store.display()))
+        // Absolute, it looks like no address.
+        ..Config::new(path::absolute(&folder.store).unwrap_or_else(|_| folder.store.clone()))
     })?;
     introduce(out, &plugin, &folder)?;
     what_failed(out, &plugin, &story)?;
@@ -115,7 +129,7 @@ impl Folder {
     }
 }
 
-fn introduce(out: &mut dyn Write, plugin: &Plugin, folder: &Folder) -> Result<(), Failure> {
+fn introduce(out: &mut People, plugin: &Plugin, folder: &Folder) -> Result<(), Failure> {
     let survey = plugin.survey()?;
     let (runs, tasks) = (count(survey.runs, "run"), count(survey.tasks, "task"));
     writeln!(out, "A made-up company's RunWisp store: ninety days, {runs} of {tasks}.\n")?;
@@ -124,7 +138,7 @@ fn introduce(out: &mut dyn Write, plugin: &Plugin, folder: &Folder) -> Result<()
     Ok(())
 }
 
-fn what_failed(out: &mut dyn Write, plugin: &Plugin, story: &Story) -> Result<(), Failure> {
+fn what_failed(out: &mut People, plugin: &Plugin, story: &Story) -> Result<(), Failure> {
     let (from, to) = story.bad_night;
     writeln!(
         out,
@@ -143,13 +157,15 @@ fn what_failed(out: &mut dyn Write, plugin: &Plugin, story: &Story) -> Result<()
         }
         Ok(())
     })?;
+    let columns =
+        [Column::Text("TASK"), Column::Time("NEWEST FAILURE"), Column::Text("ENDED"), Column::Number("FAILURES")];
     let rows = tasks.into_iter().map(|(task, (runs, newest))| {
         vec![task, report::created(&newest), report::how_it_ended(&newest), runs.to_string()]
     });
-    Ok(print_table(out, &["TASK", "NEWEST FAILURE", "ENDED", "FAILURES"], rows.collect(), Some(3))?)
+    Ok(print_table(out, &columns, rows.collect())?)
 }
 
-fn plan(out: &mut dyn Write, plugin: &Plugin, folder: &Folder, story: &Story) -> Result<BulkRerunBody, Failure> {
+fn plan(out: &mut People, plugin: &Plugin, folder: &Folder, story: &Story) -> Result<BulkRerunBody, Failure> {
     writeln!(
         out,
         "\n{BOLD}2. What would be re-run?{BOLD:#} Each task once, as its newest failed run was; not what succeeded since, \
@@ -161,7 +177,7 @@ fn plan(out: &mut dyn Write, plugin: &Plugin, folder: &Folder, story: &Story) ->
     Ok(body)
 }
 
-fn rerun(out: &mut dyn Write, plugin: &Plugin, story: &Story, plan: BulkRerunBody) -> Result<BulkRerunBody, Failure> {
+fn rerun(out: &mut People, plugin: &Plugin, story: &Story, plan: BulkRerunBody) -> Result<BulkRerunBody, Failure> {
     writeln!(
         out,
         "\n{BOLD}3. Re-run them.{BOLD:#} The plan's digest goes along, so that what was shown is what runs:\n"
@@ -174,7 +190,7 @@ fn rerun(out: &mut dyn Write, plugin: &Plugin, story: &Story, plan: BulkRerunBod
     Ok(body)
 }
 
-fn new_runs(out: &mut dyn Write, plugin: &Plugin, done: &BulkRerunBody) -> Result<(), Failure> {
+fn new_runs(out: &mut People, plugin: &Plugin, done: &BulkRerunBody) -> Result<(), Failure> {
     writeln!(
         out,
         "\n{BOLD}4. The new rows{BOLD:#} are RunWisp's own: pending, with the parameters of their source runs.\n"
@@ -191,12 +207,14 @@ fn new_runs(out: &mut dyn Write, plugin: &Plugin, done: &BulkRerunBody) -> Resul
             report::parameters(run),
         ]
     });
-    Ok(print_table(out, &["RUN", "TASK", "PHASE", "TRIGGERED BY", "PARAMETERS"], rows.collect(), None)?)
+    let [task, phase, trigger] = ["TASK", "PHASE", "TRIGGERED BY"].map(Column::Text);
+    let columns = [Column::Id("RUN"), task, phase, trigger, Column::Detail("PARAMETERS")];
+    Ok(print_table(out, &columns, rows.collect())?)
 }
 
-fn try_next(out: &mut dyn Write, folder: &Folder, story: &Story) -> Result<(), Failure> {
+fn try_next(out: &mut People, folder: &Folder, story: &Story) -> Result<(), Failure> {
     let tool = tool();
-    let store = folder.store.display();
+    let store = quoted(&folder.store);
     writeln!(
         out,
         "\n{BOLD}Try next{BOLD:#}\n
@@ -237,8 +255,8 @@ fn command(folder: &Folder, story: &Story) -> String {
     format!(
         "{} rerun --store {} --tasks {} \\\n      --status {FAILED} --since {from} --until {to}",
         tool(),
-        folder.store.display(),
-        folder.tasks.display(),
+        quoted(&folder.store),
+        quoted(&folder.tasks),
     )
 }
 
@@ -249,5 +267,5 @@ fn bounds(story: &Story) -> [String; 2] {
 
 /// The tool as it was called, so that the commands shown can be typed.
 fn tool() -> String {
-    std::env::args().next().unwrap_or_else(|| "bulk-rerun".to_owned())
+    env::args_os().next().map_or_else(|| "bulk-rerun".to_owned(), quoted)
 }

@@ -1,7 +1,7 @@
 //! `bulk-rerun lua`: runs a script in a Lua 5.4 of the tool's own, with the module loaded. The API is the
 //! one of the Lua module (`lua/api`), over the same C ABI; only that here it is part of the tool.
 
-use std::ffi::{CStr, OsString, c_void};
+use std::ffi::OsString;
 use std::io::{self, Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
@@ -31,15 +31,22 @@ pub(super) struct Arguments {
 
 const EXAMPLES: &str = "\
 Examples:
-  What would be re-run of yesterday's failures?
-    echo 'local host = require(\"bulk_rerun\").open { store = \"runwisp.db\" }
-          local failed = { match_all = true, filter = { status = \"failed\", created_after = require(\"bulk_rerun\").ago \"24h\" } }
-          for run in host:runs(failed) do print(run.id, run.task_name, run.exit_code) end' | bulk-rerun lua -
-  Re-run them, except what ran out of memory:
-    bulk-rerun lua examples/lua/last_night.lua runwisp.db
+  # What would be re-run of yesterday's failures?
+  echo 'local bulk_rerun = require \"bulk_rerun\"
+    local host = bulk_rerun.open { store = \"runwisp.db\" }
+    local since = bulk_rerun.ago \"24h\"
+    local filter = { status = \"failed\", created_after = since }
+    for run in host:runs { match_all = true, filter = filter } do
+      print(run.id, run.task_name, run.exit_code)
+    end' | bulk-rerun lua -
 
-The same scripts run in Lua 5.1 to 5.5 and LuaJIT with the module in lua/, whose README.md has the whole API.
-Exit status: what the script gives os.exit, else 0; 1 after an error, 2 if the script can't be read.";
+  # Re-run them, except what ran out of memory
+  bulk-rerun lua examples/lua/last_night.lua runwisp.db
+
+The same scripts run in Lua 5.1 to 5.5 and LuaJIT with the module in lua/,
+whose README.md has the whole API.
+Exit status: what the script gives os.exit, else 0; 1 after an error, 2 if the
+script can't be read.";
 
 /// Runs a script as the stock interpreter does; the script says how it ended, or how it failed.
 const RUNNER: &str = include_str!("runner.lua");
@@ -73,6 +80,7 @@ fn read(arguments: &Arguments) -> Result<(Vec<u8>, Vec<u8>), Failure> {
 fn execute(arguments: &Arguments, name: &[u8], source: &[u8]) -> mlua::Result<Option<String>> {
     // SAFETY: all of Lua's libraries are there, as in the stock interpreter: the script is the user's own program.
     let lua = unsafe { Lua::unsafe_new() };
+    lua.set_memory_limit(memory())?;
     let preloaded: mlua::Table = lua.globals().get::<mlua::Table>("package")?.get("preload")?;
     preloaded.set("bulk_rerun", lua.create_function(|lua, ()| module(lua, core()?))?)?;
 
@@ -87,6 +95,18 @@ fn execute(arguments: &Arguments, name: &[u8], source: &[u8]) -> mlua::Result<Op
     lua.load(RUNNER).set_name("=bulk-rerun").call((lua.create_string(source)?, lua.create_string(name)?))
 }
 
+/// How much memory a script gets, in bytes: seven eighths of what the machine has, or of what the process may have. Who
+/// asks for more gets an error that it may catch, as in the stock interpreter; mlua would end the process.
+fn memory() -> usize {
+    let mut limit = libc::rlimit { rlim_cur: libc::RLIM_INFINITY, rlim_max: libc::RLIM_INFINITY };
+    // SAFETY: the struct may be written to; where the call fails it stays as it is.
+    unsafe { libc::getrlimit(libc::RLIMIT_AS, &mut limit) };
+    // SAFETY: the calls take a name and answer a number, -1 where there is none.
+    let machine = unsafe { libc::sysconf(libc::_SC_PHYS_PAGES).saturating_mul(libc::sysconf(libc::_SC_PAGESIZE)) };
+    let machine = usize::try_from(machine).ok().filter(|&bytes| bytes > 0).unwrap_or(usize::MAX);
+    machine.min(usize::try_from(limit.rlim_cur).unwrap_or(usize::MAX)) / 8 * 7
+}
+
 /// The core that is compiled in.
 fn core() -> mlua::Result<&'static Core> {
     static CORE: OnceLock<Core> = OnceLock::new();
@@ -94,7 +114,7 @@ fn core() -> mlua::Result<&'static Core> {
         return Ok(core);
     }
     // SAFETY: each name is the function that the header declares under it, and code of this program never goes.
-    let found = unsafe { Core::find(function) };
+    let found = unsafe { Core::find(capi::function) };
     let core = found.map_err(|name| mlua::Error::runtime(format!("{name} is missing")))?;
     Ok(CORE.get_or_init(|| core))
 }
@@ -102,25 +122,6 @@ fn core() -> mlua::Result<&'static Core> {
 // The API has the C ABI's one struct once more: it knows the core by its functions alone.
 const _: () = assert!(mem::size_of::<Host>() == mem::size_of::<capi::HostTable>());
 const _: () = assert!(ABI_VERSION == capi::BULK_RERUN_ABI_VERSION);
-
-fn function(name: &CStr) -> Option<*const c_void> {
-    let function = match name.to_bytes() {
-        b"bulk_rerun_open" => capi::bulk_rerun_open as *const c_void,
-        b"bulk_rerun_attach" => capi::bulk_rerun_attach as *const c_void,
-        b"bulk_rerun_close" => capi::bulk_rerun_close as *const c_void,
-        b"bulk_rerun_call" => capi::bulk_rerun_call as *const c_void,
-        b"bulk_rerun_call_where" => capi::bulk_rerun_call_where as *const c_void,
-        b"bulk_rerun_select" => capi::bulk_rerun_select as *const c_void,
-        b"bulk_rerun_cursor_next" => capi::bulk_rerun_cursor_next as *const c_void,
-        b"bulk_rerun_cursor_close" => capi::bulk_rerun_cursor_close as *const c_void,
-        b"bulk_rerun_emit" => capi::bulk_rerun_emit as *const c_void,
-        b"bulk_rerun_reply_set" => capi::bulk_rerun_reply_set as *const c_void,
-        b"bulk_rerun_string_free" => capi::bulk_rerun_string_free as *const c_void,
-        b"bulk_rerun_version" => capi::bulk_rerun_version as *const c_void,
-        _ => return None,
-    };
-    Some(function)
-}
 
 /// A script whose reader has seen enough (`| head`) ends as it does in the stock interpreter, by SIGPIPE,
 /// which Rust's start-up code ignores; so do the programs that it starts.

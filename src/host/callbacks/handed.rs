@@ -6,8 +6,8 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::contract::{Params, Phase, Run, has_ended};
+use crate::host::Key;
 use crate::host::time::read_instant;
-use crate::host::{HostError, Key};
 
 /// The fields of a run that matter here; a host may hand over more.
 #[derive(Deserialize)]
@@ -55,20 +55,23 @@ impl Handed {
 }
 
 /// Reads a run that a host has handed over.
-pub(super) fn read(run_json: &str) -> Result<Handed, HostError> {
-    let wrong = |message: String| HostError::Unusable(format!("the host handed over a run that {message}"));
-    let run: Fields = serde_json::from_str(run_json)
-        .map_err(|error| wrong(format!("can't be read: {error} (in {})", without_params(run_json))))?;
+///
+/// # Errors
+///
+/// What is wrong with it, in words that say where, and nothing of what its parameters may be.
+pub(super) fn read(run_json: &str) -> Result<Handed, String> {
+    let run: Fields = serde_json::from_str(run_json).map_err(|error| fault(run_json, &error))?;
     let (has_id, has_task_name) = (run.id.is_some(), run.task_name.is_some());
     let id = run.id.unwrap_or_default();
+    let wrong = |message: String| format!("(id {id:?}): {message}");
     if let Some(phase) = run.phase.as_deref().filter(|phase| Phase::from_word(phase).is_none()) {
-        return Err(wrong(format!("has the phase {phase:?}, not pending, running or ended: {id}")));
+        return Err(wrong(format!("`phase` is {phase:?}, not pending, running or ended")));
     }
     let is_failure = match &run.is_failure {
         Value::Null => None,
         Value::Bool(mark) => Some(*mark),
         Value::Number(mark) => Some(mark.as_i64() != Some(0)),
-        other => return Err(wrong(format!("has the mark is_failure {other}, neither true nor false: {id}"))),
+        other => return Err(wrong(format!("`is_failure` is {}, neither true nor false", kind(other)))),
     };
     let has_ended = has_ended(run.phase.as_deref());
     let run = Run {
@@ -92,13 +95,52 @@ pub(super) fn read(run_json: &str) -> Result<Handed, HostError> {
     Ok(Handed { run, has_id, has_task_name })
 }
 
-/// The run as it was handed over, for an error: parameters may be secrets.
-fn without_params(run_json: &str) -> String {
-    let Ok(mut run) = serde_json::from_str::<Value>(run_json) else { return "what is no JSON".to_owned() };
-    if let Some(params) = run.get_mut("params") {
-        *params = Value::from("…");
+/// The fields with a type of their own, and what it is called.
+const TYPES: [(&str, &str); 9] = [
+    ("id", TEXT),
+    ("task_name", TEXT),
+    ("phase", TEXT),
+    ("end_reason", TEXT),
+    ("exit_code", INTEGER),
+    ("triggered_by", TEXT),
+    ("created_at", TEXT),
+    ("retry_attempt", INTEGER),
+    ("unfit", TEXT),
+];
+const TEXT: &str = "a string";
+const INTEGER: &str = "an integer of 64 bits";
+
+/// Why a run can't be read: which field, of what kind. Its values stay out of it, for they may be secrets, and so does what
+/// serde says of them.
+fn fault(run_json: &str, error: &serde_json::Error) -> String {
+    let run = match serde_json::from_str(run_json) {
+        Ok(Value::Object(run)) => run,
+        Ok(other) => return format!("it is {}, not an object", kind(&other)),
+        Err(error) => return format!("it is not JSON: {error}"),
+    };
+    let id = run.get("id").and_then(Value::as_str).map(|id| format!("(id {id:?}): ")).unwrap_or_default();
+    let wrong = TYPES.iter().find_map(|&(name, wanted)| match run.get(name) {
+        None if matches!(name, "id" | "task_name") => Some(format!("`{name}` is missing")),
+        None | Some(Value::Null) => None,
+        Some(Value::String(_)) if wanted == TEXT => None,
+        Some(number) if wanted == INTEGER && number.is_i64() => None,
+        Some(other) => Some(format!("`{name}` is {}, not {wanted}", kind(other))),
+    });
+    // Nothing else can be wrong.
+    let wrong =
+        wrong.unwrap_or_else(|| format!("a field is given twice (line {}, column {})", error.line(), error.column()));
+    id + &wrong
+}
+
+fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "an array",
+        Value::Object(_) => "an object",
     }
-    run.to_string()
 }
 
 fn text_params(text: String) -> Params<'static> {
@@ -127,14 +169,40 @@ mod tests {
     #[test]
     fn says_what_is_wrong_and_where() {
         for (json, words) in [
-            ("", "EOF"),
-            (r#"{"task_name": "t"}"#, "missing field `id`"),
-            (r#"{"id": 7, "task_name": "t"}"#, "integer `7`, expected a string"),
-            (r#"{"id": "7", "task_name": "t", "phase": "done"}"#, "pending, running or ended: 7"),
-            (r#"{"id": "7", "task_name": "t", "is_failure": "yes"}"#, "is_failure"),
+            ("", "it is not JSON: EOF while parsing a value at line 1 column 0"),
+            ("[7]", "it is an array, not an object"),
+            (r#"{"task_name": "t"}"#, "`id` is missing"),
+            (r#"{"id": 7, "task_name": "t"}"#, "`id` is a number, not a string"),
+            (r#"{"id": "7"}"#, r#"(id "7"): `task_name` is missing"#),
+            (
+                r#"{"id": "7", "task_name": "t", "phase": "done"}"#,
+                r#"(id "7"): `phase` is "done", not pending, running or ended"#,
+            ),
+            (
+                r#"{"id": "7", "task_name": "t", "is_failure": "yes"}"#,
+                r#"(id "7"): `is_failure` is a string, neither true nor false"#,
+            ),
+            (
+                r#"{"id": "7", "task_name": "t", "exit_code": 1.5}"#,
+                r#"(id "7"): `exit_code` is a number, not an integer of 64 bits"#,
+            ),
+            (r#"{"id": "7", "task_name": "t", "id": "8"}"#, r#"(id "8"): a field is given twice (line 1, column 34)"#),
         ] {
-            let error = read(json).unwrap_err().to_string();
-            assert!(error.contains("the host handed over a run that") && error.contains(words), "{error}");
+            assert_eq!(read(json).unwrap_err(), words, "{json}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_not_quoted() {
+        for json in [
+            r#"{"id": "7", "task_name": {"token": "s3cret"}}"#,
+            r#"{"id": "7", "task_name": "t", "exit_code": "s3cret", "params": {"token": "s3cret"}}"#,
+            r#"{"id": "7", "task_name": "t", "is_failure": {"token": "s3cret"}}"#,
+            r#"{"id": "7", "task_name": "t", "params": "s3cret", "params": "s3cret"}"#,
+            r#"{"id": "7", "task_name": "t", "params": "s3cret"#,
+        ] {
+            let error = read(json).unwrap_err();
+            assert!(!error.contains("s3cret"), "{error}");
         }
     }
 }

@@ -2,11 +2,13 @@
 
 use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::handed::{self, Handed};
 use super::{HostCallbacks, Reply};
 use crate::contract::{Params, Phase, Run, RunFilter, Selector};
-use crate::host::{Columns, Freshness, HostError, Key, Query, RunRef, RunRow, Session, Spawned};
+use crate::host::{Columns, Freshness, HostError, Interrupter, Key, Query, RunRef, RunRow, Session, Spawned};
 
 /// As many source runs are asked for at once, before they are started again.
 const ASKED_AT_ONCE: usize = 10_000;
@@ -15,11 +17,13 @@ const ASKED_AT_ONCE: usize = 10_000;
 pub(super) struct CallbackSession<'h> {
     callbacks: &'h dyn HostCallbacks,
     in_transaction: bool,
+    /// Set when nobody waits for the search any more.
+    is_cancelled: Arc<AtomicBool>,
 }
 
 impl<'h> CallbackSession<'h> {
     pub(super) fn new(callbacks: &'h dyn HostCallbacks) -> Self {
-        CallbackSession { callbacks, in_transaction: false }
+        CallbackSession { callbacks, in_transaction: false, is_cancelled: Arc::default() }
     }
 
     /// Asks for runs, and hands over those that the query means.
@@ -29,18 +33,22 @@ impl<'h> CallbackSession<'h> {
             Selector::Ids(ids) => ids.iter().map(String::as_str).collect(),
             Selector::Matching { .. } => HashSet::new(),
         };
+        self.check_is_wanted()?;
+        let mut number = 0_u64;
         let mut ended = false;
         let mut refused = None;
         let answered = self.callbacks.runs(&selector.to_json(), &mut |run_json| {
+            self.check_is_wanted()?;
+            number += 1;
             if ended {
                 return Ok(());
             }
             let run = match handed::read(run_json) {
                 Ok(run) => run,
-                Err(error) => {
+                Err(fault) => {
                     ended = true;
-                    let message = error.to_string();
-                    refused = Some(error);
+                    let message = format!("the host handed over a run that can't be read, number {number}: {fault}");
+                    refused = Some(message.clone());
                     return Err(HostError::Unusable(message));
                 }
             };
@@ -53,12 +61,17 @@ impl<'h> CallbackSession<'h> {
             }
             Ok(())
         });
+        self.check_is_wanted()?;
         match refused {
-            Some(error) => Err(error),
+            Some(message) => Err(HostError::Unusable(message)),
             // Who has seen enough does not care how it would have gone on.
             None if ended => Ok(()),
             None => answered,
         }
+    }
+
+    fn check_is_wanted(&self) -> Result<(), HostError> {
+        if self.is_cancelled.load(Ordering::Relaxed) { Err(HostError::Cancelled) } else { Ok(()) }
     }
 
     /// Each of these runs as the host has it now, with its index; `None` for one that is gone.
@@ -110,6 +123,11 @@ impl Session for CallbackSession<'_> {
 
     fn begin_read(&mut self) -> Result<(), HostError> {
         Ok(())
+    }
+
+    fn interrupter(&mut self) -> Option<Interrupter> {
+        let is_cancelled = Arc::clone(&self.is_cancelled);
+        Some(Box::new(move || is_cancelled.store(true, Ordering::Relaxed)))
     }
 
     fn begin_write(&mut self) -> Result<Freshness, HostError> {

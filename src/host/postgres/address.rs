@@ -58,7 +58,7 @@ impl Address {
         Address::with_variables(url, &|name| env::var(name).ok().filter(|value| !value.is_empty()))
     }
 
-    fn with_variables(url: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<Self, HostError> {
+    pub(super) fn with_variables(url: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<Self, HostError> {
         let url = Url::read(url).map_err(|message| unusable(&message))?;
         let mut config: Config = url.rest.parse().map_err(|error| unusable(&in_words(&error)))?;
         keep_alive(&mut config, url.keepalives_idle.is_some(), url.tcp_user_timeout);
@@ -138,7 +138,9 @@ fn set_servers(
         let number = if port.is_empty() { Ok(DEFAULT_PORT) } else { port.trim().parse().map(NonZeroU16::get) };
         config.port(number.map_err(|_| match in_url {
             // Where a password was not encoded, that may be a part of it.
-            true => unusable("what the URL has after a host's colon is no port number"),
+            true => unusable(
+                "what the URL has after a host's colon is no port number (in a password, / is written %2F, : %3A and @ %40)",
+            ),
             false => unusable(&format!("PGPORT is no port number: {ports}")),
         })?);
     }

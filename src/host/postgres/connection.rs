@@ -9,6 +9,7 @@ use std::{mem, process};
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinHandle;
 use tokio_postgres::Client;
+use tokio_postgres::error::{DbError, SqlState};
 
 use super::address::{Address, in_words};
 use super::error::for_people;
@@ -131,14 +132,48 @@ impl Server {
         match error.as_db_error() {
             // The server's own words; it never repeats a password.
             Some(refusal) => self.meaning("connecting", refusal).unwrap_or_else(|| {
-                HostError::Unusable(format!("the store {address} can't be opened: {}", for_people(refusal)))
+                let hint = what_to_do(refusal).unwrap_or_default();
+                HostError::Unusable(format!("the store {address} can't be opened: {}{hint}", for_people(refusal)))
             }),
-            None => HostError::Unusable(format!(
-                "the store {address} can't be reached: {}; is the server running there?",
-                in_words(error)
-            )),
+            None => HostError::Unusable(without_a_welcome(&address.to_string(), &in_words(error))),
         }
     }
+}
+
+/// What may be done about a server that does not let us in.
+fn what_to_do(refusal: &DbError) -> Option<&'static str> {
+    Some(match *refusal.code() {
+        SqlState::INVALID_PASSWORD => "; the password comes from the address, PGPASSWORD or ~/.pgpass, in this order",
+        SqlState::INVALID_AUTHORIZATION_SPECIFICATION if refusal.message().contains("no encryption") => {
+            "; where the server takes encrypted connections only, ?sslmode=require in the address makes one"
+        }
+        SqlState::INVALID_AUTHORIZATION_SPECIFICATION => {
+            "; is the role's name right? What the server lets in, and how, is in its pg_hba.conf"
+        }
+        SqlState::INVALID_CATALOG_NAME => "; `psql --list` tells which databases a server has",
+        _ => return None,
+    })
+}
+
+/// What is said where a connection failed before the server had a word.
+fn without_a_welcome(address: &str, words: &str) -> String {
+    if words.ends_with("password missing") {
+        return format!(
+            "the store {address} can't be opened: the server asks for a password, and there is none in the address, in \
+             PGPASSWORD or in ~/.pgpass"
+        );
+    }
+    let hint = if words.contains("does not support TLS") {
+        "without TLS the address says sslmode=disable"
+    } else if words.contains("TLS handshake") {
+        "sslrootcert=FILE in the address names the authority that the server's certificate is from; sslmode=require encrypts \
+         without verifying it"
+    } else if words.contains("lookup address") {
+        "is the host's name right?"
+    } else {
+        "is the server running there?"
+    };
+    format!("the store {address} can't be reached: {words}; {hint}")
 }
 
 /// A connection; everything on it is done by the thread that asks.

@@ -1,5 +1,7 @@
 //! How PostgreSQL says what a query asks for, and how a value goes to the server.
 
+use std::collections::HashSet;
+
 use chrono::{DateTime, TimeDelta};
 use tokio_postgres::types::{ToSql, Type};
 
@@ -79,8 +81,21 @@ fn up_to_microseconds(instant: Instant) -> Instant {
     if down < instant { down + TimeDelta::microseconds(1) } else { down }
 }
 
+/// The texts in values.
+pub(super) fn texts(values: &[Value]) -> impl Iterator<Item = &str> {
+    values.iter().flat_map(|value| match value {
+        Value::Text(text) => std::slice::from_ref(text).iter().map(String::as_str),
+        Value::Texts(texts) => texts.iter().map(String::as_str),
+        Value::Integer(_) | Value::Instant(_) | Value::Key(_) => [].iter().map(String::as_str),
+    })
+}
+
 /// A value with the type that it is sent as.
-pub(super) fn bound(value: &Value) -> (Box<dyn ToSql + Sync + Send + '_>, Type) {
+pub(super) type Bound<'v> = (Box<dyn ToSql + Sync + Send + 'v>, Type);
+
+/// A value as it is sent. `foreign`: texts that the database's encoding has no signs for.
+pub(super) fn bound<'v>(value: &'v Value, foreign: &HashSet<String>) -> Bound<'v> {
+    let storable = |text: &'v str| storable(text).filter(|text| !foreign.contains(*text));
     match value {
         Value::Text(text) => (Box::new(storable(text)), Type::TEXT),
         Value::Integer(number) => (Box::new(*number), Type::INT8),

@@ -13,7 +13,8 @@ use super::search_path::SearchPath;
 use crate::host::HostError;
 use crate::host::lack::Lack;
 use crate::host::new_ids::IdKind;
-use crate::host::profile::{Engine, Generation, Profile, SpawnParameter, bare};
+use crate::host::profile::{Engine, Generation, Profile, SpawnParameter};
+use crate::host::statement::bare;
 use crate::host::view::View;
 
 /// A profile that fits, and its statements.
@@ -29,6 +30,8 @@ pub(super) struct Fitted {
     pub(super) search_path: Option<String>,
     /// The schema in which the profile's tables were found: where they are in several, the first table's.
     pub(super) schema: Option<String>,
+    /// The database's encoding has every sign, or takes every byte.
+    pub(super) has_every_sign: bool,
     /// Where the store is.
     store: String,
     pub(super) view: View,
@@ -82,7 +85,9 @@ pub(super) fn fit(server: &Server, connection: &Connection, given: Option<&Profi
     let begin = format!("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {}", server.lock_timeout());
     let begun = connection.wait_for(connection.client().batch_execute(&begin));
     begun.map_err(|error| server.error("reading its schema", error))?;
-    let fitting = Fitting { server, connection, search_path: SearchPath::of(server, connection)? };
+    let search_path = SearchPath::of(server, connection)?;
+    let mut fitting = Fitting { server, connection, search_path, has_every_sign: true };
+    fitting.has_every_sign = fitting.one("SELECT getdatabaseencoding() IN ('UTF8', 'SQL_ASCII', $1)", "")?;
     let fitted = match given {
         Some(profile) => fitting.given(profile),
         None => fitting.built_in(),
@@ -97,6 +102,7 @@ pub(super) struct Fitting<'s> {
     pub(super) connection: &'s Connection,
     /// The connection's own.
     pub(super) search_path: SearchPath,
+    has_every_sign: bool,
 }
 
 impl Fitting<'_> {
@@ -194,6 +200,7 @@ impl Fitting<'_> {
                 version_hidden,
                 search_path,
                 schema,
+                has_every_sign: self.has_every_sign,
                 store: self.server.address.to_string(),
                 view,
                 id_type,

@@ -91,7 +91,7 @@ impl Fitting<'_> {
     /// What is said of a profile that was asked for.
     pub(super) fn does_not_fit(&self, profile: &Profile, misfit: Misfit) -> Result<HostError, HostError> {
         let missing = match misfit {
-            Misfit::Lacks(lack) => lack.words.join(", "),
+            Misfit::Lacks(lack) => lack.in_words(),
             Misfit::Version(words) | Misfit::Hidden(words) => return Ok(HostError::Unusable(words)),
         };
         let mut words = format!(
@@ -109,6 +109,7 @@ impl Fitting<'_> {
             found => found.iter().map(|schema| format!("; {}", schema.hint("them"))).collect(),
         }
         .as_str();
+        let _ = write!(words, ". {}", profile.what_to_do());
         Ok(HostError::Unusable(words))
     }
 
@@ -125,6 +126,16 @@ impl Fitting<'_> {
         }
         if !familiar.is_empty() {
             return Ok(HostError::Unusable(format!("{words} along its search path, but {}", familiar.join("; "))));
+        }
+        for profile in &known {
+            if let Some((schema, lack)) = self.of_another_version(profile)? {
+                return Ok(HostError::Unusable(format!(
+                    "{words}. Its schema {schema} looks like {}'s, but lacks {}. {}",
+                    profile.runner,
+                    lack.in_words(),
+                    profile.what_to_do()
+                )));
+            }
         }
 
         let (path, here) = self.along_the_search_path()?;
@@ -168,6 +179,26 @@ impl Fitting<'_> {
             }
         }
         Ok(Vec::new())
+    }
+
+    /// The runner's own schema, where it is there with some of its tables, and what it lacks.
+    fn of_another_version(&self, profile: &Profile) -> Result<Option<(String, Lack)>, HostError> {
+        let Some(schema) = profile.schema.as_ref().filter(|_| !self.search_path.was_given) else { return Ok(None) };
+        let tables: Vec<_> = profile.generations.iter().flat_map(|generation| generation.requires.keys()).collect();
+        let sql = format!("SELECT FROM {TABLES} AND nspname = $1 AND relname = ANY ($2)");
+        if self.rows(&sql, &[(schema, Type::TEXT), (&tables, Type::TEXT_ARRAY)])?.is_empty() {
+            return Ok(None);
+        }
+        self.execute(&self.search_path.behind(self, schema)?)?;
+        let mut nearest: Option<Lack> = None;
+        for generation in &profile.generations {
+            let lack = Lack::of(generation, |table| self.columns_of(table), |columns, name| columns.contains(name))?;
+            nearest = Some(match nearest {
+                Some(nearest) => nearest.nearer(lack),
+                None => lack,
+            });
+        }
+        Ok(nearest.filter(|lack| !lack.is_nothing()).map(|lack| (schema.clone(), lack)))
     }
 
     /// The search path, and the tables along it.

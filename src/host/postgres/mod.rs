@@ -5,6 +5,7 @@ mod batch;
 mod columns;
 mod connection;
 mod dialect;
+mod encoding;
 mod error;
 mod fit;
 mod misfit;
@@ -32,6 +33,12 @@ use self::fit::Fitted;
 use self::session::PostgresSession;
 use super::profile::{Engine, Profile};
 use super::{Host, HostError, Particulars, Process, Session, StoreInfo};
+
+/// An address for a person, as the fuzz targets read it.
+#[cfg(fuzzing)]
+pub(crate) fn read_address(url: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<String, HostError> {
+    Address::with_variables(url, variable).map(|address| address.to_string())
+}
 
 /// A runner's PostgreSQL store, seen through a profile.
 pub struct PostgresHost {

@@ -1,6 +1,7 @@
 //! The rights that a role lacks, each as the GRANT that gives it.
 
 use tokio_postgres::error::SqlState;
+use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Error};
 
 use super::error::for_people;
@@ -26,13 +27,55 @@ pub(super) async fn missing(client: &Client, fitted: &Fitted) -> Result<Result<V
             }
             Err(error) => return Err(error),
         }
-        if rights.iter().any(|right| right.eq_ignore_ascii_case("INSERT")) {
+        if has_insert(rights) {
             grants.extend(of_sequences(client, name).await?);
+        }
+    }
+    // What the statement says, the list may have forgotten.
+    let is_listed = |table: &&str| listed.get(*table).is_some_and(|rights| has_insert(rights));
+    let unlisted: Vec<&str> = inserted_into(&fitted.spawn.sql).filter(|table| !is_listed(table)).collect();
+    for table in &unlisted {
+        grants.extend(of_sequences(client, table).await?);
+    }
+    if let Some(words) = denied(client, fitted).await? {
+        for table in unlisted {
+            grants.extend(of_one(client, table, &["INSERT".to_owned()]).await?);
+        }
+        if grants.is_empty() {
+            grants.push(words);
         }
     }
     grants.sort_unstable();
     grants.dedup();
     Ok(Ok(grants))
+}
+
+fn has_insert(rights: &[String]) -> bool {
+    rights.iter().any(|right| right.eq_ignore_ascii_case("INSERT"))
+}
+
+/// The tables that a statement inserts into.
+fn inserted_into(sql: &str) -> impl Iterator<Item = &str> {
+    let words: Vec<&str> =
+        sql.split(|sign: char| sign.is_whitespace() || sign == '(').filter(|word| !word.is_empty()).collect();
+    let is = |word: &str, keyword: &str| word.eq_ignore_ascii_case(keyword);
+    let at =
+        (2..words.len()).filter(|&at| is(words[at - 2], "INSERT") && is(words[at - 1], "INTO")).collect::<Vec<_>>();
+    at.into_iter().map(move |at| words[at].trim_matches('"'))
+}
+
+/// What the server says of a spawn that this role may not do: planned, it is not carried out.
+async fn denied(client: &Client, fitted: &Fitted) -> Result<Option<String>, Error> {
+    let spawn = &fitted.spawn;
+    client.batch_execute("SAVEPOINT spawn").await?;
+    let nothing = (&None::<&str> as &(dyn ToSql + Sync), Type::TEXT);
+    let values = vec![nothing; spawn.parameters.len()];
+    let planned = client.query_typed(&format!("EXPLAIN {}", spawn.sql), &values).await;
+    client.batch_execute("ROLLBACK TO spawn; RELEASE spawn").await?;
+    Ok(planned.err().filter(|error| error.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE)).map(|error| {
+        let said = error.as_db_error().map(for_people).unwrap_or_default();
+        format!("a right that the profile's spawn needs and its `rights` do not list: {said}")
+    }))
 }
 
 /// What is missing to use a table or a sequence.

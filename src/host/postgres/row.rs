@@ -6,7 +6,7 @@ use tokio_postgres::Row;
 use tokio_postgres::types::{FromSql, Kind, Type};
 use uuid::Uuid;
 
-use crate::contract::{Params, has_ended};
+use crate::contract::{Params, has_ended, is_writable};
 use crate::host::view::Positions;
 use crate::host::{Key, RunRow};
 
@@ -54,7 +54,8 @@ pub(super) fn is_key(kind: &Type) -> bool {
 
 /// A row's wanted columns.
 pub(super) fn read<'r>(row: &'r Row, at: &Positions) -> RunRow<'r> {
-    // A value that is none of its column's type is as good as none: the time `infinity`, for one.
+    // A value that is none of its column's type is as good as none: the time `infinity`, for one. So is a time in the year
+    // 12026, which RFC 3339 has not.
     let text = |index: usize| row.try_get::<_, Option<&str>>(index).ok().flatten();
     let number = |index: usize| row.try_get::<_, Option<i64>>(index).ok().flatten();
     let params = |index: usize| row.try_get::<_, Option<Bytes<'_>>>(index).ok().flatten();
@@ -62,7 +63,7 @@ pub(super) fn read<'r>(row: &'r Row, at: &Positions) -> RunRow<'r> {
     RunRow {
         id: key(row, 0),
         task_name: key(row, 1),
-        created_at: row.try_get(2).ok().flatten(),
+        created_at: row.try_get(2).ok().flatten().filter(is_writable),
         params: at.params.and_then(params).map_or(Params::None, |text| Params::Text(text.0.into())),
         unfit: at.unfit.and_then(text),
         end_reason: at.end_reason.and_then(text),

@@ -10,12 +10,12 @@ use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
 use tokio::runtime::Builder;
-use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::types::Type;
 use tokio_postgres::{Row, SimpleQueryMessage};
 
 use super::PostgresHost;
 use super::connection::Connection;
-use super::dialect::bound;
+use super::dialect::Bound;
 use super::error::{is_lost, is_of_another_schema};
 use super::fit::Fitted;
 use super::plan;
@@ -39,9 +39,6 @@ const LOCK: i64 = i64::from_be_bytes(*b"bulkrrun");
 
 /// How long at most the server is asked about a COMMIT whose answer was lost.
 const QUESTIONS: Duration = Duration::from_secs(60);
-
-/// A value with the type that it is sent as.
-type Value<'v> = (Box<dyn ToSql + Sync + Send + 'v>, Type);
 
 /// A session, with a connection of its own while it lasts.
 pub(super) struct PostgresSession<'h> {
@@ -152,7 +149,7 @@ impl<'h> PostgresSession<'h> {
     fn each_row(
         &self,
         sql: &str,
-        values: Vec<Value<'_>>,
+        values: Vec<Bound<'_>>,
         each: &mut dyn FnMut(&Row) -> ControlFlow<()>,
     ) -> Result<ControlFlow<()>, HostError> {
         const DOING: &str = "searching its runs";
@@ -195,11 +192,12 @@ impl<'h> PostgresSession<'h> {
         let kind = self.fitted.id_type;
         let (sql, at) = self.fitted.view.by_id(&kind.condition(), columns, &self.fitted.dialect());
         for ids in ids.chunks(IDS_AT_ONCE) {
-            let ids: Vec<&str> = ids.iter().copied().filter(|id| kind.has(id)).collect();
+            let foreign = self.foreign(ids.iter().copied())?;
+            let ids: Vec<&str> = ids.iter().copied().filter(|id| kind.has(id) && !foreign.contains(*id)).collect();
             if ids.is_empty() {
                 continue;
             }
-            let ids: Value<'_> = (Box::new(ids), Type::TEXT_ARRAY);
+            let ids: Bound<'_> = (Box::new(ids), Type::TEXT_ARRAY);
             if self.each_row(&sql, vec![ids], &mut |row| each(read(row, &at)))?.is_break() {
                 return Ok(ControlFlow::Break(()));
             }
@@ -219,7 +217,7 @@ impl<'h> PostgresSession<'h> {
         for (start, runs) in (0..).step_by(RUNS_AT_ONCE).zip(runs.chunks(RUNS_AT_ONCE)) {
             let tasks: Vec<_> = runs.iter().map(|run| run.task_name.spelled()).collect();
             let ids: Vec<_> = runs.iter().map(|run| run.id.spelled().filter(|id| kind.has(id))).collect();
-            let values: Vec<Value<'_>> = vec![(Box::new(tasks), Type::TEXT_ARRAY), (Box::new(ids), Type::TEXT_ARRAY)];
+            let values: Vec<Bound<'_>> = vec![(Box::new(tasks), Type::TEXT_ARRAY), (Box::new(ids), Type::TEXT_ARRAY)];
             let mut is_missing = vec![true; runs.len()];
             let _ = self.each_row(&sql, values, &mut |row| {
                 let place: Option<i64> = row.try_get("place").ok();
@@ -272,15 +270,14 @@ impl Session for PostgresSession<'_> {
             cancelled.store(true, Ordering::Relaxed);
             // The flag is seen between two rows; the server must be told where none comes.
             let tell = || {
-                if let Ok(runtime) = Builder::new_current_thread().enable_all().build() {
-                    let told = runtime.block_on(address.cancel(token.clone()));
-                    told.unwrap_or_else(
-                        |error| tracing::warn!(%error, "the server could not be told to stop a search"),
-                    );
-                }
+                let runtime = Builder::new_current_thread().enable_all().build().ok()?;
+                runtime.block_on(address.cancel(token.clone())).err()
             };
             // On a thread of its own: whoever cancels may be in a runtime, which no other can be started in.
-            let _ = thread::scope(|scope| scope.spawn(tell).join());
+            let failed = thread::scope(|scope| scope.spawn(tell).join().ok().flatten());
+            if let Some(error) = failed {
+                tracing::warn!(%error, "the server could not be told to stop a search");
+            }
         }))
     }
 
@@ -350,7 +347,7 @@ impl Session for PostgresSession<'_> {
             };
         }
         let (statement, at) = self.fitted.view.compile(query, columns, &self.fitted.dialect());
-        let _ = self.each_row(&statement.sql, statement.values.iter().map(bound).collect(), &mut |row| {
+        let _ = self.each_row(&statement.sql, self.bound(&statement.values)?, &mut |row| {
             let run = read(row, &at);
             if statement.means(&run) { each(run) } else { ControlFlow::Continue(()) }
         })?;

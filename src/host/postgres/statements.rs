@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::iter;
 
 use tokio_postgres::Statement;
+use tokio_postgres::error::ErrorPosition;
 use tokio_postgres::types::Type;
 
 use super::dialect::{IdType, Postgres};
@@ -12,7 +13,8 @@ use super::parameters::{ARRAY, Numbered, number};
 use super::row::is_key;
 use crate::host::HostError;
 use crate::host::new_ids::IdKind;
-use crate::host::profile::{Generation, Profile, RETURNS_NO_ID, SpawnParameter, fitted_text};
+use crate::host::profile::{Generation, Profile, RETURNS_NO_ID, SpawnParameter};
+use crate::host::statement::{fitted_text, line_at};
 use crate::host::view::View;
 
 impl Fitting<'_> {
@@ -20,7 +22,7 @@ impl Fitting<'_> {
     pub(super) fn check_runs(&self, profile: &Profile, generation: &Generation) -> Result<(View, IdType), HostError> {
         let fail = |message: String| failure(profile, generation, "runs", message);
         let runs = self.text(&generation.runs, &fail)?;
-        let statement = self.prepare(&format!("SELECT * FROM (\n{runs}\n) AS run"), &fail)?;
+        let statement = self.prepare("SELECT * FROM (\n", &runs, "\n) AS run", &fail)?;
         if !statement.params().is_empty() {
             return Err(fail("the statement takes parameters; a view of the runs has none".to_owned()));
         }
@@ -54,7 +56,7 @@ impl Fitting<'_> {
     fn check_spawn(&self, profile: &Profile, generation: &Generation) -> Result<Spawn, HostError> {
         let fail = |message: String| failure(profile, generation, "spawn", message);
         let Numbered { sql, parameters } = number(&self.text(&generation.spawn, &fail)?, "text");
-        let statement = self.prepare(&sql, &fail)?;
+        let statement = self.prepare("", &sql, "", &fail)?;
         let takes = |parameter| parameters.contains(&parameter);
         if !takes(SpawnParameter::Id) && !takes(SpawnParameter::TaskName) {
             return Err(fail(
@@ -73,7 +75,7 @@ impl Fitting<'_> {
         let Some(sql) = &generation.spawn_many else { return Ok(None) };
         let fail = |message: String| failure(profile, generation, "spawn_many", message);
         let Numbered { sql, parameters } = number(&self.text(sql, &fail)?, ARRAY);
-        let statement = self.prepare(&sql, &fail)?;
+        let statement = self.prepare("", &sql, "", &fail)?;
         let returns_ids = match statement.columns().len() {
             2 => true,
             0 if takes_new_ids(&parameters) => false,
@@ -101,9 +103,25 @@ impl Fitting<'_> {
         fitted_text(statement, has, fail)
     }
 
-    fn prepare(&self, sql: &str, fail: &dyn Fn(String) -> HostError) -> Result<Statement, HostError> {
-        let prepared = self.connection.wait_for(self.connection.client().prepare(sql));
-        let does_not_compile = |message| fail(format!("the statement does not compile: {message}"));
+    /// Has the server read a statement of the profile's, with what stands around it.
+    fn prepare(
+        &self,
+        before: &str,
+        statement: &str,
+        after: &str,
+        fail: &dyn Fn(String) -> HostError,
+    ) -> Result<Statement, HostError> {
+        let sql = format!("{before}{statement}{after}");
+        let prepared = self.connection.wait_for(self.connection.client().prepare(&sql));
+        let place = prepared.as_ref().err().and_then(|error| match error.as_db_error()?.position()? {
+            // Counted in characters, from 1.
+            ErrorPosition::Original(place) => {
+                Some(sql.char_indices().nth(*place as usize - 1)?.0.checked_sub(before.len())?)
+            }
+            ErrorPosition::Internal { .. } => None,
+        });
+        let line = place.and_then(|place| line_at(statement, place)).unwrap_or_default();
+        let does_not_compile = |message| fail(format!("the statement does not compile: {message}{line}"));
         prepared.map_err(|error| self.wrong_with("checking the profile", error, &does_not_compile))
     }
 

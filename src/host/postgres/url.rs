@@ -37,6 +37,15 @@ impl Url {
         let (servers, rest) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
         let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
 
+        if servers.contains('@') {
+            return Err("there is more than one @ in front of its host; one in a password is written %40".to_owned());
+        }
+        if path.contains(char::is_whitespace) && path.contains('=') {
+            return Err("behind the database's name stand words in another spelling; parameters follow a ?, as in \
+                        ?sslmode=require"
+                .to_owned());
+        }
+
         let (mut hosts, mut ports) = (Vec::new(), Vec::new());
         for server in servers.split(',') {
             let (host, port) = match server.strip_prefix('[').and_then(|address| address.split_once(']')) {
@@ -118,6 +127,9 @@ mod tests {
         assert_reads("postgres://%2Frun%2Fpg:7/x", Some("/run/pg"), Some("7"), "postgres:///x?");
         assert!(Url::read("postgres://[::1]7/x").unwrap_err().contains("colon"));
         assert!(Url::read("postgres://%FF/x").unwrap_err().contains("UTF-8"));
+        // A part of a password would be taken for the host, or for the database's name, and be shown.
+        assert!(Url::read("postgres://me:s3@cret@db/jobs").unwrap_err().contains("%40"));
+        assert!(Url::read("postgres://db/jobs password=s3cret").unwrap_err().contains("another spelling"));
     }
 
     #[test]

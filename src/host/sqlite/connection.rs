@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::ErrorKind;
-use std::path::PathBuf;
+use std::path::{self, Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use super::binding;
 use super::place::Place;
 use super::pool::{self, Copies, Pooled, Refusal};
 use super::presence::{FileId, file_id};
+use crate::contract::nearest;
 use crate::host::HostError;
 
 /// The statements of a session and their variants stay prepared between calls.
@@ -32,6 +33,8 @@ pub(super) struct Store {
 
 impl Store {
     pub(super) fn new(path: PathBuf, busy_timeout: Duration, shared: bool) -> Self {
+        // Absolute from now on: the process may change its folder. And then SQLite never reads it as an URI (`file:`).
+        let path = path::absolute(&path).unwrap_or(path);
         let place = Place { path, busy_timeout: busy_timeout.min(BUSY_TIMEOUT_MAX) };
         Store { place, shared, file: Mutex::default() }
     }
@@ -94,27 +97,51 @@ impl Store {
     fn find(&self) -> Result<FileId, HostError> {
         let path = self.place.path.display();
         let metadata = fs::metadata(&self.place.path).map_err(|error| match error.kind() {
-            ErrorKind::NotFound => HostError::Unusable(format!("there is no store at {path}: no such file")),
+            ErrorKind::NotFound => {
+                HostError::Unusable(format!("there is no store at {path}: no such file{}", self.beside()))
+            }
+            ErrorKind::PermissionDenied => HostError::Unusable(format!(
+                "the store {path} can't be reached: {error}; this user may not enter one of the folders above it"
+            )),
             _ => HostError::Unusable(format!("the store {path} can't be reached: {error}")),
         })?;
         if metadata.is_dir() {
             let inside = [".runwisp/runwisp.db", "runwisp.db"].map(|name| self.place.path.join(name));
             let hint = inside.iter().find(|path| path.is_file());
-            let hint = hint.map(|path| format!("; did you mean {}?", path.display())).unwrap_or_default();
-            return Err(HostError::Unusable(format!("{path} is a folder, not a store{hint}")));
+            let hint = hint.map(|path| format!("did you mean {}?", path.display()));
+            let hint = hint.unwrap_or_else(|| "name the runner's database in it".to_owned());
+            return Err(HostError::Unusable(format!("{path} is a folder, not a store; {hint}")));
         }
         if metadata.len() == 0 {
-            return Err(HostError::Unusable(format!("{path} is an empty file, not a store")));
+            return Err(HostError::Unusable(format!(
+                "{path} is an empty file, not a store: a mistyped path may have left it there, or the runner has not begun \
+                 to use it"
+            )));
         }
         Ok(file_id(&metadata))
+    }
+
+    /// What may be meant where nothing is: the file beside it whose name is most like it.
+    fn beside(&self) -> String {
+        const LOOKED_AT: usize = 1_000;
+        let folder = self.place.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let Ok(entries) = fs::read_dir(folder) else {
+            return format!(", and no folder {}", folder.display());
+        };
+        let files = entries.flatten().take(LOOKED_AT).filter(|entry| entry.path().is_file());
+        let names: Vec<String> = files.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+        let is_own = |name: &&str| ["-wal", "-shm", "-journal"].iter().any(|end| name.ends_with(end));
+        let name = self.place.path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let meant = nearest(name, names.iter().map(String::as_str).filter(|name| !is_own(name)));
+        meant
+            .map(|name| format!("; did you mean {}?", self.place.path.with_file_name(name).display()))
+            .unwrap_or_default()
     }
 
     fn open(&self) -> rusqlite::Result<Connection> {
         // Never CREATE: a mistyped path must not leave an empty file behind.
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        // An absolute path never begins with `file:`, which SQLite would read as an URI.
-        let path = std::path::absolute(&self.place.path).unwrap_or_else(|_| self.place.path.clone());
-        let connection = Connection::open_with_flags(path, flags)?;
+        let connection = Connection::open_with_flags(&self.place.path, flags)?;
         // What the runner's schema says holds for us; whether it is the default depends on how this SQLite was built.
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY, true)?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);

@@ -119,8 +119,20 @@ impl ToSql for Value {
     }
 }
 
-/// The earliest and the latest time of creation, as texts: where there is an index on it, two seeks.
-pub(super) fn span(view: &View) -> String {
-    let first = |order| format!("({} ORDER BY created_at {order} LIMIT 1)", view.select("created_at"));
-    format!("SELECT {}, {}", first("ASC"), first("DESC"))
+/// Which end of all times.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum End {
+    First,
+    Last,
+}
+
+/// The times of creation at one end, as texts, a few of them: where there is an index on it, one seek. No time begins with
+/// anything but a digit, and those that are none for another reason may be passed over.
+pub(super) fn times_at(view: &View, end: End) -> String {
+    let order = match end {
+        End::First => "ASC",
+        End::Last => "DESC",
+    };
+    let times = view.select("created_at");
+    format!("{times} WHERE created_at >= '0' AND created_at < ':' ORDER BY created_at {order} LIMIT 100")
 }

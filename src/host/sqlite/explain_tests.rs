@@ -3,9 +3,10 @@
 use chrono::{DateTime, Utc};
 use rusqlite::Connection;
 
-use super::dialect::{Sqlite, span};
+use super::dialect::{End, Sqlite, times_at};
 use super::fit::{self, Fitted};
 use super::plan::{OF_A_TASK_AND_AN_ID, Seeks, read_whole_for_an_id};
+use super::session::SqliteSession;
 use crate::contract::RunFilter;
 use crate::host::profile::Profile;
 use crate::host::view::{Statement, View};
@@ -166,11 +167,75 @@ fn a_narrow_window_goes_by_the_index_on_created_at_and_a_wide_one_does_not() {
 }
 
 #[test]
-fn the_span_of_all_times_is_two_ends_of_an_index() {
+fn the_ends_of_all_times_are_the_ends_of_an_index() {
     let (connection, view) = runwisp();
-    let steps = explain(&connection, &span(&view));
-    let scans: Vec<_> = steps.iter().filter(|step| step.contains("runs")).collect();
-    assert_eq!(scans.len(), 2);
-    assert!(scans.iter().all(|step| step.contains("idx_runs_created_at_desc")), "{steps:?}");
-    assert!(!steps.iter().any(|step| step.contains("TEMP B-TREE")), "{steps:?}");
+    for end in [End::First, End::Last] {
+        let steps = explain(&connection, &times_at(&view, end));
+        assert_eq!(
+            steps,
+            ["SEARCH runs USING COVERING INDEX idx_runs_created_at_desc (created_at>? AND created_at<?)"]
+        );
+    }
+}
+
+#[test]
+fn an_index_on_the_time_serves_under_whatever_name_the_runner_has_for_it() {
+    let (connection, Fitted { view, .. }) = own(
+        "CREATE TABLE job (id TEXT PRIMARY KEY, queue TEXT, queued_on TEXT); CREATE INDEX by_time ON job (queued_on)",
+        "queued_on",
+    );
+    let after: DateTime<Utc> = "2026-04-15T12:00:00Z".parse().unwrap();
+    let filter = RunFilter { created_after: Some(after), ..RunFilter::default() };
+    assert_eq!(
+        explain(&connection, &compile(&view, &filter, true).sql),
+        ["SEARCH job USING INDEX by_time (queued_on>?)"]
+    );
+    assert_eq!(
+        explain(&connection, &times_at(&view, End::Last)),
+        ["SEARCH job USING COVERING INDEX by_time (queued_on>? AND queued_on<?)"]
+    );
+    for (column, by_time) in [("queued_on", true), ("datetime(queued_on)", false), ("NULL", false)] {
+        let schema = "CREATE TABLE job (id TEXT PRIMARY KEY, queue TEXT, queued_on TEXT);
+            CREATE INDEX by_time ON job (queued_on)";
+        assert_eq!(own(schema, column).1.seeks.by_time, by_time, "{column}");
+    }
+    let without = "CREATE TABLE job (id TEXT PRIMARY KEY, queue TEXT, queued_on TEXT)";
+    assert!(!own(without, "queued_on").1.seeks.by_time);
+}
+
+/// Rows with a time that is none stand at both ends of an index, and are passed over.
+#[test]
+fn a_time_that_can_not_be_read_leaves_the_index_in_use() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("runs.db");
+    let connection = Connection::open(&path).unwrap();
+    connection.execute_batch(RUNWISP).unwrap();
+    let insert =
+        "INSERT INTO runs (id, task_name, status, triggered_by, created_at) VALUES (?1, 't', 'ended', 'cron', ?2)";
+    for day in 1..=28 {
+        connection.execute(insert, (format!("{day}"), format!("2026-02-{day:02}T12:00:00Z"))).unwrap();
+    }
+    for (id, time) in [("a", ""), ("b", "yesterday"), ("c", "1776254400"), ("d", "2026-99-99T00:00:00Z"), ("e", "99")] {
+        connection.execute(insert, (id, time)).unwrap();
+    }
+    let host = super::SqliteHost::open(path, None, std::time::Duration::ZERO, false).unwrap();
+    let (own, fitted) = host.connect().unwrap();
+    let session = SqliteSession::new(&host.store.place, fitted, own);
+    let after = |time: &str| RunFilter { created_after: Some(time.parse().unwrap()), ..RunFilter::default() };
+    assert!(session.is_narrow(&after("2026-02-27T00:00:00Z")).unwrap());
+    assert!(!session.is_narrow(&after("2026-02-02T00:00:00Z")).unwrap());
+}
+
+/// A store of somebody's own, with this as its runs' time of creation.
+fn own(schema: &str, created_at: &str) -> (Connection, Fitted) {
+    let connection = Connection::open_in_memory().unwrap();
+    connection.execute_batch(schema).unwrap();
+    let profile = format!(
+        "name = 'own'\nrunner = 'Own'\nengine = 'sqlite'\n[[generation]]\nrequires.job = ['id']\n\
+         runs = \"SELECT id, queue AS task_name, 'ended' AS phase, {created_at} AS created_at FROM job\"\n\
+         spawn = \"INSERT INTO job (id, queue) SELECT :new_id, queue FROM job WHERE id = :id\""
+    );
+    let place = super::Place { path: "in memory".into(), busy_timeout: std::time::Duration::ZERO };
+    let fitted = fit::given(&connection, &Profile::parse(&profile, "own.toml").unwrap(), &place).unwrap();
+    (connection, fitted)
 }

@@ -5,20 +5,20 @@ use std::collections::HashSet;
 use rusqlite::{Connection, OptionalExtension};
 
 use super::dialect::Sqlite;
+use super::newer::needs_newer;
 use super::place::Place;
 use super::plan::Seeks;
 use crate::host::HostError;
 use crate::host::lack::Lack;
 use crate::host::new_ids::IdKind;
-use crate::host::profile::{Engine, Generation, Profile, RETURNS_NO_ID, SpawnParameter, Version, fitted_text};
+use crate::host::profile::{Engine, Generation, Profile, RETURNS_NO_ID, SpawnParameter, Version};
+use crate::host::statement::{fitted_text, line_at};
 use crate::host::view::View;
 
 /// A profile that fits, and its statements.
 pub(super) struct Fitted {
     pub(super) profile: Profile,
-    pub(super) generation: String,
-    /// The versions of the schema that it is for.
-    version: Option<Version>,
+    pub(super) generation: Generation,
     pub(super) view: View,
     pub(super) seeks: Seeks,
     pub(super) spawn: String,
@@ -31,15 +31,13 @@ impl Fitted {
     /// The runner's tables, each with a column of it.
     #[cfg(feature = "capi")]
     pub(super) fn tables(&self) -> impl Iterator<Item = (&str, &str)> {
-        let of_ours = |generation: &&Generation| generation.name == self.generation;
-        let requires = self.profile.generations.iter().filter(of_ours).take(1).flat_map(|ours| &ours.requires);
-        requires.filter_map(|(table, columns)| Some((table.as_str(), columns.first()?.as_str())))
+        self.generation.requires.iter().filter_map(|(table, columns)| Some((table.as_str(), columns.first()?.as_str())))
     }
 
     /// Whether the schema still has a version that the profile is for: it may be migrated without any change of a table.
     pub(super) fn check_version(&self, connection: &Connection, place: &Place) -> Result<(), HostError> {
-        let Some(known) = &self.version else { return Ok(()) };
-        let found = found_version(connection, known).map_err(|error| place.error("reading its version", error))?;
+        let Some(known) = &self.generation.version else { return Ok(()) };
+        let found = version(connection, &self.profile, &self.generation, known)?;
         if known.is_met_by(found) {
             return Ok(());
         }
@@ -61,7 +59,7 @@ impl Fitted {
     pub(super) fn spawn_error(&self, message: &str) -> HostError {
         HostError::Profile {
             file: self.profile.file.clone(),
-            part: format!("spawn (generation \"{}\")", self.generation),
+            part: format!("spawn (generation \"{}\")", self.generation.name),
             message: format!("{message}; nothing was changed"),
         }
     }
@@ -71,10 +69,11 @@ impl Fitted {
 pub(super) fn given(connection: &Connection, profile: &Profile, place: &Place) -> Result<Fitted, HostError> {
     first_that_fits(connection, profile, place)?.map_err(|lack| {
         HostError::Unusable(format!(
-            "the profile {} does not fit the store {}, which lacks {}",
+            "the profile {} does not fit the store {}, which lacks {}. {}",
             profile.file,
             place.path.display(),
-            lack.words.join(", ")
+            lack.in_words(),
+            profile.what_to_do()
         ))
     })
 }
@@ -100,7 +99,7 @@ pub(super) fn built_in(connection: &Connection, place: &Place) -> Result<Fitted,
     let start_from = match near {
         None => "runwisp".to_owned(),
         Some((name, lack)) => {
-            let lacks = lack.words.join(", ");
+            let lacks = lack.in_words();
             message += &format!("{name} comes nearest, but is for another version, since the store lacks {lacks}. ");
             name
         }
@@ -125,8 +124,7 @@ fn first_that_fits(
             let (spawn, spawn_parameters, new_ids) = check_spawn(connection, profile, generation)?;
             return Ok(Ok(Fitted {
                 profile: profile.clone(),
-                generation: generation.name.clone(),
-                version: generation.version.clone(),
+                generation: generation.clone(),
                 view,
                 seeks,
                 spawn,
@@ -149,15 +147,29 @@ fn lack(connection: &Connection, profile: &Profile, generation: &Generation, pla
         |table: &str| columns_of(connection, table).map_err(|error| place.error("reading its schema", error));
     let mut lack = Lack::of(generation, columns_of, |columns, name| columns.contains(&name.to_ascii_lowercase()))?;
     if let Some(known) = generation.version.as_ref().filter(|_| lack.is_nothing()) {
-        let found = found_version(connection, known).map_err(|error| {
-            let message = format!("the query fails: {}", in_sqlites_words(&error));
-            wrong(profile, generation, "version.query", message)
-        })?;
+        let found = version(connection, profile, generation, known)?;
         if !known.is_met_by(found) {
             lack.words.push(known.wanted(found));
         }
     }
     Ok(lack)
+}
+
+/// The number of the schema's version.
+fn version(
+    connection: &Connection,
+    profile: &Profile,
+    generation: &Generation,
+    known: &Version,
+) -> Result<Option<i64>, HostError> {
+    found_version(connection, known).map_err(|error| {
+        let message = match &error {
+            rusqlite::Error::InvalidQuery => "the query writes; it must be a SELECT of the version's number".to_owned(),
+            error => format!("the query fails: {}", in_sqlites_words(error)),
+        };
+        let message = not_a_number(connection, known, &error).unwrap_or(message);
+        wrong(profile, generation, "version.query", message)
+    })
 }
 
 fn found_version(connection: &Connection, version: &Version) -> rusqlite::Result<Option<i64>> {
@@ -166,6 +178,21 @@ fn found_version(connection: &Connection, version: &Version) -> rusqlite::Result
         return Err(rusqlite::Error::InvalidQuery);
     }
     query.query_row([], |row| row.get(0)).optional()
+}
+
+/// What is said of a version that is no whole number, such as 4.2.1.
+fn not_a_number(connection: &Connection, version: &Version, error: &rusqlite::Error) -> Option<String> {
+    matches!(error, rusqlite::Error::InvalidColumnType(..)).then_some(())?;
+    let found = connection.query_row(&version.query, [], |row| row.get::<_, rusqlite::types::Value>(0)).ok()?;
+    let found = match found {
+        rusqlite::types::Value::Text(text) => text,
+        rusqlite::types::Value::Real(number) => number.to_string(),
+        other => other.data_type().to_string().to_uppercase(),
+    };
+    Some(format!(
+        "the version is no whole number: {found}; let the query make one of it, as CAST(… AS INTEGER) does of what stands in \
+         front of the first dot"
+    ))
 }
 
 /// A table's columns, in lower case: SQLite's names are equal whatever their case.
@@ -196,11 +223,12 @@ fn tables(connection: &Connection) -> rusqlite::Result<Vec<String>> {
 
 /// The view compiles, only reads, and has the canonical columns.
 fn check_runs(connection: &Connection, profile: &Profile, generation: &Generation) -> Result<(View, Seeks), HostError> {
+    const BEFORE: &str = "SELECT * FROM (\n";
     let fail = |message: String| wrong(profile, generation, "runs", message);
     let runs = text(connection, &generation.runs, &fail)?;
     let statement = connection
-        .prepare(&format!("SELECT * FROM (\n{runs}\n) AS run"))
-        .map_err(|error| fail(format!("the statement does not compile: {}", in_sqlites_words(&error))))?;
+        .prepare(&format!("{BEFORE}{runs}\n) AS run"))
+        .map_err(|error| fail(does_not_compile(&runs, BEFORE.len(), &error)))?;
     if statement.parameter_count() > 0 {
         return Err(fail("the statement takes parameters; a view of the runs has none".to_owned()));
     }
@@ -218,9 +246,7 @@ fn check_spawn(
 ) -> Result<(String, Vec<SpawnParameter>, Option<IdKind>), HostError> {
     let fail = |message: String| wrong(profile, generation, "spawn", message);
     let spawn = text(connection, &generation.spawn, &fail)?;
-    let statement = connection
-        .prepare(&spawn)
-        .map_err(|error| fail(format!("the statement does not compile: {}", in_sqlites_words(&error))))?;
+    let statement = connection.prepare(&spawn).map_err(|error| fail(does_not_compile(&spawn, 0, &error)))?;
     if statement.readonly() {
         return Err(fail("the statement only reads; it must start a run".to_owned()));
     }
@@ -245,6 +271,32 @@ fn check_spawn(
     }
     drop(statement);
     Ok((spawn, parameters, new_ids))
+}
+
+/// What is said of a statement of the profile's that SQLite does not take; it stands so far behind the beginning.
+fn does_not_compile(statement: &str, begins_at: usize, error: &rusqlite::Error) -> String {
+    let place = place_in(error).and_then(|place| place.checked_sub(begins_at)).and_then(|at| line_at(statement, at));
+    let newer = needs_newer(statement, rusqlite::version_number());
+    format!(
+        "the statement does not compile: {}{}{}",
+        in_sqlites_words(error),
+        place.unwrap_or_default(),
+        newer.unwrap_or_default()
+    )
+}
+
+/// Where in a statement the mistake is. Only an SQLite of 3.38 or newer tells the place, and only the bundled one surely is.
+#[cfg(feature = "bundled")]
+fn place_in(error: &rusqlite::Error) -> Option<usize> {
+    match error {
+        rusqlite::Error::SqlInputError { offset, .. } => usize::try_from(*offset).ok(),
+        _ => None,
+    }
+}
+
+#[cfg(not(feature = "bundled"))]
+fn place_in(_: &rusqlite::Error) -> Option<usize> {
+    None
 }
 
 /// SQLite's message alone: the whole error would repeat the statement.

@@ -13,6 +13,7 @@ mod dialect;
 mod explain_tests;
 mod fit;
 mod loaders;
+mod newer;
 mod own;
 mod place;
 mod plan;
@@ -153,7 +154,7 @@ impl SqliteHost {
             engine: format!("SQLite {}", rusqlite::version()),
             profile: fitted.profile.name.clone(),
             runner: fitted.profile.runner.clone(),
-            generation: fitted.generation.clone(),
+            generation: fitted.generation.name.clone(),
             schema_version: version,
             particulars: Particulars::Sqlite { journal_mode },
             lacks: fitted.view.lacks.clone(),

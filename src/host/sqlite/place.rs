@@ -34,9 +34,9 @@ impl Place {
                 HostError::Busy { waited: self.busy_timeout }
             }
             Some((ffi::ErrorCode::OperationInterrupted, _)) => HostError::Cancelled,
-            Some((ffi::ErrorCode::NotADatabase, _)) => {
-                HostError::Unusable(format!("{path} is not an SQLite database (or it is encrypted)"))
-            }
+            Some((ffi::ErrorCode::NotADatabase, _)) => HostError::Unusable(format!(
+                "{path} is not an SQLite database (or it is encrypted): is that the runner's store?"
+            )),
             Some((ffi::ErrorCode::DiskFull, _)) => HostError::Unusable(format!(
                 "the disk of {path} is full: the new runs did not fit, and nothing was changed"
             )),

@@ -5,15 +5,14 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use rusqlite::Connection;
-use rusqlite::types::Value;
 
-use super::dialect::{Sqlite, bindable, forms, span};
+use super::dialect::{End, Sqlite, bindable, forms, times_at};
 use super::fit::Fitted;
 use super::place::Place;
 use super::plan::{OF_A_TASK_AND_AN_ID, OF_AN_ID, first_by_id};
 use super::row::with_row;
 use super::serial::Mark;
-use crate::contract::{Params, RunFilter};
+use crate::contract::{Instant, Params, RunFilter};
 use crate::host::time::read_instant;
 use crate::host::view::{Positions, Statement};
 use crate::host::{Columns, Freshness, HostError, Interrupter, Key, Query, RunRef, RunRow, Session, Spawned};
@@ -244,18 +243,24 @@ impl<'p, T: Transactions> SqliteSession<'p, T> {
         Ok(())
     }
 
+    /// The time of creation at one end, as far as it can be read.
+    fn time_at(&self, end: End) -> rusqlite::Result<Option<Instant>> {
+        let mut statement = self.connection().prepare_cached(&times_at(&self.fitted.view, end))?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            if let Some(time) = row.get_ref(0)?.as_str().ok().and_then(read_instant) {
+                return Ok(Some(time));
+            }
+        }
+        Ok(None)
+    }
+
     /// Whether a filter's window is narrow enough to go by the index on the time of creation.
-    fn is_narrow(&self, filter: &RunFilter) -> rusqlite::Result<bool> {
+    pub(super) fn is_narrow(&self, filter: &RunFilter) -> rusqlite::Result<bool> {
         if !self.fitted.seeks.by_time || (filter.created_after, filter.created_before) == (None, None) {
             return Ok(false);
         }
-        let mut span = self.connection().prepare_cached(&span(&self.fitted.view))?;
-        let (first, last): (Value, Value) = span.query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        let instant = |value: Value| match value {
-            Value::Text(text) => read_instant(&text),
-            _ => None,
-        };
-        let (Some(first), Some(last)) = (instant(first), instant(last)) else { return Ok(false) };
+        let (Some(first), Some(last)) = (self.time_at(End::First)?, self.time_at(End::Last)?) else { return Ok(false) };
         let from = filter.created_after.unwrap_or(first).max(first);
         let to = filter.created_before.unwrap_or(last).min(last);
         let [window, all] = [to - from, last - first].map(|span| span.num_seconds() as f64);

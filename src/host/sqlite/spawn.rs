@@ -167,6 +167,10 @@ impl<T: Transactions> SqliteSession<'_, T> {
             Ok(New::Many) => Err(self.fitted.spawn_error(STARTED_MANY)),
             // Where that took the whole transaction away, nothing may follow.
             Err(error) if self.connection().is_autocommit() => {
+                // A full disk does, and so does one that fails: not the host's doing.
+                if is_the_disks(&error) {
+                    return Err(fail(error));
+                }
                 let words = words(&error);
                 Err(self
                     .fitted
@@ -270,6 +274,13 @@ fn declines(error: &rusqlite::Error) -> bool {
     error.sqlite_error().is_some_and(|said| {
         matches!(said.code, ConstraintViolation | TypeMismatch | TooBig) || said.extended_code == ffi::SQLITE_ERROR
     })
+}
+
+fn is_the_disks(error: &rusqlite::Error) -> bool {
+    use ffi::ErrorCode::{DatabaseCorrupt, DiskFull, OutOfMemory, SystemIoFailure};
+    error
+        .sqlite_error()
+        .is_some_and(|said| matches!(said.code, DiskFull | SystemIoFailure | OutOfMemory | DatabaseCorrupt))
 }
 
 /// SQLite's own words, or those of the host's trigger.

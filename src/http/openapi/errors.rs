@@ -18,7 +18,7 @@ pub(in super::super) enum Guarded {
     /// The Host or the Origin is not allowed
     #[response(status = 403, content_type = "application/problem+json",
         example = json!({"type": "about:blank", "title": "Forbidden", "status": 403,
-            "detail": "the request comes from a page of another site; its origin can be allowed with --allow-origin"}))]
+            "detail": "this door does not answer for the host \"rebound.example\"; it can be allowed with --allow-host"}))]
     Forbidden(ErrorModel),
 }
 
@@ -48,10 +48,10 @@ pub(in super::super) enum Rerun {
         example = json!({"type": "about:blank", "title": "Content Too Large", "status": 413,
             "detail": "the request's body is longer than 8388608 bytes"}))]
     TooLarge(ErrorModel),
-    /// The body is not sent as JSON
+    /// The body is sent as something else than JSON
     #[response(status = 415, content_type = "application/problem+json",
         example = json!({"type": "about:blank", "title": "Unsupported Media Type", "status": 415,
-            "detail": "expected the header `Content-Type: application/json`, got none"}))]
+            "detail": "expected the header `Content-Type: application/json`, got \"text/plain\""}))]
     NotJson(ErrorModel),
     /// Fields that can't be used, every one of them listed with its place; or more new runs than `limit`
     #[response(status = 422, content_type = "application/problem+json",
@@ -65,7 +65,7 @@ pub(in super::super) enum Rerun {
         example = json!({"type": "about:blank", "title": "Internal Server Error", "status": 500,
             "detail": "the store failed while searching its runs; nothing was changed"}))]
     Failed(ErrorModel),
-    /// The store is busy, the server is overloaded, or the search took too long
+    /// The store is busy, the server is overloaded or full, or the search took too long
     #[response(status = 503, content_type = "application/problem+json",
         headers(("Retry-After" = u32, description = "When to try again, in seconds")),
         example = json!({"type": "about:blank", "title": "Service Unavailable", "status": 503,

@@ -9,13 +9,14 @@ use std::sync::Arc;
 
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use axum::http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CONTENT_TYPE};
-use axum::response::{IntoResponse, Response};
+use axum::http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, HeaderMap};
+use axum::response::Response;
 use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 
 use super::door::Door;
+use super::files::File;
 use super::problem::Problem;
 use super::{health, metrics, rerun};
 use crate::contract::{BulkRerunBody, ErrorModel};
@@ -43,8 +44,8 @@ struct Description;
 
 /// The documents, as they are sent.
 pub(super) struct Documents {
-    openapi: String,
-    schemas: BTreeMap<&'static str, String>,
+    openapi: File,
+    schemas: BTreeMap<&'static str, File>,
 }
 
 impl Documents {
@@ -52,27 +53,33 @@ impl Documents {
     pub(super) fn new(with_token: bool) -> Self {
         let openapi = openapi(with_token);
         let schemas = openapi["components"]["schemas"].as_object().cloned().unwrap_or_default();
-        let standalone = |name| (name, standalone(name, &schemas).to_string());
+        let standalone = |name| {
+            let file = File::new("application/schema+json", standalone(name, &schemas).to_string());
+            // Editors and validators on any page may read it: there is nothing secret in it.
+            (name, file.with(ACCESS_CONTROL_ALLOW_ORIGIN, "*"))
+        };
         Documents {
             schemas: ["BulkRerunBody", "ErrorModel", "RunSelector"].map(standalone).into(),
-            openapi: openapi.to_string(),
+            openapi: File::new("application/json", openapi.to_string()),
         }
     }
 }
 
-pub(super) async fn document(State(door): State<Arc<Door>>) -> Response {
-    ([(CONTENT_TYPE, "application/json")], door.documents.openapi.clone()).into_response()
+pub(super) async fn document(State(door): State<Arc<Door>>, headers: HeaderMap) -> Response {
+    door.documents.openapi.answer(&headers)
 }
 
-pub(super) async fn schema(State(door): State<Arc<Door>>, Path(file): Path<String>) -> Result<Response, Problem> {
+pub(super) async fn schema(
+    State(door): State<Arc<Door>>,
+    Path(file): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
     let schema = file.strip_suffix(".json").and_then(|name| door.documents.schemas.get(name));
     let schema = schema.ok_or_else(|| {
         let known: Vec<String> = door.documents.schemas.keys().map(|name| format!("{name}.json")).collect();
         Problem::new(StatusCode::NOT_FOUND, format!("there is no schema {file}; there are {}", known.join(", ")))
     })?;
-    // Editors and validators on any page may read it: there is nothing secret in it.
-    let headers = [(CONTENT_TYPE, "application/schema+json"), (ACCESS_CONTROL_ALLOW_ORIGIN, "*")];
-    Ok((headers, schema.clone()).into_response())
+    Ok(schema.answer(&headers))
 }
 
 fn openapi(with_token: bool) -> Value {

@@ -2,18 +2,33 @@
 
 const ENDPOINT = "api/runs/bulk/rerun";
 const TOKEN = "bulk_rerun.token";
+const CLICK = "Bulk-Rerun-Click";
 
 export const endpoint = new URL(ENDPOINT, document.baseURI).href;
 
 export const token = {
   get: () => sessionStorage.getItem(TOKEN),
   set: (secret) => sessionStorage.setItem(TOKEN, secret),
-  forget: () => sessionStorage.removeItem(TOKEN),
+  /** What of a token a header can't carry. */
+  unfit: (secret) => secret.match(/[^!-~]/gu),
 };
 
-/** Sends a request; answers its body, or throws the problem that came back. */
+/** How far the server's clock is ahead of ours. */
+let ahead = 0;
+
+export const serverNow = () => new Date(Date.now() + ahead);
+
+/** A dry run: answers the plan, or throws the problem that came back. */
+export const preview = (request, signal) => post(request, signal);
+
+/** A re-run. Browsers send a request again by themselves when its connection dies: the server heeds a click once. */
 export function rerun(request, signal) {
-  return ask(ENDPOINT, { method: "POST", body: JSON.stringify(request), signal, headers: { "Content-Type": "application/json" } });
+  const click = [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  return post(request, signal, { [CLICK]: click });
+}
+
+function post(request, signal, headers = {}) {
+  return ask(ENDPOINT, { method: "POST", body: JSON.stringify(request), signal, headers: { ...headers, "Content-Type": "application/json" } });
 }
 
 /** What the server says of its store. */
@@ -21,16 +36,28 @@ export function store() {
   return ask("page/store.json", { headers: {} });
 }
 
+/** Whether a problem is an answer to the request: nothing was changed. Else nobody can tell by it. */
+export function isRefusal({ status, isOurs, errors = [] }) {
+  if (errors.some(({ location }) => location === `header.${CLICK}`)) return false;
+  return (status >= 400 && status < 500) || (status === 503 && isOurs);
+}
+
 async function ask(path, options) {
   if (token.get()) options.headers.Authorization = `Bearer ${token.get()}`;
-  let response;
+  let response, body;
   try {
     response = await fetch(path, { ...options, redirect: "error" });
+    body = await response.json().catch((error) => {
+      if (error.name === "AbortError") throw error;
+    });
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw { status: 0, title: "No answer", detail: "The server can't be reached. Is it still running?" };
   }
-  const body = await response.json().catch(() => ({}));
-  if (response.ok) return body;
-  throw { title: response.statusText, detail: "The server gave no reason.", ...body, status: response.status };
+  const date = Date.parse(response.headers.get("Date"));
+  if (date) ahead = date - Date.now();
+  if (response.ok && body) return body;
+  if (response.ok) throw { status: 0, title: "No answer", detail: "The answer broke off, or was none of this server's." };
+  const isOurs = (response.headers.get("Content-Type") ?? "").startsWith("application/problem+json");
+  throw { title: response.statusText, detail: "The server gave no reason.", ...body, status: response.status, isOurs };
 }

@@ -1,5 +1,7 @@
 // The form and the request that it stands for.
 
+import { local, spelled } from "./text.js";
+
 const form = document.getElementById("selection");
 const field = (name) => form.elements[name];
 
@@ -10,11 +12,11 @@ const LISTS = ["ids", "except_ids"];
 const CHECKS = ["retries_only", "skip_superseded", "skip_active"];
 const ALL = ["mode", ...TEXTS, ...TIMES, ...NUMBERS, ...LISTS, ...CHECKS, "unique_by", "limit"];
 
-/** The request, as a dry run or not. */
+/** The request, as a dry run or not. A dry run has no limit, so that there is a plan to see above it too. */
 export function request(dryRun) {
   const options = { unique_by: field("unique_by").value };
   for (const name of ["skip_superseded", "skip_active"]) if (field(name).checked) options[name] = true;
-  if (field("limit").value.trim()) options.limit = number("limit");
+  if (field("limit").value.trim() && !(dryRun && limit())) options.limit = number("limit");
   if (dryRun) options.dry_run = true;
   if (field("mode").value === "ids") return { ids: list("ids"), options };
   const selector = { match_all: true, filter: filter() };
@@ -28,13 +30,49 @@ export const meansEverything = () => field("mode").value === "filter" && Object.
 /** Whether ids are asked for and none is given yet. */
 export const isEmpty = () => field("mode").value === "ids" && list("ids").length === 0;
 
+/** At most so many new runs; null where there is no limit, or none that can be read. */
+export function limit() {
+  const limit = number("limit");
+  return Number.isSafeInteger(limit) && limit > 0 ? limit : null;
+}
+
+const halves = () => TIMES.filter((name) => field(name).validity.badInput);
+let before = "";
+
+/** Whether a date has become half a date, or is one no longer, since this was last asked. */
+export function hasTurned() {
+  const now = halves().join();
+  const turned = now !== before;
+  before = now;
+  return turned;
+}
+
+/** What is wrong before the server is asked. With such a form nothing is searched, and nothing is run. */
+export function problems() {
+  const at = (name, message) => ({ location: name, message });
+  return [
+    ...(field("mode").value === "filter" ? halves() : []).map((name) => at(name, "this date or time is not complete")),
+    ...unread.map(([name, text]) => at(name, `the link says ${name}=${text}, which this form can't hold; any edit drops it`)),
+  ];
+}
+
 function filter() {
   const filter = {};
-  for (const name of TEXTS) if (field(name).value.trim()) filter[name] = field(name).value.trim();
-  for (const name of TIMES) if (field(name).value) filter[name] = new Date(field(name).value).toISOString();
+  for (const name of TEXTS) if (text(name)) filter[name] = text(name);
+  for (const name of TIMES) if (field(name).value) filter[name] = instant(name);
   for (const name of NUMBERS) if (field(name).value.trim()) filter[name] = number(name);
   if (field("retries_only").checked) filter.retries_only = true;
   return filter;
+}
+
+/** A text's condition. The server takes a status of commas alone for none: so do we. */
+const text = (name) => (name === "status" ? statusWords().join(",") : field(name).value.trim());
+
+/** An instant; `until` has the whole second in it, or the whole of what is said of it: 12:00:07 is until 12:00:07.999…. */
+function instant(name) {
+  const at = new Date(field(name).value).toISOString();
+  if (name !== "created_before") return at;
+  return at.replace(/\.000Z$/, ".999999999Z").replace(/(\.\d{3})Z$/, "$1999999Z");
 }
 
 const list = (name) => field(name).value.split(/[\s,]+/).filter(Boolean);
@@ -49,13 +87,16 @@ function number(name) {
 export function showViolations(violations = []) {
   for (const place of form.querySelectorAll(".error")) place.textContent = "";
   for (const input of form.querySelectorAll("[aria-invalid]")) input.removeAttribute("aria-invalid");
+  for (const name of TEXTS.filter((name) => field(name).value && !text(name))) {
+    document.getElementById(`${name}-error`).textContent = "There is no word in this: it is no condition.";
+  }
   return violations.filter(({ location, message }) => {
     const name = location.replace(/\[\d+\]$/, "").split(".").pop();
     const place = document.getElementById(`${name}-error`);
     if (!place) return true;
-    place.textContent = message;
+    place.textContent = spelled(message);
     if (place.closest("details")) place.closest("details").open = true;
-    field(name).setAttribute("aria-invalid", "true");
+    if (field(name) instanceof Element) field(name).setAttribute("aria-invalid", "true");
     return false;
   });
 }
@@ -70,7 +111,7 @@ const statusWords = () => field("status").value.split(",").map((word) => word.tr
 
 /** The last so many hours, counted from now; any time without a number. */
 export function setWindow(hours) {
-  field("created_after").value = hours ? local(new Date(Date.now() - hours * 3600e3)) : "";
+  field("created_after").value = hours ? local(new Date(Date.now() - hours * 3600e3)).slice(0, 19) : "";
   field("created_before").value = "";
 }
 
@@ -82,14 +123,6 @@ export function refresh() {
   for (const chip of form.querySelectorAll("[data-word]")) {
     chip.setAttribute("aria-pressed", statusWords().includes(chip.dataset.word));
   }
-}
-
-const pad = (number) => String(number).padStart(2, "0");
-
-/** An instant as a datetime-local field wants it. */
-function local(at) {
-  const date = `${at.getFullYear()}-${pad(at.getMonth() + 1)}-${pad(at.getDate())}`;
-  return `${date}T${pad(at.getHours())}:${pad(at.getMinutes())}:${pad(at.getSeconds())}`;
 }
 
 /** The form as the address's fragment, so that a selection can be reloaded, and handed to a colleague. */
@@ -105,20 +138,38 @@ export function toFragment() {
   return state.toString();
 }
 
-/** Fills the form from a fragment; with none, with what failed in the last day. */
+/** What a link says that the form can't hold: name and text. Any edit of the form is the operator's own word instead. */
+let unread = [];
+
+export const edited = () => (unread = []);
+
+/** Whether a fragment is a form's; another one is a place on the page. */
+export const isState = (fragment) => [...new URLSearchParams(fragment).keys()].some((name) => ALL.includes(name));
+
+/** Fills the form from a fragment, where it is a form's; else with what failed in the last day. What is absent is as it is at first. */
 export function fromFragment(fragment) {
-  const state = new URLSearchParams(fragment);
-  if (![...state.keys()].length) {
+  form.reset();
+  unread = [];
+  if (!isState(fragment)) {
     field("status").value = "failed, timeout, crashed";
-    setWindow(24);
-    return;
+    return setWindow(24);
   }
-  for (const name of ALL) {
-    const text = state.get(name) ?? "";
-    if (TIMES.includes(name)) field(name).value = isNaN(new Date(text)) || !text ? "" : local(new Date(text));
-    else if (CHECKS.includes(name)) field(name).checked = text === "1";
-    else if (text || !["mode", "unique_by"].includes(name)) field(name).value = text;
+  for (const [name, text] of new URLSearchParams(fragment)) {
+    if (!ALL.includes(name) || !fill(name, text)) unread.push([name, text]);
   }
   const more = document.getElementById("more");
   more.open = [...more.querySelectorAll("input, textarea")].some((input) => (input.type === "checkbox" ? input.checked : input.value));
+}
+
+/** Whether the field now says just that. */
+function fill(name, text) {
+  const input = field(name);
+  if (CHECKS.includes(name)) {
+    if (["0", "1"].includes(text)) input.checked = text === "1";
+    return ["0", "1"].includes(text);
+  }
+  if (!TIMES.includes(name)) return (input.value = text) === input.value;
+  const at = new Date(text);
+  input.value = isNaN(at) ? "" : local(at);
+  return !text || Number(new Date(input.value)) === Number(at);
 }

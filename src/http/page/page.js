@@ -1,17 +1,22 @@
 // The page at work: form → preview → re-run → result.
 
 import * as api from "./api.js";
+import { copy } from "./copy.js";
 import * as form from "./form.js";
+import * as lost from "./lost.js";
+import { element, foreign, spelled, timeOfDay } from "./text.js";
+import * as token from "./token.js";
 import * as view from "./view.js";
 
 const $ = (id) => document.getElementById(id);
 const PAUSE_MS = 300;
+const PATIENCE_MS = 30_000;
 
-/** The plan on show: the request that carries it out, and how many it starts. */
+/** The plan on show: the request that carries it out, what it starts, and whether that is too much. */
 let plan = null;
 let search = null;
 let timer = 0;
-let result = null;
+let about = { writable: true };
 
 // --- preview ---
 
@@ -21,31 +26,32 @@ function changed(pause = PAUSE_MS) {
   form.refresh();
   setPlan(null);
   $("really").checked = false;
+  showSection("plan");
   document.body.classList.add("searching");
   timer = setTimeout(preview, pause);
 }
 
 async function preview() {
+  const wrong = form.problems();
+  if (wrong.length) return showProblem({ status: 422, title: "This can't be searched for", detail: wrong[0].message, errors: wrong });
   history.replaceState(null, "", `#${form.toFragment()}`);
   if (form.isEmpty()) return showEmpty("Which runs?", "Paste the ids of the runs to re-run.");
   // A newer search takes this one's place; the server then stops it.
   const mine = (search = new AbortController());
-  const request = form.request(true);
   try {
-    const answer = await api.rerun(request, mine.signal);
-    if (mine.signal.aborted) return;
-    showPlan(answer);
+    const answer = await api.preview(form.request(true), mine.signal);
+    if (!mine.signal.aborted) showPlan(answer);
   } catch (error) {
     if (!mine.signal.aborted) showProblem(error);
   }
 }
 
 function showPlan(answer) {
-  form.showViolations();
-  notice();
   const planned = answer.planned.length;
-  const uniqueBy = form.request().options.unique_by;
-  const noun = view.nounFor(uniqueBy);
+  const limit = form.limit();
+  const isOver = limit !== null && planned > limit;
+  form.showViolations(isOver ? [{ location: "limit", message: `${view.count(planned, "new run")}: more than the limit` }] : []);
+  notice();
   const skipped = view.skippedInWords(answer.skipped);
   const sums = [`${view.count(answer.matched, "run")} selected.`, skipped.length ? `Left alone: ${skipped.join(", ")}.` : ""].join(" ").trim();
   if (!planned) {
@@ -56,7 +62,7 @@ function showPlan(answer) {
     summary(view.count(planned, "new run"), sums);
     const request = form.request();
     request.options.expect_plan = answer.plan;
-    setPlan({ request, label: `Re-run ${view.count(planned, noun)}` });
+    setPlan({ request, isOver, planned: answer.planned, label: `Re-run ${view.count(planned, view.nounFor(request.options.unique_by))}` });
   }
   $("lists").replaceChildren(...view.planLists(answer));
 }
@@ -66,20 +72,32 @@ function setPlan(next) {
   $("action").hidden = !plan;
   $("curl").hidden = !plan;
   if (!plan) return;
-  $("everything").hidden = !form.meansEverything();
   $("go").textContent = plan.label;
-  $("binding").textContent = "Exactly what is listed here, or nothing.";
   $("curl").querySelector("pre").textContent = view.curl(api.endpoint, plan.request, api.token.get() !== null);
   updateGo();
 }
 
+/** What the operator has to say yes to, in words; null where it is clear. */
+function toConfirm() {
+  const unknown = lost.pending();
+  const words = [
+    form.meansEverything() && "Yes, from every run in the store: nothing is filtered",
+    unknown && `Yes, though what became of the re-run at ${timeOfDay(unknown.since)} is not known`,
+  ].filter(Boolean);
+  return words.length ? words.join(". ") : null;
+}
+
 function updateGo() {
-  $("go").disabled = !plan || (form.meansEverything() && !$("really").checked);
+  const confirm = toConfirm();
+  $("confirm").hidden = confirm === null;
+  $("confirm").querySelector("span").textContent = confirm ?? "";
+  $("go").disabled = !plan || plan.isOver || !about.writable || (confirm !== null && !$("really").checked);
+  $("binding").textContent = plan?.isOver ? "More than the limit." : about.writable ? "Exactly what is listed here, or nothing." : "This store can't be written.";
 }
 
 function summary(title, detail) {
   document.body.classList.remove("searching");
-  $("summary").replaceChildren(view.element("h2", {}, title), view.element("p", { class: "quiet" }, detail));
+  $("summary").replaceChildren(element("h2", {}, title), element("p", { class: "quiet" }, detail));
 }
 
 function showEmpty(title, detail) {
@@ -94,7 +112,7 @@ function showEmpty(title, detail) {
 
 function notice(children = [], kind = "bad") {
   $("notice").hidden = !children.length;
-  $("notice").className = kind;
+  $("notice").className = `notice ${kind}`;
   $("notice").replaceChildren(...children);
 }
 
@@ -102,7 +120,12 @@ function showProblem(problem) {
   setPlan(null);
   $("lists").replaceChildren();
   document.body.classList.remove("searching");
-  if (problem.status === 401) return askForToken(api.token.get() ? "The token was not accepted." : "");
+  if (problem.status === 401) {
+    notice();
+    summary("A token is needed", "");
+    $("summary").append(button("Enter a token", () => token.ask()));
+    return token.refused();
+  }
   const rest = form.showViolations(problem.errors);
   const isAllAtFields = problem.errors?.length && !rest.length;
   summary("No preview", isAllAtFields ? "Correct the marked fields." : "");
@@ -112,57 +135,125 @@ function showProblem(problem) {
   notice(children);
 }
 
+/** What stays true whatever is searched. */
+function standing() {
+  const unknown = lost.pending();
+  $("standing").replaceChildren(
+    ...(about.writable ? [] : [element("div", { class: "notice warn" },
+      element("strong", {}, "Read-only"), element("p", {}, "This store can't be written: previews work, re-runs don't."))]),
+    ...(unknown ? [element("div", { class: "notice warn" },
+      element("strong", {}, `What became of the re-run at ${timeOfDay(unknown.since)} is not known`),
+      button("Look for its runs", () => showLost()))] : []),
+  );
+}
+
 // --- re-run ---
 
 async function go() {
-  const { request } = plan;
+  const { request, planned } = plan;
+  const waiting = new AbortController();
   $("go").disabled = true;
   $("go").classList.add("busy");
   $("go").textContent = "Re-running…";
+  $("selection").inert = true;
+  const impatient = setTimeout(() => notice([element("strong", {}, "No answer yet"),
+    button("Stop waiting, and look for the new runs", () => waiting.abort())], "warn"), PATIENCE_MS);
+  lost.begin(planned);
   try {
-    result = await api.rerun(request);
-    showResult();
+    const result = await api.rerun(request, waiting.signal);
+    lost.end();
+    showResult(result);
   } catch (problem) {
-    await changedMeanwhile(problem);
+    if (api.isRefusal(problem)) {
+      lost.end();
+      await refused(problem);
+    } else await showLost(problem);
   } finally {
+    clearTimeout(impatient);
     $("go").classList.remove("busy");
+    $("selection").inert = false;
+    standing();
   }
 }
 
 /** Nothing was spawned. If the plan has changed, the new one is shown beside the word of it. */
-async function changedMeanwhile(problem) {
-  if (problem.status !== 409) return showProblem(problem);
-  await preview();
-  const words = "The store has changed since the preview, so nothing was spawned. This is the plan as it is now.";
-  notice([view.element("strong", {}, "The plan has changed"), view.element("p", {}, words)], "warn");
+async function refused(problem) {
+  if (problem.status === 409) {
+    await preview();
+    const words = "The store has changed since the preview, so nothing was spawned. Here is what there is now.";
+    notice([element("strong", {}, "The plan has changed"), element("p", {}, words), ...$("notice").childNodes], "warn");
+  } else showProblem(problem);
+  if (!document.querySelector("dialog[open]")) $("plan").focus();
 }
 
-function showResult() {
+function showResult(result) {
   const started = result.triggered.length;
   const skipped = view.skippedInWords(result.skipped);
   const ids = () => result.triggered.map((run) => run.run_id).join("\n");
   $("result").replaceChildren(
-    view.element("div", {},
-      view.element("h2", {}, started ? `${view.count(started, "new run")} spawned` : "Nothing was spawned"),
-      view.element("p", { class: "quiet" }, skipped.length ? `Left alone: ${skipped.join(", ")}.` : "")),
-    started && about.start ? view.element("p", { class: "start" }, `${about.start}.`) : "",
-    view.element("div", { class: "row" },
+    element("div", {},
+      element("h2", {}, started ? `${view.count(started, "new run")} spawned` : "Nothing was spawned"),
+      element("p", { class: "quiet" }, skipped.length ? `Left alone: ${skipped.join(", ")}.` : "")),
+    started && about.start ? element("p", { class: "start" }, foreign(about.start), ".") : "",
+    element("div", { class: "row" },
       started ? button("Copy the new ids", (event) => copy(ids(), event.target)) : null,
       button("Copy as JSON", (event) => copy(JSON.stringify(result, null, 2), event.target)),
       button("Select again", again, "primary")),
     ...view.resultLists(result),
   );
-  $("plan").hidden = true;
-  $("result").hidden = false;
-  document.body.classList.add("done");
+  focusResult();
+}
+
+/** A re-run without an answer: what the store has of it. Never is it offered again as if nothing had happened. */
+async function showLost(problem, unknown = lost.pending()) {
+  const { since, tasks, planned } = unknown;
+  const at = timeOfDay(since);
+  const why = problem?.status ? element("p", {}, foreign(`${problem.title}: ${problem.detail}`)) : "";
+  const show = (title, words, runs = []) => {
+    $("result").replaceChildren(...[
+      element("div", { class: "unknown" }, element("h2", {}, title), why, element("p", {}, words)),
+      element("div", { class: "row" },
+        button("Look again", () => showLost(problem, unknown), "primary"),
+        runs.length ? button("Copy the ids", (event) => copy(runs.map((run) => run.run_id).join("\n"), event.target)) : null,
+        button("Select again", again)),
+      view.foundList(runs),
+    ].filter(Boolean));
+    focusResult();
+  };
+  const lostAnswer = `The answer to the re-run at ${at} was lost, so its new runs may be there or not.`;
+  show("The outcome is not known", `${lostAnswer} Looking…`);
+  try {
+    const runs = await lost.look(unknown);
+    const found = `${view.count(runs.length, "run")} of ${tasks.length === 1 ? "this task was" : "these tasks were"} created since`;
+    if (!runs.length) {
+      show("The outcome is not known", `${lostAnswer} No run of its ${view.count(tasks.length, "task")} was created since. It may still be under way: look again before you re-run.`);
+    } else if (runs.length === planned) {
+      // Whose they are can't be told: they are as many as were asked for, of the same tasks, since then.
+      lost.end();
+      show(`${view.count(runs.length, "new run")} found`, `The answer to the re-run at ${at} was lost. ${found}: as many as were asked for.`, runs);
+    } else {
+      show("The outcome is not known", `${lostAnswer} ${found}, and ${planned.toLocaleString("en")} were asked for.`, runs);
+    }
+  } catch (error) {
+    show("The outcome is not known", `${lostAnswer} The store can't be looked at just now: ${spelled(error.detail)}`);
+    if (error.status === 401) token.refused();
+  }
+  standing();
+}
+
+function focusResult() {
+  showSection("result");
   scrollTo(0, 0);
   $("result").focus({ preventScroll: true });
 }
 
+function showSection(name) {
+  $("plan").hidden = name !== "plan";
+  $("result").hidden = name !== "result";
+  document.body.classList.toggle("done", name === "result");
+}
+
 function again() {
-  $("result").hidden = true;
-  $("plan").hidden = false;
-  document.body.classList.remove("done");
   changed(0);
   $("plan").focus({ preventScroll: true });
 }
@@ -170,35 +261,10 @@ function again() {
 // --- small things ---
 
 function button(text, act, kind = "plain") {
-  const made = view.element("button", { type: "button", class: kind }, text);
+  const made = element("button", { type: "button", class: kind }, text);
   made.addEventListener("click", act);
   return made;
 }
-
-async function copy(text, from) {
-  const before = from.textContent;
-  try {
-    await navigator.clipboard.writeText(text);
-    from.textContent = "Copied";
-  } catch {
-    // Without a secure context there is no clipboard: leave the text selected for the keyboard.
-    const range = document.createRange();
-    range.selectNodeContents(from.closest("section, details").querySelector("pre, tbody"));
-    getSelection().removeAllRanges();
-    getSelection().addRange(range);
-    from.textContent = "Press Ctrl+C";
-  }
-  setTimeout(() => (from.textContent = before), 2000);
-}
-
-function askForToken(message) {
-  summary("A token is needed", "");
-  $("token-error").textContent = message;
-  $("token-button").hidden = false;
-  if (!$("token-dialog").open) $("token-dialog").showModal();
-}
-
-let about = {};
 
 async function introduce() {
   try {
@@ -207,17 +273,24 @@ async function introduce() {
     return;
   }
   const name = about.store.split("/").slice(-2).join("/");
-  document.title = `Bulk re-run: ${name}`;
-  $("store").replaceChildren(view.element("span", { title: about.store }, name), view.element("span", {}, about.runner));
-  $("token-button").hidden = api.token.get() === null;
-  if (!about.writable) notice([view.element("strong", {}, "Read-only"), view.element("p", {}, "This store can't be written: previews work, re-runs don't.")], "warn");
+  document.title = `Bulk re-run: ${spelled(name)}`;
+  $("store").replaceChildren(foreign(name, "bdi", { title: spelled(about.store) }), foreign(about.runner));
+  standing();
+  updateGo();
+}
+
+function edited(pause) {
+  form.edited();
+  changed(pause);
 }
 
 function start() {
   const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
   $("zone").textContent = `(${zone})`;
   form.fromFragment(location.hash.slice(1));
-  $("selection").addEventListener("input", (event) => changed(event.target.type === "radio" ? 0 : PAUSE_MS));
+  $("selection").addEventListener("input", (event) => edited(event.target.type === "radio" ? 0 : PAUSE_MS));
+  // Half a date is no input to a browser, and says nothing when it comes or goes.
+  for (const event of ["keyup", "focusout"]) $("selection").addEventListener(event, () => form.hasTurned() && changed());
   $("selection").addEventListener("submit", (event) => {
     event.preventDefault();
     changed(0);
@@ -226,24 +299,28 @@ function start() {
     if (target.dataset.word) form.toggleWord(target.dataset.word);
     else if (target.dataset.hours !== undefined) form.setWindow(Number(target.dataset.hours));
     else return;
-    changed(0);
+    edited(0);
   });
   $("really").addEventListener("change", updateGo);
   $("go").addEventListener("click", go);
   $("curl").querySelector("button").addEventListener("click", ({ target }) => copy($("curl").querySelector("pre").textContent, target));
-  $("token-button").addEventListener("click", () => askForToken(""));
-  $("token-dialog").addEventListener("close", () => {
-    if ($("token-dialog").returnValue === "use") api.token.set($("token").value.trim());
-    $("token").value = "";
+  document.querySelector(".skip").addEventListener("click", (event) => {
+    // Not by the address: that is the form's.
+    event.preventDefault();
+    document.querySelector("#plan:not([hidden]), #result:not([hidden])").focus();
+  });
+  token.start(() => {
     introduce();
     changed(0);
   });
   addEventListener("hashchange", () => {
+    if (!form.isState(location.hash.slice(1))) return;
     form.fromFragment(location.hash.slice(1));
     changed(0);
   });
   introduce();
   changed(0);
+  if (lost.pending()) showLost();
 }
 
 start();

@@ -1,5 +1,7 @@
 // What the page shows of an answer. Every text from the server is set as text, never as markup.
 
+import { element, foreign, json, local, madeAt } from "./text.js";
+
 /** So many rows are shown at first: a browser is slow with ten thousand. */
 const ROWS_AT_FIRST = 200;
 
@@ -15,24 +17,23 @@ const REASONS = {
   refused: ["declined by the runner", "the runner declined"],
 };
 
-/** An element with attributes and children; a string is text. */
-export function element(name, attributes = {}, ...children) {
-  const made = document.createElement(name);
-  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-  made.append(...children.filter((child) => child !== null && child !== undefined));
-  return made;
-}
-
 export const count = (number, noun) => `${number.toLocaleString("en")} ${noun}${number === 1 ? "" : "s"}`;
 
 /** What the button re-runs. */
 export const nounFor = (uniqueBy) => (uniqueBy === "task" ? "task" : "run");
 
+const SOURCE = "Source run";
+const CREATED = "Created, by its id";
+
 /** The preview's lists: what would run, and what would not. */
 export function planLists(answer) {
-  const planned = answer.planned.map(({ task_name, rerun_of, matched }) => [text(task_name), id(rerun_of), number(matched)]);
+  // Lines of one task are told apart by when their runs were created.
+  const times = answer.planned.map(({ rerun_of }) => madeAt(rerun_of));
+  const tells = times.some(Boolean);
+  const planned = answer.planned.map(({ task_name, rerun_of, matched }, index) =>
+    [text(task_name), id(rerun_of), ...(tells ? [time(times[index])] : []), number(matched)]);
   return [
-    planned.length && table("Will run", ["Task", "Source run", "Runs"], planned),
+    planned.length && table("Will run", ["Task", SOURCE, ...(tells ? [CREATED] : []), "Runs"], planned),
     skippedTable(answer.skipped ?? []),
   ].filter(Boolean);
 }
@@ -41,15 +42,20 @@ export function planLists(answer) {
 export function resultLists(answer) {
   const triggered = answer.triggered.map(({ task_name, run_id, rerun_of }) => [text(task_name), id(run_id, true), id(rerun_of)]);
   return [
-    triggered.length && table("Spawned", ["Task", "New run", "Source run"], triggered),
+    triggered.length && table("Spawned", ["Task", "New run", SOURCE], triggered),
     skippedTable(answer.skipped ?? []),
   ].filter(Boolean);
+}
+
+/** The runs that were found where an answer was lost. */
+export function foundList(runs) {
+  return runs.length ? table("Created since", ["Task", "Run"], runs.map(({ task_name, run_id }) => [text(task_name), id(run_id, true)])) : null;
 }
 
 function skippedTable(skipped) {
   if (!skipped.length) return null;
   const rows = skipped.map(({ task_name, run_id, reason, detail }) => [
-    task_name === undefined ? text("–") : text(task_name),
+    task_name === undefined ? element("span", { class: "name" }, "–") : text(task_name),
     id(run_id),
     why(reason, detail),
   ]);
@@ -57,17 +63,16 @@ function skippedTable(skipped) {
 }
 
 function why(reason, detail) {
-  const words = REASONS[reason]?.[1] ?? reason;
+  const words = REASONS[reason]?.[1];
   // "succeeded since as …" says it all.
-  return element("span", {}, !detail ? words : detail.startsWith(words) ? detail : `${words}: ${detail}`);
+  if (detail && (!words || detail.startsWith(words))) return foreign(detail);
+  return element("span", {}, words ?? foreign(reason), detail ? ": " : null, detail ? foreign(detail) : null);
 }
 
-const text = (value) => element("span", { class: "name" }, value);
+const text = (value) => foreign(value, "bdi", { class: "name" });
 const number = (value) => element("span", { class: "number" }, value.toLocaleString("en"));
-
-function id(value, isNew = false) {
-  return element("code", isNew ? { class: "new" } : {}, value);
-}
+const id = (value, isNew = false) => (value === undefined ? "–" : foreign(value, "code", isNew ? { class: "new" } : {}));
+const time = (at) => (at ? element("time", { datetime: at.toISOString(), title: at.toISOString() }, local(at).slice(0, 19).replace("T", " ")) : "–");
 
 function table(title, columns, rows, kind = "") {
   const body = element("tbody");
@@ -75,8 +80,12 @@ function table(title, columns, rows, kind = "") {
   const more = element("button", { type: "button", class: "plain more" }, `Show all ${rows.length.toLocaleString("en")}`);
   body.append(...rows.slice(0, ROWS_AT_FIRST).map(line));
   more.addEventListener("click", () => {
-    body.append(...rows.slice(ROWS_AT_FIRST).map(line));
+    const rest = rows.slice(ROWS_AT_FIRST).map(line);
+    body.append(...rest);
     more.remove();
+    // Where reading goes on.
+    rest[0].tabIndex = -1;
+    rest[0].focus();
   });
   const head = element("tr", {}, ...columns.map((column) => element("th", { scope: "col" }, column)));
   const caption = element("caption", {}, title, element("span", { class: "badge" }, rows.length.toLocaleString("en")));
@@ -93,13 +102,13 @@ export function skippedInWords(skipped = []) {
 
 /** A problem that belongs to no field. */
 export function problem({ title, detail }, violations = []) {
-  const list = violations.map(({ location, message }) => element("li", {}, element("code", {}, location), ` ${message}`));
-  return [element("strong", {}, title), element("p", {}, detail), list.length > 1 ? element("ul", {}, ...list) : null].filter(Boolean);
+  const list = violations.map(({ location, message }) => element("li", {}, foreign(location, "code"), " ", foreign(message)));
+  return [element("strong", {}, foreign(title)), element("p", {}, foreign(detail)), list.length > 1 ? element("ul", {}, ...list) : null].filter(Boolean);
 }
 
 /** A command for a shell that sends this request. */
 export function curl(endpoint, request, withToken) {
   const quote = (text) => `'${text.replaceAll("'", `'\\''`)}'`;
   const token = withToken ? ` \\\n  -H "Authorization: Bearer $BULK_RERUN_TOKEN"` : "";
-  return `curl -sS ${quote(endpoint)} \\\n  -H 'Content-Type: application/json'${token} \\\n  -d ${quote(JSON.stringify(request))}`;
+  return `curl -sS ${quote(endpoint)} \\\n  -H 'Content-Type: application/json'${token} \\\n  -d ${quote(json(request))}`;
 }

@@ -230,3 +230,11 @@ check.equal(#host:rerun({ ids = { "x" } }).skipped, 1)
 check.equal(host:rerun({ ids = { "x" } }).skipped[1].runId, "x")
 host:close()
 check.raises(function() host:rerun(failed) end, 409, "the host is closed")
+
+-- A run may be an object, whose fields its class has; and a host one of a family.
+local Job = { task_name = "mail", phase = "ended", run = print }
+Job.__index = Job
+local family = { wire = "camel", runs = function(_, emit) emit(setmetatable({ id = "7", end_reason = "failed" }, Job)) end }
+host = bulk_rerun.attach(setmetatable({ spawn = function(run) return run.task_name end }, { __index = family }))
+check.equal(host:rerun('{"match_all":true,"filter":{"status":"failed"}}').triggered[1].run_id, "mail")
+check.equal(host:rerun({ ids = { "x" } }).skipped[1].runId, "x")

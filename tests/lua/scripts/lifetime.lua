@@ -68,6 +68,29 @@ if load and pcall(load, "return 1") and load "local x <close> = nil" then
     return tostring(kept)
   ]])
   check.equal(closing(use), "bulk_rerun.host (closed)")
+  -- Also where an error, or a coroutine's end, leaves the block; a host at work stays open.
+  local within = load([[
+    local use, work = ...
+    local host <close> = use()
+    work(host)
+  ]])
+  local kept, said
+  said = select(2, pcall(within, use, function(host) kept = host error("no", 0) end))
+  check.equal(said, "no")
+  check.equal(tostring(kept), "bulk_rerun.host (closed)")
+  local walk = coroutine.create(within)
+  coroutine.resume(walk, use, function(host) kept = host coroutine.yield() end)
+  check.equal(tostring(kept), "bulk_rerun.host")
+  check.truthy(coroutine.close(walk))
+  check.equal(tostring(kept), "bulk_rerun.host (closed)")
+  local one, other = use(), use()
+  check.equal(#one:plan({ match_all = true }, function() return within(use, function() end) or other end).planned, 3)
+  check.raises(function()
+    one:plan({ match_all = true }, load("local host = ... return function() local again <close> = host end")(one))
+  end, 409, "can't close it")
+  check.equal(check.count(one), check.count(other))
+  one:close()
+  other:close()
   check.equal(files(), before)
 end
 

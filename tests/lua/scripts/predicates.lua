@@ -67,6 +67,16 @@ end)
 check.truthy(walk())
 check.truthy(walk())
 
+-- What Lua takes for true keeps a run, and nothing else does.
+for _, value in ipairs { 0, "", {}, 0 / 0, true } do
+  check.equal(#host:plan(failed, function() return value end).planned, 2)
+end
+check.equal(#host:plan(failed, function() return false end).planned, 0)
+check.equal(#host:plan(failed, function() return nil end).planned, 0)
+check.equal(#host:plan(failed, function() end).planned, 0)
+check.equal(#host:plan(failed, function() return nil, true end).planned, 0)
+check.equal(#host:plan(failed, setmetatable({}, { __call = function() return 1 end })).planned, 2)
+
 -- Calling the host again is refused: its transaction is open.
 for _, again in ipairs {
   function() host:rerun(failed) end,

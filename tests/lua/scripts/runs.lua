@@ -80,3 +80,37 @@ check.equal(step(), nil)
 check.raises(function()
   host:runs { match_all = true }
 end, 409, "closed")
+
+-- Numbers as Lua has them, names of fields that are wrong, and fields that are nowhere to be seen.
+local host = bulk_rerun.open { store = arg[1] }
+local function exit_code(min, max)
+  return check.count(host, { match_all = true, filter = { exit_code_min = min, exit_code_max = max } })
+end
+check.equal(exit_code(274 / 2), 1)
+check.equal(exit_code(2 ^ 53, nil), 0)
+for words, filter in pairs {
+  ["body.filter.exit_code_min: JSON has no such number"] = { exit_code_min = 1 / 0 },
+  ["body.filter.exit_code_max: JSON has no such number"] = { exit_code_max = 0 / 0 },
+  ["body.filter.exit_code_min: expected an integer"] = { exit_code_min = 1.5 },
+  ["body.filter.exit_code_min: the number is out of range"] = { exit_code_min = 1e300 },
+  ["body.filter.task_name: the text is not UTF-8"] = { task_name = "\255" },
+  ["body.filter.task_name: a function"] = { task_name = print },
+  ["body.filter.status: "] = { status = { "failed" } },
+  ["body.filter.stats"] = { stats = "failed" },
+} do
+  check.raises(function() host:runs { match_all = true, filter = filter } end, 422, words)
+end
+local hidden = setmetatable({ match_all = true }, { __index = { filter = { task_name = "backup" } } })
+for _, method in ipairs { "runs", "plan", "rerun" } do
+  check.raises(function() host[method](host, hidden) end, 422, "body: the table's metatable has __index")
+end
+check.raises(function()
+  host:rerun { match_all = true, filter = setmetatable({}, { __index = { task_name = "backup" } }) }
+end, 422, "body.filter: the table's metatable has __index")
+check.raises(function() host:rerun { ids = { "a1", nil, "b1" } } end, 422, "hole")
+-- A text that is no JSON is never more than planned.
+for _, text in ipairs { '\239\187\191{"match_all":true}', '{"match_all":true,"match_all":true}', "{" } do
+  check.raises(function() host:plan(text) end, 400, "not JSON")
+end
+check.equal(#host:plan('{"matchAll":true,"options":{"dryRun":false,"limit":9}}').planned, 3)
+check.equal(check.count(host), 6)

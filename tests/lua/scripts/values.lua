@@ -110,3 +110,28 @@ check.raises(function()
 end, 400, "a duration")
 
 check.truthy(bulk_rerun._VERSION:match "^bulk_rerun %d+%.%d+%.%d+")
+
+-- A float is the one that Lua reads.
+for _, text in ipairs { "-4.133472439098259e+150", "0.1", "1.7976931348623157e+308", "5e-324", "123456789012345.67" } do
+  check.equal(from_json(text), tonumber(text))
+end
+
+-- Lists with holes, however far they reach, are never made longer or shorter.
+local sparse = {}
+for power = 0, 40 do
+  sparse[2 ^ power] = true
+end
+check.raises(function() to_json(sparse) end, 422, "hole")
+check.raises(function() to_json { [1000000] = 1 } end, 422, "must be strings")
+check.raises(function() to_json { [0] = "a", "b" } end, 422, "both a list and named fields")
+
+-- What only a metatable knows is not left out in silence: a selector without its filter would mean everything.
+local base = { filter = { status = "failed" } }
+for event, with in pairs { __index = base, __pairs = function() return pairs(base) end } do
+  local table_of_ones_own = setmetatable({ match_all = true }, { [event] = with })
+  refused(table_of_ones_own, "value", "metatable has " .. event)
+  refused({ a = { table_of_ones_own } }, "value.a[0]", "metatable has " .. event)
+end
+check.equal(to_json(setmetatable({ a = 1 }, { __tostring = print })), '{"a":1}')
+refused(setmetatable({}, { __index = print, __tostring = function() error "no" end }), "value", "metatable has __index")
+check.raises(function() bulk_rerun.open(setmetatable({}, { __index = { store = "x" } })) end, 422, "config: the table's metatable")

@@ -1,9 +1,10 @@
 //! Runs in RunWisp's layout.
 
 use proptest::prelude::*;
+use rusqlite::types::Value as Column;
 
 use super::super::Row;
-use super::super::model::{Run, Value};
+use super::super::model::{NewRow, Run, Value};
 use super::{TRIGGERS, Words, instants, states, texts, written};
 
 const TASKS: [&str; 6] = ["backup", "Backup", "back%up_", "ünï \"q'uote\\", "", "Zoë\u{1F4A5}\tnews"];
@@ -87,4 +88,24 @@ pub fn runs(generation: usize) -> impl Strategy<Value = Vec<Wisp>> {
     prop::sample::subsequence(IDS.to_vec(), 0..=IDS.len())
         .prop_shuffle()
         .prop_flat_map(move |ids| ids.into_iter().map(|id| row(id.to_owned(), generation)).collect::<Vec<_>>())
+}
+
+/// What a new row of RunWisp's says; an error if it is not as RunWisp would have queued it.
+pub fn new_row(names: &[String], row: &[Column]) -> Result<NewRow, String> {
+    let column = |name: &str| names.iter().position(|column| column == name).map_or(&Column::Null, |place| &row[place]);
+    let is = |name: &str, value: Column| match column(name) == &value {
+        true => Ok(()),
+        false => Err(format!("{name} is {:?}", column(name))),
+    };
+    is("triggered_by", Column::Text("api".to_owned()))?;
+    is("retry_attempt", Column::Integer(0))?;
+    is("end_reason", Column::Null)?;
+    is("retry_of_run_id", Column::Null)?;
+    is("deleted_at", Column::Null)?;
+    let value = |name: &str| match column(name) {
+        Column::Text(text) => Value::text(text),
+        Column::Null => Value::Null,
+        other => Value::text(&format!("{other:?}")),
+    };
+    Ok(NewRow { task: value("task_name"), id: value("id"), phase: value("status"), params: value("params_json") })
 }

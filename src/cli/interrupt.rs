@@ -1,0 +1,107 @@
+//! Ctrl-C. The first one stops a search, and nothing is changed; a spawn is finished first, and it says so. A second one
+//! ends the tool at once.
+
+use std::io::{self, Write};
+use std::process;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+
+use signal_hook::consts::SIGINT;
+use signal_hook::flag;
+use signal_hook::iterator::Signals;
+
+use crate::contract::{BulkRerunBody, ErrorModel, Request};
+use crate::{Cancel, Plugin};
+
+/// The exit status of what was interrupted, as a shell has it.
+pub(super) const STATUS: u8 = 130;
+
+const INTERRUPTED: &str = "interrupted; nothing was changed";
+
+/// From now on a second Ctrl-C ends the process at once, as a first one does elsewhere.
+pub(super) fn let_a_second_one_end() -> io::Result<()> {
+    let was_pressed = Arc::new(AtomicBool::new(false));
+    // In this order: the first one finds the flag not set yet.
+    flag::register_conditional_default(SIGINT, Arc::clone(&was_pressed))?;
+    flag::register(SIGINT, was_pressed)?;
+    Ok(())
+}
+
+/// What a first Ctrl-C does.
+enum Doing {
+    /// It ends the tool, since nothing was changed so far.
+    Nothing,
+    /// It stops a call, as long as that only searches; this one may do more.
+    Call { cancel: Cancel, spawns: bool },
+    /// It does nothing: the new runs are there, and are told in a moment.
+    Telling,
+}
+
+/// Calls that Ctrl-C may stop.
+pub(super) struct Interruptible {
+    doing: Arc<Mutex<Doing>>,
+    stopped: Arc<AtomicBool>,
+}
+
+/// Why there is no answer.
+pub(super) enum NoAnswer {
+    Failed(ErrorModel),
+    Interrupted(ErrorModel),
+}
+
+impl Interruptible {
+    /// Takes Ctrl-C over.
+    pub(super) fn begin() -> io::Result<Interruptible> {
+        let_a_second_one_end()?;
+        let this = Interruptible { doing: Arc::new(Mutex::new(Doing::Nothing)), stopped: Arc::default() };
+        let (doing, stopped) = (Arc::clone(&this.doing), Arc::clone(&this.stopped));
+        let mut signals = Signals::new([SIGINT])?;
+        thread::spawn(move || signals.forever().for_each(|_| pressed(&doing, &stopped)));
+        Ok(this)
+    }
+
+    /// Does a call, which Ctrl-C stops as long as it searches.
+    pub(super) fn call(&self, plugin: &Plugin, request: &Request) -> Result<BulkRerunBody, NoAnswer> {
+        let cancel = Cancel::new();
+        *lock(&self.doing) = Doing::Call { cancel: cancel.clone(), spawns: !request.options.dry_run };
+        let answer = plugin.rerun_unless(&cancel, request);
+        let has_spawned = answer.as_ref().is_ok_and(|body| !body.triggered.is_empty());
+        *lock(&self.doing) = if has_spawned { Doing::Telling } else { Doing::Nothing };
+        answer.map_err(|error| match self.stopped.load(Ordering::SeqCst) {
+            true => NoAnswer::Interrupted(ErrorModel::new(503, INTERRUPTED)),
+            false => NoAnswer::Failed(error),
+        })
+    }
+}
+
+fn pressed(doing: &Mutex<Doing>, stopped: &AtomicBool) {
+    let (cancel, spawns) = match &*lock(doing) {
+        Doing::Nothing => end(),
+        Doing::Call { cancel, spawns } => (cancel.clone(), *spawns),
+        Doing::Telling => return,
+    };
+    stopped.store(true, Ordering::SeqCst);
+    // It may wait for the store's server, and the lock is not held meanwhile.
+    if !cancel.cancel() {
+        if !spawns {
+            end();
+        }
+        stopped.store(false, Ordering::SeqCst);
+        say("the new runs are being started, and that is finished first; Ctrl-C once more ends it at once");
+    }
+}
+
+fn end() -> ! {
+    say(INTERRUPTED);
+    process::exit(STATUS.into())
+}
+
+fn say(words: &str) {
+    // After the terminal's own ^C. Nothing is left to be done if even this can't be written.
+    let _ = writeln!(io::stderr(), "\n{words}");
+}
+
+fn lock(doing: &Mutex<Doing>) -> MutexGuard<'_, Doing> {
+    doing.lock().unwrap_or_else(PoisonError::into_inner)
+}

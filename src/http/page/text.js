@@ -1,0 +1,59 @@
+// A text from the store, as it is shown: it changes nothing around it, and nothing in it is unseen.
+
+/** Controls, what turns the direction of text, what has no width, and blanks that are not a space. */
+const UNSEEN = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}\u2800]|(?! )\p{Zs}/u;
+const UNSEEN_OR_AT_AN_END = new RegExp(`(${UNSEEN.source}|^ | $)`, "u");
+
+const code = (character) => character.codePointAt(0).toString(16).toUpperCase().padStart(4, "0");
+const sign = (character) => `⟦U+${code(character)}⟧`;
+
+const parts = (text) => String(text).split(new RegExp(UNSEEN_OR_AT_AN_END, "gu"));
+
+/** As a string, where there can be no element. */
+export const spelled = (text) => parts(text).map((part, index) => (index % 2 ? sign(part) : part)).join("");
+
+/** An element with attributes and children; a string among them is a text of the page's own. */
+export function element(name, attributes = {}, ...children) {
+  const made = document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+  made.append(...children.filter((child) => child !== null && child !== undefined));
+  return made;
+}
+
+/** An element with a text from the store in it, and nothing that it could reach outside. */
+export function foreign(text, name = "bdi", attributes = {}) {
+  const children = parts(text).map((part, index) => (index % 2 ? element("span", { class: "sign" }, sign(part)) : part));
+  return element(name, { dir: "auto", ...attributes }, ...children);
+}
+
+/** JSON in which nothing is unseen; it means the same. */
+export function json(value) {
+  const unit = (character) => [...Array(character.length).keys()].map((at) => `\\u${character.charCodeAt(at).toString(16).padStart(4, "0")}`).join("");
+  return JSON.stringify(value).replace(new RegExp(UNSEEN, "gu"), unit);
+}
+
+const CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+
+/** When an id was made, where it tells: a ULID, or a UUID of version 7. */
+export function madeAt(id) {
+  let made = NaN;
+  if (/^[0-7][0-9A-HJKMNP-TV-Z]{25}$/i.test(id)) {
+    made = [...id.slice(0, 10).toUpperCase()].reduce((sum, digit) => sum * 32 + CROCKFORD.indexOf(digit), 0);
+  } else if (/^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/i.test(id)) {
+    made = parseInt(id.slice(0, 8) + id.slice(9, 13), 16);
+  }
+  const at = new Date(made);
+  // Such letters may also be by chance.
+  return at.getUTCFullYear() >= 2000 && at.getUTCFullYear() < 2200 ? at : null;
+}
+
+const pad = (number, length = 2) => String(number).padStart(length, "0");
+
+/** An instant as a datetime-local field wants it: whole seconds where it is on one. */
+export function local(at) {
+  const date = `${at.getFullYear()}-${pad(at.getMonth() + 1)}-${pad(at.getDate())}`;
+  const part = at.getMilliseconds() ? `.${pad(at.getMilliseconds(), 3)}` : "";
+  return `${date}T${timeOfDay(at)}${part}`;
+}
+
+export const timeOfDay = (at) => `${pad(at.getHours())}:${pad(at.getMinutes())}:${pad(at.getSeconds())}`;

@@ -1,0 +1,53 @@
+// A real browser on the page, for a test. Screenshots go to target/page/.
+
+import assert from "node:assert/strict";
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { chromium } from "playwright-core";
+
+const PICTURES = join(import.meta.dirname ?? ".", "../../target/page");
+const DESKTOP = { width: 1280, height: 800 };
+export const PHONE = { width: 390, height: 844 };
+
+let browser;
+
+export async function open() {
+  mkdirSync(PICTURES, { recursive: true });
+  browser = await chromium.launch({
+    executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+    args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+      "--disable-component-update", "--disable-sync"],
+  });
+}
+
+export const close = () => browser?.close();
+
+/** Opens the page at `url` as somebody would, and does something there. Nothing may be fetched from outside, or fail in the page. */
+export async function onPage(url, options, act) {
+  const { viewport = DESKTOP, colorScheme = "light", path = "" } = options;
+  const context = await browser.newContext({ viewport, colorScheme, locale: "en-GB", timezoneId: "UTC", deviceScaleFactor: options.scale ?? 1 });
+  const page = await context.newPage();
+  page.setDefaultTimeout(20_000);
+  const faults = [];
+  page.on("pageerror", (error) => faults.push(String(error)));
+  page.on("console", (message) => /Content Security Policy|Refused to/.test(message.text()) && faults.push(message.text()));
+  page.on("request", (request) => request.url().startsWith(url) || request.url().startsWith("data:") || faults.push(request.url()));
+  await options.prepare?.(page);
+  await page.goto(url + path);
+  await act(page);
+  await context.close();
+  assert.deepEqual(faults, []);
+}
+
+export const picture = (page, name) => page.screenshot({ path: join(PICTURES, `${name}.png`) });
+export const title = (page) => page.locator("#summary h2");
+export const settled = (page) => page.waitForSelector("body:not(.searching)");
+
+/** What failed in the last day and is not running by now: the demo has re-run it, so one task more is asked for. */
+export async function somePlan(page) {
+  await page.uncheck("[name=skip_active]");
+  await page.waitForSelector("#go:not([disabled])");
+}
+
+/** As the button has it. */
+export const planned = async (page) => Number((await page.locator("#go").textContent()).match(/\d+/)[0]);
