@@ -1,6 +1,5 @@
-//! This process's connections to each store's file. One is kept for the next session, of whichever plugin on that file,
-//! only while another session is under way: in WAL mode a connection that rests holds a lock, and would keep the host
-//! from leaving that mode, or from having the store to itself.
+//! This process's connections to each store's file: those that rest wait here for the next session, of whichever plugin
+//! on that file.
 //!
 //! [`File`] knows what may be done with them. Here is the lock under which it is asked; it is held for moments only. To
 //! close connections, which may copy a log into its database, a file is taken [`away`], and whoever wants it waits until it

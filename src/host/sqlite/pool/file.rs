@@ -8,6 +8,9 @@ use rusqlite::config::DbConfig;
 use super::super::loaders;
 use super::super::presence::{self, FileId};
 
+/// How many connections to a file are kept while nobody uses them: as many as callers usually come at once.
+const KEPT_MAX: usize = 8;
+
 /// What is known of the copies of SQLite in this process, as far as a file goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in super::super) enum Copies {
@@ -53,7 +56,7 @@ enum Standing {
     Forked,
 }
 
-/// Connections that nobody is using, while others are in use.
+/// Connections that nobody is using.
 #[derive(Default)]
 struct Resting {
     of_use: Vec<Connection>,
@@ -145,11 +148,11 @@ impl File {
         }
     }
 
-    /// Whether connections rest, and none is in use.
+    /// Whether connections have to be closed, and none is in use: one is of no use, or more rest than are worth keeping.
     pub(super) fn has_to_close(&self) -> bool {
         match &self.standing {
             Standing::Trusted(resting) | Standing::Watched(resting) => {
-                resting.count() > 0 && resting.count() == self.open
+                resting.count() == self.open && (!resting.of_no_use.is_empty() || resting.of_use.len() > KEPT_MAX)
             }
             Standing::Lost | Standing::Forked => false,
         }
@@ -168,7 +171,7 @@ impl File {
     }
 
     fn close_each(&mut self, close: impl Fn(Connection)) {
-        let must_wait = matches!(self.standing, Standing::Watched(_)) && !self.has_to_close();
+        let must_wait = matches!(&self.standing, Standing::Watched(resting) if resting.count() < self.open);
         if must_wait || self.check().is_err() {
             return;
         }
