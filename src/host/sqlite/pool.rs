@@ -1,5 +1,5 @@
 //! This process's connections to each store's file: those that rest wait here for the next session, of whichever plugin
-//! on that file.
+//! on that file; where another copy of SQLite may be at work, only while a session is under way.
 //!
 //! [`File`] knows what may be done with them. Here is the lock under which it is asked; it is held for moments only. To
 //! close connections, which may copy a log into its database, a file is taken [`away`], and whoever wants it waits until it

@@ -148,12 +148,14 @@ impl File {
         }
     }
 
-    /// Whether connections have to be closed, and none is in use: one is of no use, or more rest than are worth keeping.
+    /// Whether connections have to be closed, and none is in use. Where another copy may be at work, none rests for long: its
+    /// next close would take the locks away that a resting one holds, and that the host's own connections believe in.
     pub(super) fn has_to_close(&self) -> bool {
         match &self.standing {
-            Standing::Trusted(resting) | Standing::Watched(resting) => {
+            Standing::Trusted(resting) => {
                 resting.count() == self.open && (!resting.of_no_use.is_empty() || resting.of_use.len() > KEPT_MAX)
             }
+            Standing::Watched(resting) => resting.count() == self.open,
             Standing::Lost | Standing::Forked => false,
         }
     }
