@@ -40,7 +40,6 @@ pub unsafe extern "C" fn sqlite3_bulkrerun_init(
         unsafe { binding::bind_to_the_loader(api) }.map_err(|error| error.to_string())?;
         // SAFETY: SQLite hands over the connection that loads us, which stays the caller's: it isn't closed here.
         let connection = unsafe { Connection::from_handle(db) }.map_err(|error| error.to_string())?;
-        binding::trust_the_file_of(&connection);
         register(&connection).map_err(|error| error.to_string())
     });
     let why = match registered {
@@ -80,9 +79,12 @@ unsafe fn tell(why: &str, message: *mut *mut c_char, api: *mut sqlite3_api_routi
 fn register(connection: &Connection) -> rusqlite::Result<()> {
     let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DIRECTONLY;
     let busy = Arc::new(AtomicBool::new(false));
+    // The functions go when the connection is closed, and with them this.
+    let loader = Arc::new(binding::trust_the_file_of(connection));
     for arguments in [1, 2] {
-        let busy = Arc::clone(&busy);
+        let (busy, loader) = (Arc::clone(&busy), Arc::clone(&loader));
         connection.create_scalar_function("bulk_rerun", arguments, flags, move |context| {
+            let _held = &loader;
             let answer = catch_unwind(AssertUnwindSafe(|| alone(&busy, || call(context))));
             let failed = || Err(ErrorModel::new(500, "bulk_rerun failed within itself; nothing was changed"));
             Ok(answer.unwrap_or_else(|_| failed()).unwrap_or_else(|error| error.to_json()))

@@ -11,6 +11,7 @@ mod stores;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 
 use hosts::{Copy, host};
 use library::{Installed, run};
@@ -85,6 +86,22 @@ fn apsws_copy_gets_along_by_loading_the_extension() {
 }
 
 #[test]
+fn copies_in_one_python_never_harm_a_store() {
+    on_both_stores_with(&python_with_apsw(), "copies.py");
+}
+
+#[test]
+fn better_sqlite3s_copy_never_harms_a_store() {
+    let stores = Stores::new();
+    let modules = node_modules();
+    for store in [&stores.wal, &stores.rollback] {
+        let mut node = Command::new("node");
+        node.arg(file("copies.mjs")).arg(extension() + ".so").arg(store).env("NODE_PATH", &modules);
+        println!("{}", run(&mut node));
+    }
+}
+
+#[test]
 fn a_child_goes_on_when_its_parent_is_gone() {
     on_both_stores(&host("daemon", Copy::System), &[]);
 }
@@ -138,14 +155,31 @@ fn on_both_stores_with(python: &Path, script: &str) {
     }
 }
 
-/// A Python of its own with apsw, which has SQLite compiled in.
+/// A Python of its own with apsw and pysqlite3, each of which has SQLite compiled in.
 fn python_with_apsw() -> PathBuf {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("apsw");
-    let python = folder.join("bin/python");
+    static PYTHON: OnceLock<PathBuf> = OnceLock::new();
+    let install = || {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("python-with-copies");
+        let python = folder.join("bin/python");
+        if !folder.join("ready").exists() {
+            run(Command::new("/usr/bin/python3").args(["-m", "venv", "--clear"]).arg(&folder));
+            let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "apsw", "pysqlite3-binary"];
+            run(Command::new(&python).args(pip));
+            std::fs::write(folder.join("ready"), "").expect("the folder can be written");
+        }
+        python
+    };
+    PYTHON.get_or_init(install).clone()
+}
+
+/// Where better-sqlite3 and koffi are. The former is compiled here when its maker's binary can't be had: a few minutes, once.
+fn node_modules() -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("node-with-copies");
     if !folder.join("ready").exists() {
-        run(Command::new("/usr/bin/python3").args(["-m", "venv", "--clear"]).arg(&folder));
-        run(Command::new(&python).args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "apsw"]));
+        std::fs::create_dir_all(&folder).expect("the folder can be made");
+        let npm = ["install", "--silent", "--no-audit", "--no-fund", "better-sqlite3@12", "koffi@3", "--prefix"];
+        run(Command::new("npm").args(npm).arg(&folder));
         std::fs::write(folder.join("ready"), "").expect("the folder can be written");
     }
-    python
+    folder.join("node_modules")
 }

@@ -5,7 +5,6 @@
 //! application"). So we take the copy that the process has, or that it loads us into. That it has
 //! *a* copy is no proof that the store was opened by *this* one: see [`super::presence`].
 
-use std::collections::BTreeSet;
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::sync::atomic::{AtomicPtr, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -14,26 +13,26 @@ use std::{fs, mem, ptr};
 use rusqlite::Connection;
 use rusqlite::ffi::{self, sqlite3, sqlite3_api_routines};
 
+use super::loaders::Loader;
 use super::pool;
-use super::presence::{FileId, file_id};
+use super::presence::file_id;
 use crate::host::HostError;
 
 /// SQLite's library as Debian and most others call it.
 const LIBRARY: &CStr = if cfg!(target_os = "macos") { c"libsqlite3.dylib" } else { c"libsqlite3.so.0" };
+
+/// The process may have other copies beside it.
+pub(super) const IS_THE_ONLY_COPY: bool = false;
 
 static BOUND: Mutex<Bound> = Mutex::new(Bound::Nowhere);
 
 /// The copy in use.
 enum Bound {
     Nowhere,
-    /// One that the process has. It gives way to a loader, while no connection of ours uses it.
+    /// One that the process has. It gives way to a loader, while nothing needs it.
     Found(CopyId),
-    /// The one that loaded us as its extension, and what its connections had open then. The host uses this copy for these
-    /// files; what else is open in the process may be another copy's.
-    Loader {
-        copy: CopyId,
-        files: BTreeSet<FileId>,
-    },
+    /// The one that loaded us as its extension. What is open in the process may still be another copy's.
+    Loader(CopyId),
 }
 
 /// Which copy it is: the address of one of its functions.
@@ -71,34 +70,34 @@ pub(crate) unsafe fn bind_to_the_loader(api: *mut sqlite3_api_routines) -> Resul
     // SAFETY: as the caller promises.
     let hand_over = || unsafe { hand_over(api) };
     match *bound {
-        Bound::Loader { copy, .. } if copy == loader => return Ok(()),
-        Bound::Loader { copy, .. } => return Err(another_copy(copy)),
+        Bound::Loader(copy) if copy == loader => return Ok(()),
+        Bound::Loader(copy) => return Err(another_copy(copy)),
         Bound::Found(copy) if copy == loader => {}
         Bound::Found(copy) => drop(pool::while_unused(hand_over).ok_or_else(|| another_copy(copy))??),
         Bound::Nowhere => drop(hand_over()?),
     }
-    *bound = Bound::Loader { copy: loader, files: BTreeSet::new() };
+    *bound = Bound::Loader(loader);
     Ok(())
 }
 
-/// The loader has this connection's main database open.
-pub(crate) fn trust_the_file_of(connection: &Connection) {
-    let file = connection.path().and_then(|path| fs::metadata(path).ok());
-    if let (Some(file), Bound::Loader { files, .. }) = (file, &mut *bound()) {
-        files.insert(file_id(&file));
-    }
-}
-
-/// Whether the host surely uses this copy for a file: with that open it loaded us as its extension.
-pub(super) fn is_the_hosts(file: FileId) -> bool {
-    matches!(&*bound(), Bound::Loader { files, .. } if files.contains(&file))
+/// The host surely uses this copy for the main database of a connection that loads us, for as long as that is open.
+/// `None` where nobody can tell which file it has open: it has none, or another one has taken its place.
+pub(crate) fn trust_the_file_of(connection: &Connection) -> Option<Loader> {
+    let file = connection.path().and_then(|path| fs::metadata(path).ok())?;
+    let mut has_moved: c_int = 1;
+    // SAFETY: the connection is open, and it is asked for what goes into an `int`.
+    let code = unsafe {
+        let has_moved = (&raw mut has_moved).cast::<c_void>();
+        ffi::sqlite3_file_control(connection.handle(), c"main".as_ptr(), ffi::SQLITE_FCNTL_HAS_MOVED, has_moved)
+    };
+    (code == ffi::SQLITE_OK && has_moved == 0).then(|| Loader::new(file_id(&file)))
 }
 
 /// Where the copy is, for a person.
 pub(super) fn library() -> String {
     match *bound() {
         Bound::Nowhere => "none yet".to_owned(),
-        Bound::Found(copy) | Bound::Loader { copy, .. } => copy.library(),
+        Bound::Found(copy) | Bound::Loader(copy) => copy.library(),
     }
 }
 
@@ -155,11 +154,29 @@ unsafe fn hand_over(api: *mut sqlite3_api_routines) -> Result<CopyId, HostError>
     // SAFETY: as the caller promises.
     let copy = unsafe { check(api) }?;
     keep_loaded(copy);
-    // SAFETY: it is new enough, so its table has every function that rusqlite looks for.
-    match unsafe { ffi::rusqlite_extension_init2(api) } {
+    // SAFETY: it is new enough, so its table is at least as long as the type says. rusqlite takes the functions out of it,
+    // and has nothing to do with the table itself after that.
+    match unsafe { ffi::rusqlite_extension_init2(&mut with_stand_ins(api.read())) } {
         Ok(()) => Ok(copy),
         Err(error) => Err(HostError::Failed { doing: "binding to the process's SQLite", source: Box::new(error) }),
     }
+}
+
+/// SQLite may be built without these (better-sqlite3's is). rusqlite calls them whenever it closes a connection, to take
+/// off what was never set, and panics if they aren't there. Without progress handlers a search can't be cancelled.
+fn with_stand_ins(mut api: sqlite3_api_routines) -> sqlite3_api_routines {
+    type Progress = unsafe extern "C" fn(*mut c_void) -> c_int;
+    type Authorizer =
+        unsafe extern "C" fn(*mut c_void, c_int, *const c_char, *const c_char, *const c_char, *const c_char) -> c_int;
+
+    unsafe extern "C" fn no_progress(_: *mut sqlite3, _: c_int, _: Option<Progress>, _: *mut c_void) {}
+    unsafe extern "C" fn no_authorizer(_: *mut sqlite3, _: Option<Authorizer>, _: *mut c_void) -> c_int {
+        ffi::SQLITE_OK
+    }
+
+    api.progress_handler.get_or_insert(no_progress);
+    api.set_authorizer.get_or_insert(no_authorizer);
+    api
 }
 
 /// Asks SQLite for its table of functions. It hands it to an extension alone, so we are one for a moment.

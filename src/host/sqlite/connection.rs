@@ -39,16 +39,16 @@ impl Store {
         Store { place, shared, file: Mutex::default() }
     }
 
-    /// An idle connection, else a new one.
+    /// A connection that nobody uses, else a new one.
     pub(super) fn connect(&self) -> Result<(FileId, Pooled), HostError> {
         let file = self.find()?;
-        let copies = self.copies(file);
+        let copies = self.copies();
         {
             let mut known = self.file.lock().unwrap_or_else(PoisonError::into_inner);
             if *known != Some(file) {
                 if let Some(old) = *known {
                     // They still read the old file. Closed first: SQLite then sees that the file has moved on.
-                    pool::close_idle(old);
+                    pool::close_resting(old);
                     self.refuse_a_foreign_log()?;
                     pool::release(old);
                 }
@@ -73,9 +73,9 @@ impl Store {
         connection.check().map_err(|refusal| self.refusal(refusal))
     }
 
-    /// Whether another copy of SQLite may be at work on a file in this process.
-    fn copies(&self, file: FileId) -> Copies {
-        if self.shared || binding::is_the_hosts(file) { Copies::One } else { Copies::Unknown }
+    /// Whether another copy of SQLite may be at work in this process.
+    fn copies(&self) -> Copies {
+        if self.shared || binding::IS_THE_ONLY_COPY { Copies::One } else { Copies::Unknown }
     }
 
     /// SQLite would play the log of the old file into the new one.

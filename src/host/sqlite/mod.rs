@@ -12,6 +12,7 @@ mod dialect;
 #[cfg(test)]
 mod explain_tests;
 mod fit;
+mod loaders;
 mod newer;
 mod own;
 mod place;

@@ -7,6 +7,17 @@ use rusqlite::ffi;
 
 use crate::host::HostError;
 
+/// What fails when a file system has no locks, or no memory that processes share.
+const OF_LOCKS: [i32; 7] = [
+    ffi::SQLITE_IOERR_LOCK,
+    ffi::SQLITE_IOERR_RDLOCK,
+    ffi::SQLITE_IOERR_UNLOCK,
+    ffi::SQLITE_IOERR_CHECKRESERVEDLOCK,
+    ffi::SQLITE_IOERR_SHMOPEN,
+    ffi::SQLITE_IOERR_SHMLOCK,
+    ffi::SQLITE_IOERR_SHMMAP,
+];
+
 /// Where a store is, and how long it is waited for.
 pub(super) struct Place {
     pub(super) path: PathBuf,
@@ -43,6 +54,8 @@ impl Place {
             Some((ffi::ErrorCode::CannotOpen | ffi::ErrorCode::PermissionDenied, _)) => HostError::Unusable(format!(
                 "the store {path} can't be opened: this user needs to read and write it and its folder"
             )),
+            Some((ffi::ErrorCode::FileLockingProtocolFailed, _)) => self.has_no_locks(),
+            Some((ffi::ErrorCode::SystemIoFailure, extended)) if OF_LOCKS.contains(&extended) => self.has_no_locks(),
             Some((ffi::ErrorCode::DatabaseCorrupt, _)) => HostError::Unusable(format!(
                 "the store {path} is damaged; `PRAGMA integrity_check` tells more, and nothing was changed"
             )),
@@ -50,9 +63,33 @@ impl Place {
         }
     }
 
+    /// The file system says no to locks, or its locks don't do what SQLite needs.
+    fn has_no_locks(&self) -> HostError {
+        HostError::Unusable(format!(
+            "the store {} can't be locked: its file system has no locks that SQLite can use, as is usual over a network \
+             (NFS, SMB); keep the store on a local disk, or run this on the machine that has it; nothing was changed",
+            self.path.display()
+        ))
+    }
+
     /// Another file has taken its place.
     pub(super) fn replaced(&self) -> HostError {
         let path = self.path.display();
         HostError::Unusable(format!("the store {path} was replaced by another file meanwhile; nothing was changed"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_system_without_locks_is_named() {
+        let place = Place { path: PathBuf::from("/mnt/runs.db"), busy_timeout: Duration::ZERO };
+        for code in OF_LOCKS.into_iter().chain([ffi::SQLITE_PROTOCOL]) {
+            let error = rusqlite::Error::SqliteFailure(ffi::Error::new(code), None);
+            let said = place.error("opening it", error).to_string();
+            assert!(said.contains("/mnt/runs.db can't be locked") && said.contains("NFS"), "{code}: {said}");
+        }
     }
 }

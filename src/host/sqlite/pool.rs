@@ -1,5 +1,5 @@
-//! This process's connections to each store's file: idle ones wait here for the next session, of
-//! whichever plugin on that file.
+//! This process's connections to each store's file: those that rest wait here for the next session, of whichever plugin
+//! on that file; where another copy of SQLite may be at work, only while a session is under way.
 //!
 //! [`File`] knows what may be done with them. Here is the lock under which it is asked; it is held for moments only. To
 //! close connections, which may copy a log into its database, a file is taken [`away`], and whoever wants it waits until it
@@ -7,7 +7,7 @@
 //!
 //! No connection crosses a `fork`. A child that has a copy of one would have SQLite believe in locks
 //! that only the parent holds, even in a connection of its own; what it commits is lost once the
-//! parent is gone. So idle connections are closed before each fork, and a child that was forked in
+//! parent is gone. So connections that rest are closed before each fork, and a child that was forked in
 //! the middle of a call refuses the file.
 
 mod file;
@@ -60,37 +60,37 @@ pub(super) fn release(file: FileId) {
     away(lock_with(file), file, |file| {
         file.users -= 1;
         if file.users == 0 {
-            file.close_idle();
+            file.close_resting();
         }
     });
 }
 
 /// Closes the connections to a file that nobody is using.
-pub(super) fn close_idle(file: FileId) {
-    away(lock_with(file), file, File::close_idle);
+pub(super) fn close_resting(file: FileId) {
+    away(lock_with(file), file, File::close_resting);
 }
 
-/// An idle connection, else a new one.
+/// A connection that rests, else a new one.
 pub(super) fn take<E>(
     file: FileId,
     copies: Copies,
     refuse: impl FnOnce(Refusal) -> E,
     open: impl FnOnce() -> Result<Connection, E>,
 ) -> Result<Pooled, E> {
-    let idle = lock_with(file).of(file, copies).take();
-    let idle = idle.map_err(refuse)?;
-    let connection = match idle {
-        Some(idle) => idle,
+    let resting = lock_with(file).of(file, copies).take();
+    let resting = resting.map_err(refuse)?;
+    let connection = match resting {
+        Some(resting) => resting,
         None => open().inspect_err(|_| lock_with(file).of(file, copies).was_not_opened())?,
     };
     Ok(Pooled { file, is_of_use: true, connection: Some(connection) })
 }
 
-/// Does `work` while there is no connection, and none can be opened; `None` if there is one.
+/// Does `work` while another copy of SQLite may be taken, and no connection can be opened; `None` if it may not.
 #[cfg(feature = "shared-sqlite")]
 pub(super) fn while_unused<T>(work: impl FnOnce() -> T) -> Option<T> {
     let pool = lock_when(|pool| pool.away.is_empty());
-    (!pool.files.values().any(File::is_open)).then(work)
+    (!pool.files.values().any(File::needs_its_copy)).then(work)
 }
 
 fn lock() -> MutexGuard<'static, Pool> {
@@ -162,13 +162,14 @@ impl Drop for Pooled {
         let Some(connection) = self.connection.take() else { return };
         let mut pool = lock_with(self.file);
         let Some(file) = pool.files.get_mut(&self.file) else { return mem::forget(connection) };
-        if let Some(connection) = file.give_back(connection, self.is_of_use) {
-            away(pool, self.file, |file| file.close(connection));
+        file.give_back(connection, self.is_of_use);
+        if file.has_to_close() {
+            away(pool, self.file, File::close_resting);
         }
     }
 }
 
-/// From now on idle connections are closed before each fork. The pool is locked until it is over, so
+/// From now on connections that rest are closed before each fork. The pool is locked until it is over, so
 /// that the child finds it whole.
 #[cfg(unix)]
 fn watch_forks() {
@@ -178,7 +179,7 @@ fn watch_forks() {
 
     extern "C" fn before() {
         let mut pool = lock_when(|pool| pool.away.is_empty());
-        pool.files.values_mut().for_each(File::close_idle_in_a_hurry);
+        pool.files.values_mut().for_each(File::close_resting_in_a_hurry);
         let _ = DURING_A_FORK.try_with(|held| held.replace(Some(pool)));
     }
 

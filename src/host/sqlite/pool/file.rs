@@ -5,10 +5,11 @@ use std::{io, mem};
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 
+use super::super::loaders;
 use super::super::presence::{self, FileId};
 
-/// How many idle connections to a file are kept: as many as callers usually come at once.
-const IDLE_MAX: usize = 8;
+/// How many connections to a file are kept while nobody uses them: as many as callers usually come at once.
+const KEPT_MAX: usize = 8;
 
 /// What is known of the copies of SQLite in this process, as far as a file goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,7 +36,7 @@ pub(super) struct File {
     id: FileId,
     /// The stores that use it.
     pub(super) users: usize,
-    /// Our connections to it: those in use, the idle ones, and those that are left alone for good.
+    /// Our connections to it: those in use, those that rest, and those that are left alone for good.
     open: usize,
     standing: Standing,
 }
@@ -43,11 +44,11 @@ pub(super) struct File {
 /// What may be done with the connections.
 enum Standing {
     /// Anything: there is one copy of SQLite, and it knows of all the locks.
-    Trusted { idle: Vec<Connection> },
-    /// Anything, as long as every descriptor on the file is ours: an open connection's, or one of those that are `left`,
-    /// which SQLite closes later. One more is another copy's. The connections are closed all together where that is
-    /// possible, so that nothing is left.
-    Watched { idle: Vec<Connection>, left: usize },
+    Trusted(Resting),
+    /// Anything, as long as the host has the file open in a connection that has loaded us, or every descriptor on it is
+    /// an open connection's of ours: one more is another copy's. Connections are closed all together, when none is in use.
+    /// (SQLite would keep the descriptor of one that is closed before, and close it later.)
+    Watched(Resting),
     /// Nothing: another copy came while they were open. Closing one would drop the other's locks, and going on is unsafe,
     /// since the other drops ours. It ends when the host says that there is one copy after all.
     Lost,
@@ -55,33 +56,51 @@ enum Standing {
     Forked,
 }
 
+/// Connections that nobody is using.
+#[derive(Default)]
+struct Resting {
+    of_use: Vec<Connection>,
+    of_no_use: Vec<Connection>,
+}
+
+impl Resting {
+    fn count(&self) -> usize {
+        self.of_use.len() + self.of_no_use.len()
+    }
+
+    fn all(self) -> impl Iterator<Item = Connection> {
+        self.of_no_use.into_iter().chain(self.of_use)
+    }
+}
+
 impl File {
     pub(super) fn new(id: FileId, copies: Copies) -> Self {
         let standing = match copies {
-            Copies::One => Standing::Trusted { idle: Vec::new() },
-            Copies::Unknown => Standing::Watched { idle: Vec::new(), left: 0 },
+            Copies::One => Standing::Trusted(Resting::default()),
+            Copies::Unknown => Standing::Watched(Resting::default()),
         };
         File { id, users: 0, open: 0, standing }
     }
 
     /// What the host says of a file for one plugin holds for every other one on it.
     pub(super) fn trust(&mut self) {
-        let idle = match &mut self.standing {
-            Standing::Watched { idle, .. } => mem::take(idle),
-            Standing::Lost => Vec::new(),
-            Standing::Trusted { .. } | Standing::Forked => return,
+        let resting = match &mut self.standing {
+            Standing::Watched(resting) => mem::take(resting),
+            Standing::Lost => Resting::default(),
+            Standing::Trusted(_) | Standing::Forked => return,
         };
-        self.standing = Standing::Trusted { idle };
+        self.standing = Standing::Trusted(resting);
     }
 
     /// Whether it may be used now. Where connections of ours are open when it may not, they are lost.
     pub(super) fn check(&mut self) -> Result<(), Refusal> {
         match self.standing {
-            Standing::Trusted { .. } => Ok(()),
+            Standing::Trusted(_) => Ok(()),
             Standing::Lost => Err(Refusal::OpenHere),
             Standing::Forked => Err(Refusal::Forked),
-            Standing::Watched { left, .. } => {
-                if presence::here(self.id).map_err(Refusal::Unknown)? <= self.open + left {
+            Standing::Watched(_) if loaders::have_open(self.id) => Ok(()),
+            Standing::Watched(_) => {
+                if presence::here(self.id).map_err(Refusal::Unknown)? <= self.open {
                     return Ok(());
                 }
                 if self.open > 0 {
@@ -100,19 +119,19 @@ impl File {
     }
 
     fn leave_alone(&mut self, standing: Standing) {
-        if let Some(idle) = self.idle() {
-            mem::take(idle).into_iter().for_each(mem::forget);
+        if let Some(resting) = self.resting() {
+            mem::take(resting).all().for_each(mem::forget);
         }
         self.standing = standing;
     }
 
-    /// An idle connection; where there is none, the caller opens one, which counts from now on: a descriptor that is not
-    /// counted would seem to be another's.
+    /// A connection that rests; where there is none, the caller opens one, which counts from now on: a descriptor that is
+    /// not counted would seem to be another's.
     pub(super) fn take(&mut self) -> Result<Option<Connection>, Refusal> {
         self.check()?;
-        let idle = self.idle().and_then(Vec::pop);
-        self.open += usize::from(idle.is_none());
-        Ok(idle)
+        let resting = self.resting().and_then(|resting| resting.of_use.pop());
+        self.open += usize::from(resting.is_none());
+        Ok(resting)
     }
 
     /// The one that the caller was to open could not be opened.
@@ -120,78 +139,63 @@ impl File {
         self.open -= 1;
     }
 
-    /// Keeps a connection for the next session, or hands it out again: it is to be closed.
-    pub(super) fn give_back(&mut self, connection: Connection, is_of_use: bool) -> Option<Connection> {
-        let (idle, kept_at_most) = match &mut self.standing {
-            Standing::Trusted { idle } => (idle, IDLE_MAX),
-            Standing::Watched { idle, .. } => (idle, usize::MAX),
-            Standing::Lost | Standing::Forked => {
-                mem::forget(connection);
-                return None;
+    /// Lets a connection rest, if it may ever be closed.
+    pub(super) fn give_back(&mut self, connection: Connection, is_of_use: bool) {
+        match self.resting() {
+            Some(resting) if is_of_use => resting.of_use.push(connection),
+            Some(resting) => resting.of_no_use.push(connection),
+            None => mem::forget(connection),
+        }
+    }
+
+    /// Whether connections have to be closed, and none is in use. Where another copy may be at work, none rests for long: its
+    /// next close would take the locks away that a resting one holds, and that the host's own connections believe in.
+    pub(super) fn has_to_close(&self) -> bool {
+        match &self.standing {
+            Standing::Trusted(resting) => {
+                resting.count() == self.open && (!resting.of_no_use.is_empty() || resting.of_use.len() > KEPT_MAX)
             }
-        };
-        if !is_of_use || idle.len() >= kept_at_most {
-            return Some(connection);
+            Standing::Watched(resting) => resting.count() == self.open,
+            Standing::Lost | Standing::Forked => false,
         }
-        idle.push(connection);
-        None
     }
 
-    pub(super) fn close(&mut self, connection: Connection) {
-        if self.check().is_err() {
-            return mem::forget(connection);
-        }
-        drop(connection);
-        self.were_closed(1);
-    }
-
-    /// Closes the connections that nobody is using.
-    pub(super) fn close_idle(&mut self) {
-        self.close_each_idle(drop);
+    /// Closes the connections that rest.
+    pub(super) fn close_resting(&mut self) {
+        self.close_each(drop);
     }
 
     /// The same while the process is about to be forked, which is no time to copy a log into its database.
-    pub(super) fn close_idle_in_a_hurry(&mut self) {
-        self.close_each_idle(|connection| {
+    pub(super) fn close_resting_in_a_hurry(&mut self) {
+        self.close_each(|connection| {
             let _ = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
         });
     }
 
-    fn close_each_idle(&mut self, close: impl Fn(Connection)) {
-        let must_wait = matches!(&self.standing, Standing::Watched { idle, .. } if idle.len() < self.open);
+    fn close_each(&mut self, close: impl Fn(Connection)) {
+        let must_wait = matches!(&self.standing, Standing::Watched(resting) if resting.count() < self.open);
         if must_wait || self.check().is_err() {
             return;
         }
-        let idle = self.idle().map(mem::take).unwrap_or_default();
-        let count = idle.len();
-        idle.into_iter().for_each(close);
-        self.were_closed(count);
+        let resting = self.resting().map(mem::take).unwrap_or_default();
+        self.open -= resting.count();
+        resting.all().for_each(close);
     }
 
-    /// SQLite keeps a closed connection's descriptor while another connection has a lock. Where none is open, none is kept.
-    fn were_closed(&mut self, count: usize) {
-        self.open -= count;
-        if let Standing::Watched { left, .. } = &mut self.standing {
-            let here = if self.open > 0 { presence::here(self.id).unwrap_or_default() } else { 0 };
-            *left = here.saturating_sub(self.open);
-        }
-    }
-
-    /// Whether any connection of ours is open.
+    /// Whether the copy of SQLite must stay: a connection is open, or the host has promised that this is its copy.
     #[cfg(feature = "shared-sqlite")]
-    pub(super) fn is_open(&self) -> bool {
-        self.open > 0
+    pub(super) fn needs_its_copy(&self) -> bool {
+        self.open > 0 || matches!(self.standing, Standing::Trusted(_))
     }
 
     /// Whether there is nothing more to know about it.
     pub(super) fn is_done_with(&self) -> bool {
-        let nothing_left = !matches!(self.standing, Standing::Watched { left: 1.., .. });
-        self.users == 0 && self.open == 0 && nothing_left
+        self.users == 0 && self.open == 0
     }
 
-    fn idle(&mut self) -> Option<&mut Vec<Connection>> {
+    fn resting(&mut self) -> Option<&mut Resting> {
         match &mut self.standing {
-            Standing::Trusted { idle } | Standing::Watched { idle, .. } => Some(idle),
+            Standing::Trusted(resting) | Standing::Watched(resting) => Some(resting),
             Standing::Lost | Standing::Forked => None,
         }
     }
@@ -229,29 +233,29 @@ mod tests {
         assert!(matches!(file.take(), Err(Refusal::OpenHere)));
         drop(another);
         let connection = take(&mut file, &path);
-        assert!(file.give_back(connection, true).is_none());
-        file.close_idle();
+        file.give_back(connection, true);
+        file.close_resting();
         assert!(file.is_done_with());
     }
 
     #[test]
     fn another_descriptor_beside_ours_refuses_for_good_until_the_host_promises() {
         let (mut file, path, _folder) = watched();
-        let [in_use, idle] = [take(&mut file, &path), take(&mut file, &path)];
-        assert!(file.give_back(idle, true).is_none());
+        let [in_use, resting] = [take(&mut file, &path), take(&mut file, &path)];
+        file.give_back(resting, true);
         let another = fs::File::open(&path).expect("it opens");
         assert!(matches!(file.check(), Err(Refusal::OpenHere)));
         drop(another);
         assert!(matches!(file.check(), Err(Refusal::OpenHere)), "locks were lost meanwhile");
-        assert!(file.give_back(in_use, true).is_none());
-        file.close_idle();
+        file.give_back(in_use, true);
+        file.close_resting();
         assert_eq!(presence::here(file.id).expect("they can be listed"), 2, "ours are left open");
         assert!(!file.is_done_with());
 
         file.trust();
         let connection = take(&mut file, &path);
-        assert!(file.give_back(connection, true).is_none());
-        file.close_idle();
+        file.give_back(connection, true);
+        file.close_resting();
         assert_eq!(presence::here(file.id).expect("they can be listed"), 2);
     }
 
@@ -262,19 +266,19 @@ mod tests {
         file.leave_to_the_parent();
         file.trust();
         assert!(matches!(file.take(), Err(Refusal::Forked)));
-        assert!(file.give_back(in_use, true).is_none());
+        file.give_back(in_use, true);
         assert_eq!(presence::here(file.id).expect("they can be listed"), 1);
     }
 
     #[test]
     fn where_another_copy_may_come_connections_are_closed_all_together() {
         let (mut file, path, _folder) = watched();
-        let [in_use, idle] = [take(&mut file, &path), take(&mut file, &path)];
-        assert!(file.give_back(idle, true).is_none());
-        file.close_idle();
+        let [in_use, resting] = [take(&mut file, &path), take(&mut file, &path)];
+        file.give_back(resting, true);
+        file.close_resting();
         assert_eq!(presence::here(file.id).expect("they can be listed"), 2);
-        assert!(file.give_back(in_use, true).is_none());
-        file.close_idle();
+        file.give_back(in_use, true);
+        file.close_resting();
         assert_eq!(presence::here(file.id).expect("they can be listed"), 0);
     }
 }
