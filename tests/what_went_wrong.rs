@@ -60,7 +60,7 @@ fn a_store_that_is_none() {
     let cases: [(&str, &[&str]); 13] = [
         ("job.db", &["job.db: no such file", "jobs.db?"]),
         ("JOBS.DB", &["no such file", "jobs.db?"]),
-        ("daten/jobs.db", &["no such file, and no folder daten"]),
+        ("daten/jobs.db", &["no such file, and no folder /", "/daten"]),
         ("data", &["data is a folder, not a store", "name the runner's database in it"]),
         ("empty.db", &["is an empty file, not a store", "a mistyped path may have left it there"]),
         ("notes.txt", &["is not an SQLite database", "is that the runner's store?"]),
