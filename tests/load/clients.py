@@ -20,7 +20,7 @@ URL, PROCESS, SECONDS = sys.argv[1].rstrip("/"), sys.argv[2], float(sys.argv[3])
 HOST, PORT = URL.removeprefix("http://").split(":")
 RERUN = "/api/runs/bulk/rerun"
 PROBES = 10_000
-MOST_MEMORY = 100_000  # kB
+MOST_MEMORY = 128_000  # kB, of a debug build
 
 seen = collections.Counter()
 wrong = []
@@ -150,7 +150,9 @@ async def closes_its_half():
 
 async def sends_too_much():
     while not over.is_set():
-        saw("sends too much", (await exchange(request("POST", RERUN, b" " * 9_000_000)))[0], 413)
+        status = (await exchange(request("POST", RERUN, b" " * 9_000_000)))[0]
+        # Who sends for long, where the machine is slow and the house is full, may have to make room for another.
+        saw("sends too much", "cut off" if isinstance(status, OSError) else status, 413, "cut off")
         await asyncio.sleep(0.5)
 
 
@@ -205,6 +207,7 @@ print(f"most resident memory: {memory} kB")
 while b"bulk_rerun_queue_occupied 0\n" not in urllib.request.urlopen(f"{URL}/metrics").read():
     time.sleep(0.1)
 problems = wrong[:20]
+problems += ["nobody who sent too much was told so"] * (seen["sends too much: 413"] == 0)
 problems += ["the abusive clients saw something wrong"] * (abusers.exitcode != 0)
 problems += [f"more than {MOST_MEMORY} kB of memory"] * (memory > MOST_MEMORY)
 print("\n".join(problems) or "nothing wrong")
