@@ -73,11 +73,11 @@ unsafe extern "C" fn keep(_: *mut c_void, run: *const c_char) -> i32 {
     i32::from(unsafe { CStr::from_ptr(run) }.to_bytes().len() % 2 == 0)
 }
 
-unsafe extern "C" fn no_runs(_: *mut c_void, _: *const c_char, _: *mut capi::Sink) -> i32 {
+unsafe extern "C" fn no_runs(_: *mut c_void, _: *const c_char, _: *mut capi::SinkHandle) -> i32 {
     0
 }
 
-unsafe extern "C" fn no_spawn(_: *mut c_void, _: *const c_char, _: *mut capi::Reply) -> i32 {
+unsafe extern "C" fn no_spawn(_: *mut c_void, _: *const c_char, _: *mut capi::ReplyHandle) -> i32 {
     -1
 }
 
@@ -133,8 +133,7 @@ fuzz_target!(|data: &[u8]| {
         // SAFETY: the cursor is open, and closed once.
         let walk = || take(unsafe { capi::bulk_rerun_cursor_next(cursor, ptr::null_mut()) });
         assert!(std::iter::from_fn(walk).count() <= before.len());
-        // SAFETY: as above.
-        unsafe { capi::bulk_rerun_cursor_close(cursor) };
+        capi::bulk_rerun_cursor_close(cursor);
         assert_eq!(bench.runs(), before, "a selector alone changes nothing");
     });
     attach(text.to_bytes());

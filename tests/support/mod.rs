@@ -195,4 +195,6 @@ pub mod memory_host;
 pub mod queue_store;
 #[cfg(not(fuzzing))]
 pub mod runners;
+// The fuzz targets have no tool to run.
+#[cfg(not(fuzzing))]
 pub mod tool;
