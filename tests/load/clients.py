@@ -20,7 +20,7 @@ URL, PROCESS, SECONDS = sys.argv[1].rstrip("/"), sys.argv[2], float(sys.argv[3])
 HOST, PORT = URL.removeprefix("http://").split(":")
 RERUN = "/api/runs/bulk/rerun"
 PROBES = 10_000
-MOST_MEMORY = 128_000  # kB, of a debug build
+MOST_MEMORY = 160_000  # kB, of a debug build: 122,000 were seen
 
 seen = collections.Counter()
 wrong = []
