@@ -2,8 +2,8 @@
 
 import assert from "node:assert/strict";
 import { createRequire } from "node:module";
-import { after, before, test } from "node:test";
-import { PHONE, close, onPage, open, picture, settled, somePlan } from "./browser.js";
+import { test } from "node:test";
+import { PHONE, onPage, picture, settled, somePlan, stage } from "./browser.js";
 import { discard, makeStore, serve, sql, withoutTasks } from "./server.js";
 
 const AXE = createRequire(import.meta.url)("axe-core").source;
@@ -14,19 +14,7 @@ async function broken(page) {
   return page.evaluate(async () => (await axe.run(document)).violations.map(({ id, nodes }) => `${id}: ${nodes[0].html}`));
 }
 
-let store, server;
-
-before(async () => {
-  store = makeStore();
-  server = await serve(store);
-  await open();
-});
-
-after(async () => {
-  await close();
-  await server?.end();
-  discard(store);
-});
+const { store, server } = await stage();
 
 test("the keyboard is enough", () => onPage(server.url, {}, async (page) => {
   await somePlan(page);

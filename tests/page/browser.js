@@ -3,7 +3,9 @@
 import assert from "node:assert/strict";
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
+import { after } from "node:test";
 import { chromium } from "playwright-core";
+import { discard, makeStore, serve } from "./server.js";
 
 const PICTURES = join(import.meta.dirname ?? ".", "../../target/page");
 const DESKTOP = { width: 1280, height: 800 };
@@ -11,7 +13,7 @@ export const PHONE = { width: 390, height: 844 };
 
 let browser;
 
-export async function open() {
+async function open() {
   mkdirSync(PICTURES, { recursive: true });
   browser = await chromium.launch({
     executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
@@ -20,7 +22,18 @@ export async function open() {
   });
 }
 
-export const close = () => browser?.close();
+/** A store, the tool that serves it, and a browser, for all the tests of a file. */
+export async function stage(store = makeStore()) {
+  let server;
+  after(async () => {
+    await browser?.close();
+    await server?.end();
+    discard(store);
+  });
+  server = await serve(store);
+  await open();
+  return { store, server };
+}
 
 /** Opens the page at `url` as somebody would, and does something there. Nothing may be fetched from outside, or fail in the page. */
 export async function onPage(url, options, act) {

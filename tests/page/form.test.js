@@ -1,23 +1,11 @@
 // The form, and the links that fill it: what it means is what is asked for, and never more.
 
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
-import { close, onPage, open, picture, planned, settled, somePlan, title } from "./browser.js";
-import { discard, makeStore, serve, sql } from "./server.js";
+import { test } from "node:test";
+import { onPage, picture, planned, settled, somePlan, stage, title } from "./browser.js";
+import { sql } from "./server.js";
 
-let store, server;
-
-before(async () => {
-  store = makeStore();
-  server = await serve(store);
-  await open();
-});
-
-after(async () => {
-  await close();
-  await server?.end();
-  discard(store);
-});
+const { store, server } = await stage();
 
 test("the preview follows the form, and the address keeps it", () => onPage(server.url, {}, async (page) => {
   await somePlan(page);

@@ -1,26 +1,18 @@
 // A re-run whose answer gets lost on its way: what the page then says, and that it is carried out once.
 
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
-import { PHONE, close, onPage, open, picture, planned, settled, somePlan } from "./browser.js";
+import { after, test } from "node:test";
+import { PHONE, onPage, picture, planned, settled, somePlan, stage } from "./browser.js";
 import { proxy } from "./proxy.js";
-import { discard, makeStore, serve, sql } from "./server.js";
+import { sql } from "./server.js";
 
-let store, server, front;
+let front;
 
-before(async () => {
-  store = makeStore();
-  server = await serve(store);
-  front = await proxy(server.url);
-  await open();
-});
+// Before the server ends.
+after(() => front?.end());
 
-after(async () => {
-  await close();
-  await front?.end();
-  await server?.end();
-  discard(store);
-});
+const { store, server } = await stage();
+front = await proxy(server.url);
 
 const runs = () => Number(sql(store, "SELECT count(*) FROM runs"));
 const heading = (page, name) => page.locator("#result").getByRole("heading", { name });

@@ -1,9 +1,9 @@
 // Names that a store may hold and an eye can't read: they are shown for what they are, and change nothing around them.
 
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
-import { close, onPage, open, picture } from "./browser.js";
-import { discard, makeStore, serve, sql, withoutTasks } from "./server.js";
+import { test } from "node:test";
+import { onPage, picture, stage } from "./browser.js";
+import { makeStore, sql, withoutTasks } from "./server.js";
 
 /** Name, and what is to be seen. */
 const NAMES = [
@@ -22,24 +22,13 @@ const NAMES = [
   ["<b>bold</b> & co", "<b>bold</b> & co"],
 ];
 
-let store, server;
-
-before(async () => {
-  store = withoutTasks(makeStore());
-  // Their ids would turn around what follows them.
-  for (const [index, [name]] of NAMES.entries()) {
-    sql(store, `INSERT INTO runs (id, task_name, status, end_reason, exit_code, triggered_by, created_at)
-      VALUES ('names-${index}\u202E', '${name}', 'ended', 'failed', 1, 'cron', '2026-01-01T00:00:0${index % 10}.000Z')`);
-  }
-  server = await serve(store);
-  await open();
-});
-
-after(async () => {
-  await close();
-  await server?.end();
-  discard(store);
-});
+const store = withoutTasks(makeStore());
+// Their ids would turn around what follows them.
+for (const [index, [name]] of NAMES.entries()) {
+  sql(store, `INSERT INTO runs (id, task_name, status, end_reason, exit_code, triggered_by, created_at)
+    VALUES ('names-${index}\u202E', '${name}', 'ended', 'failed', 1, 'cron', '2026-01-01T00:00:0${index % 10}.000Z')`);
+}
+const { server } = await stage(store);
 
 test("what can't be seen in a name is shown, on the plan and on the result", () => onPage(server.url, { path: "#search=names-&skip_active=0" }, async (page) => {
   await page.waitForSelector("#go:not([disabled])");

@@ -1,23 +1,11 @@
 // The operator's page in a real browser: filter, preview, re-run, result.
 
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
-import { PHONE, close, onPage, open, picture, planned, settled, somePlan, title } from "./browser.js";
-import { discard, makeStore, serve, sql, tool } from "./server.js";
+import { test } from "node:test";
+import { PHONE, onPage, picture, planned, settled, somePlan, stage, title } from "./browser.js";
+import { serve, sql, tool } from "./server.js";
 
-let store, server;
-
-before(async () => {
-  store = makeStore();
-  server = await serve(store);
-  await open();
-});
-
-after(async () => {
-  await close();
-  await server?.end();
-  discard(store);
-});
+const { store, server } = await stage();
 
 test("what is shown is what runs, and the result names the new runs", () => onPage(server.url, {}, async (page) => {
   await page.waitForFunction(() => document.querySelector("#summary h2"));

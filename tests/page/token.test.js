@@ -1,23 +1,11 @@
 // The page where a token is asked for, and where the store can only be read.
 
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
-import { close, onPage, open, picture, settled, somePlan, title } from "./browser.js";
+import { test } from "node:test";
+import { onPage, picture, settled, somePlan, stage, title } from "./browser.js";
 import { discard, makeStore, protect, serve } from "./server.js";
 
-let store, server;
-
-before(async () => {
-  store = makeStore();
-  server = await serve(store);
-  await open();
-});
-
-after(async () => {
-  await close();
-  await server?.end();
-  discard(store);
-});
+const { store, server } = await stage();
 
 test("it works with a token, and asks again for a wrong one", async () => {
   const other = await serve(store, { token: "s3cret", flags: ["--require-filter"] });
