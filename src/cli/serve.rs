@@ -139,6 +139,7 @@ fn usage(detail: String) -> Failure {
 
 pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let config = arguments.http()?;
+    few_heaps();
     let with_token = config.token.is_some();
     let wire = match arguments.wire {
         Wire::Snake => Spelling::Snake,
@@ -172,3 +173,15 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     tracing::info!("ended");
     Ok(ExitCode::SUCCESS)
 }
+
+/// Keeps glibc from giving almost every thread a heap of its own: what clients leave behind in one is no use to the
+/// others. A thousand greedy clients took 105 MB and not 85 so.
+#[cfg(target_env = "gnu")]
+fn few_heaps() {
+    // SAFETY: it changes a setting of the allocator, under the allocator's own lock.
+    let _is_set = unsafe { libc::mallopt(libc::M_ARENA_MAX, 2) };
+}
+
+/// Other allocators have their own ways.
+#[cfg(not(target_env = "gnu"))]
+fn few_heaps() {}

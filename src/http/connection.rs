@@ -183,7 +183,8 @@ async fn read_the_rest(stream: &mut TcpStream, client: &Client) {
     let _ = timeout(REST_TIME, async {
         let mut read = 0;
         while read < REST {
-            client.is_to_send_more();
+            // It has been answered, and is busy: it leaves room for others after those who wait for nothing.
+            client.may_be_silent_for(REST_SILENCE);
             match timeout(REST_SILENCE, stream.read(&mut buffer)).await {
                 Ok(Ok(more)) if more > 0 => read += more as u64,
                 _ => break,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -12,6 +13,11 @@ use tokio::time::{sleep, timeout};
 
 use super::connection::converse;
 use super::wire::Client;
+
+/// What the system holds of one connection in either direction, in bytes (Linux doubles it for its own bookkeeping). By
+/// itself it holds some megabytes of an answer that nobody reads: a thousand such clients used up the memory that the
+/// machine has for TCP, and honest ones came to a halt for seconds.
+const SYSTEM_BUFFER: usize = 128 << 10;
 
 /// How a listener treats its connections.
 #[derive(Debug, Clone, Copy)]
@@ -30,7 +36,7 @@ pub struct ServerConfig {
 impl Default for ServerConfig {
     fn default() -> Self {
         ServerConfig {
-            connections: 1_024,
+            connections: 512,
             header_timeout: Duration::from_secs(15),
             write_timeout: Duration::from_secs(15),
             grace: Duration::from_secs(10),
@@ -41,6 +47,7 @@ impl Default for ServerConfig {
 /// Serves `app` until `end` is ready, and then until its last request is answered or the grace is
 /// over. Nothing that spawns is cut off: the runtime waits for its blocking threads.
 pub async fn serve(listener: TcpListener, app: Router, config: ServerConfig, end: impl Future<Output = ()>) {
+    bound_system_buffers(&listener);
     let mut crowd = Crowd::new(config.connections);
     let (tell_end, ending) = watch::channel(false);
     let mut connections = JoinSet::new();
@@ -63,6 +70,15 @@ pub async fn serve(listener: TcpListener, app: Router, config: ServerConfig, end
     if timeout(config.grace, all).await.is_err() {
         tracing::warn!("requests are still searching after {} s: they are given up", config.grace.as_secs_f64());
         connections.shutdown().await;
+    }
+}
+
+/// Every connection has its listener's.
+fn bound_system_buffers(listener: &TcpListener) {
+    let socket = SockRef::from(listener);
+    let done = socket.set_send_buffer_size(SYSTEM_BUFFER).and_then(|()| socket.set_recv_buffer_size(SYSTEM_BUFFER));
+    if let Err(error) = done {
+        tracing::warn!(%error, "the system keeps buffers of its own size for connections");
     }
 }
 

@@ -50,9 +50,9 @@ impl Client {
         let _since = self.waits().to_read.get_or_insert_with(Instant::now);
     }
 
-    /// It is to send more than it has up to now.
-    pub(super) fn is_to_send_more(&self) {
-        self.waits().to_read = Some(Instant::now());
+    /// It may be silent for so long before anybody waits for it.
+    pub(super) fn may_be_silent_for(&self, silence: Duration) {
+        self.waits().to_read = Some(Instant::now() + silence);
     }
 
     fn waits(&self) -> MutexGuard<'_, Waits> {

@@ -58,7 +58,9 @@ pub(crate) fn survey(host: &dyn Host) -> Result<Survey, ErrorModel> {
         survey.nameless += u64::from(run.id.fault().or(run.task_name.fault()).is_some());
         survey.unreadable_times += u64::from(run.created_at.is_none());
         newest = newest.max(run.created_at);
-        tasks.get(&run.task_name);
+        if run.task_name.fault().is_none() {
+            tasks.get(&run.task_name);
+        }
         ControlFlow::Continue(())
     })?;
     session.end()?;

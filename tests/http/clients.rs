@@ -59,6 +59,31 @@ fn who_never_reads_is_cut_off() {
     }
 }
 
+/// By itself Linux keeps megabytes for each of them; a thousand use up what it has for all connections.
+#[test]
+#[cfg(target_os = "linux")]
+fn the_system_keeps_little_for_who_never_reads() {
+    let store = night();
+    let server = serve(&store);
+    let client = never_reads(&server);
+    let port = client.peer_addr().unwrap().port();
+    let mut before = 0;
+    let kept = loop {
+        thread::sleep(Duration::from_millis(300));
+        let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+        let fields = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+        let kept: usize = fields
+            .filter(|fields| fields[1].ends_with(&format!(":{port:04X}")))
+            .map(|fields| usize::from_str_radix(fields[4].split(':').next().unwrap(), 16).unwrap())
+            .sum();
+        if kept > 0 && kept == before {
+            break kept;
+        }
+        before = kept;
+    };
+    assert!(kept < 512 << 10, "{kept} bytes wait for a client that never reads");
+}
+
 #[test]
 fn who_reads_slowly_gets_all_of_it() {
     let store = night();

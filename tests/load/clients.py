@@ -20,7 +20,7 @@ URL, PROCESS, SECONDS = sys.argv[1].rstrip("/"), sys.argv[2], float(sys.argv[3])
 HOST, PORT = URL.removeprefix("http://").split(":")
 RERUN = "/api/runs/bulk/rerun"
 PROBES = 10_000
-MOST_MEMORY = 160_000  # kB, of a debug build: 122,000 were seen
+MOST_MEMORY = 100_000  # kB, also of a debug build
 
 seen = collections.Counter()
 wrong = []
@@ -151,8 +151,7 @@ async def closes_its_half():
 async def sends_too_much():
     while not over.is_set():
         status = (await exchange(request("POST", RERUN, b" " * 9_000_000)))[0]
-        # Who sends for long, where the machine is slow and the house is full, may have to make room for another.
-        saw("sends too much", "cut off" if isinstance(status, OSError) else status, 413, "cut off")
+        saw("sends too much", status, 413)
         await asyncio.sleep(0.5)
 
 
