@@ -37,7 +37,8 @@ pub(super) struct Arguments {
         default_value = "127.0.0.1:9477"
     )]
     listen: SocketAddr,
-    /// A file with the token that clients must send; else BULK_RERUN_TOKEN has it, if there is one
+    /// A file of tokens, one a line, of which clients must send one: `name:token`, or `name:token:preview` for one that
+    /// may only preview. Else BULK_RERUN_TOKEN has it, if there is one
     #[arg(long, value_name = "FILE", help_heading = "Safety")]
     token_file: Option<PathBuf>,
     /// Host names to answer for, beside localhost and IP addresses
@@ -93,8 +94,8 @@ enum Wire {
 
 impl Arguments {
     fn http(&self) -> Result<HttpConfig, Failure> {
-        let token = self.token()?;
-        if token.is_none() && !self.listen.ip().is_loopback() {
+        let tokens = self.tokens()?;
+        if tokens.is_empty() && !self.listen.ip().is_loopback() {
             let detail = format!(
                 "{} can be reached from other machines, so a token is needed: put one into {TOKEN_VARIABLE} or a file \
                  (--token-file), or listen on 127.0.0.1",
@@ -103,7 +104,7 @@ impl Arguments {
             return Err(usage(detail));
         }
         Ok(HttpConfig {
-            token,
+            tokens,
             allow_hosts: self.allow_host.clone(),
             allow_origins: self.allow_origin.clone(),
             require_filter: self.require_filter,
@@ -115,21 +116,20 @@ impl Arguments {
         })
     }
 
-    fn token(&self) -> Result<Option<Token>, Failure> {
-        let (place, secret) = match &self.token_file {
-            Some(file) => {
-                let place = file.display().to_string();
-                let secret =
-                    fs::read_to_string(file).map_err(|error| usage(format!("{place} can't be read: {error}")))?;
-                (place, secret)
-            }
-            None => match env::var(TOKEN_VARIABLE) {
-                Ok(secret) => (TOKEN_VARIABLE.to_owned(), secret),
-                Err(VarError::NotPresent) => return Ok(None),
-                Err(VarError::NotUnicode(_)) => return Err(usage(format!("{TOKEN_VARIABLE} is not UTF-8"))),
+    fn tokens(&self) -> Result<Vec<Token>, Failure> {
+        if let Some(file) = &self.token_file {
+            let place = file.display();
+            let text = fs::read_to_string(file).map_err(|error| usage(format!("{place} can't be read: {error}")))?;
+            return Token::read_all(&text).map_err(|error| usage(format!("{place}: {error}")));
+        }
+        match env::var(TOKEN_VARIABLE) {
+            Ok(secret) => match Token::new(&secret) {
+                Ok(token) => Ok(vec![token]),
+                Err(error) => Err(usage(format!("{TOKEN_VARIABLE}: {error}"))),
             },
-        };
-        Token::new(&secret).map(Some).map_err(|error| usage(format!("{place}: {error}")))
+            Err(VarError::NotPresent) => Ok(Vec::new()),
+            Err(VarError::NotUnicode(_)) => Err(usage(format!("{TOKEN_VARIABLE} is not UTF-8"))),
+        }
     }
 }
 
@@ -140,7 +140,7 @@ fn usage(detail: String) -> Failure {
 pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let config = arguments.http()?;
     few_heaps();
-    let with_token = config.token.is_some();
+    let tokens = config.tokens.len();
     let wire = match arguments.wire {
         Wire::Snake => Spelling::Snake,
         Wire::Camel => Spelling::Camel,
@@ -164,7 +164,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
             }
             tracing::info!("ending: what is under way is finished first; a second Ctrl-C ends it at once");
         };
-        tracing::info!(store = store.store, runner = store.runner, token = with_token, "serving on http://{address}/");
+        tracing::info!(store = store.store, runner = store.runner, tokens, "serving on http://{address}/");
         http::serve(listener, http::tool(plugin, config), ServerConfig::default(), end).await;
         Ok::<(), Failure>(())
     })?;

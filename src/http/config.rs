@@ -19,7 +19,7 @@ pub(super) const FOR_EVER: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 
 /// use bulk_rerun::http::{HttpConfig, Token};
 ///
 /// let config = HttpConfig {
-///     token: Some(Token::new("correct-horse-battery-staple")?),
+///     tokens: vec![Token::new("correct-horse-battery-staple")?.named("anna")],
 ///     allow_hosts: vec!["ops.example.com".parse()?],
 ///     require_filter: true,
 ///     ..HttpConfig::default()
@@ -28,8 +28,9 @@ pub(super) const FOR_EVER: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 
 /// ```
 #[derive(Debug, Clone)]
 pub struct HttpConfig {
-    /// What a client must send as `Authorization: Bearer`; `None` lets everybody in who can reach the address.
-    pub token: Option<Token>,
+    /// One of these a client must send as `Authorization: Bearer`; without any, everybody is let in who can reach the
+    /// address.
+    pub tokens: Vec<Token>,
     /// The names under which the door may be asked, beside `localhost` and any IP address. A page
     /// elsewhere can give its own name our address (DNS rebinding), but none of these.
     pub allow_hosts: Vec<Hostname>,
@@ -55,7 +56,7 @@ pub struct HttpConfig {
 impl Default for HttpConfig {
     fn default() -> Self {
         HttpConfig {
-            token: None,
+            tokens: Vec::new(),
             allow_hosts: Vec::new(),
             allow_origins: Vec::new(),
             require_filter: false,

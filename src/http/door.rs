@@ -37,7 +37,7 @@ impl Door {
             about: Look::default(),
             clicks: Clicks::default(),
             metrics: Metrics::new(),
-            documents: Documents::new(config.token.is_some()),
+            documents: Documents::new(!config.tokens.is_empty()),
             plugin,
             config,
             advice,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::http::header::{CONTENT_TYPE, HeaderMap};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -12,6 +12,7 @@ use serde_json::json;
 use super::door::Door;
 use super::files::File;
 use super::problem::Problem;
+use super::token::Caller;
 
 /// Our own files and our own API; no inline script or style, no frame around us.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
@@ -42,12 +43,13 @@ pub(super) fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
 }
 
 /// What the page says of the store.
-pub(super) async fn store(State(door): State<Arc<Door>>) -> Result<Response, Problem> {
+pub(super) async fn store(State(door): State<Arc<Door>>, request: Request) -> Result<Response, Problem> {
     let plugin = Arc::clone(&door.plugin);
+    let may_spawn = Caller::of(&request).is_none_or(|caller| caller.may_spawn);
     let info = door.about.at(door.config.request_timeout, move || plugin.describe()).await?;
     let about = json!({
         "store": info.schema().map_or_else(|| info.store.clone(), |schema| format!("{}, schema {schema}", info.store)),
-        "runner": info.runner, "start": info.start, "writable": info.writable,
+        "runner": info.runner, "start": info.start, "writable": info.writable, "may_spawn": may_spawn,
         "requires_filter": door.config.require_filter,
     });
     Ok(([(CONTENT_TYPE, "application/json")], about.to_string()).into_response())

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
-use axum::http::HeaderValue;
 use axum::http::header::{CONTENT_TYPE, HeaderMap, LINK};
+use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
@@ -13,6 +13,7 @@ use super::body;
 use super::door::Door;
 use super::openapi::{Guarded, RERUN_PATH, Rerun, RunSelector};
 use super::problem::Problem;
+use super::token::Caller;
 use crate::Cancel;
 use crate::contract::{BulkRerunBody, ErrorModel, Request as RerunRequest};
 
@@ -60,13 +61,14 @@ pub(super) async fn rerun(State(door): State<Arc<Door>>, request: Request) -> Re
     let base = Base::of(&request, &door.config);
     refuse_idempotency_key(request.headers())?;
     let headers = request.headers().clone();
+    let caller = Caller::of(&request).cloned();
     let json = body::read(request, &door.config, &door.room).await?;
     // Not before it is all there: what broke off on its way may be sent again.
     door.clicks.take(&headers)?;
     let schema = base.schema("BulkRerunBody");
     let work = {
         let door = Arc::clone(&door);
-        move |cancel: &Cancel| carry_out(&door, cancel, &json, schema)
+        move |cancel: &Cancel| carry_out(&door, cancel, &json, caller.as_ref(), schema)
     };
     let answer = door.queue.run(door.config.request_timeout, work).await?;
     let mut response = answer.into_response();
@@ -79,15 +81,26 @@ pub(super) async fn rerun(State(door): State<Arc<Door>>, request: Request) -> Re
 }
 
 /// From the body to the answer, on a blocking thread.
-fn carry_out(door: &Door, cancel: &Cancel, json: &[u8], schema: Option<String>) -> Result<String, ErrorModel> {
+fn carry_out(
+    door: &Door,
+    cancel: &Cancel,
+    json: &[u8],
+    caller: Option<&Caller>,
+    schema: Option<String>,
+) -> Result<String, ErrorModel> {
     let request = RerunRequest::from_json(json)?;
+    if let Some(caller) = caller.filter(|caller| !caller.may_spawn && !request.options.dry_run) {
+        let detail = format!("the token {:?} may only preview: set `options.dry_run` to true", caller.name);
+        return Err(ErrorModel::new(StatusCode::FORBIDDEN.as_u16(), detail));
+    }
     if door.config.require_filter {
         refuse_everything(&request)?;
     }
     let mut body = door.plugin.rerun_unless(cancel, &request)?;
     if !request.options.dry_run {
         door.metrics.count(&body);
-        tracing::info!(triggered = body.triggered.len(), skipped = body.skipped.len(), "re-ran");
+        let by = caller.map(|caller| &*caller.name);
+        tracing::info!(triggered = body.triggered.len(), skipped = body.skipped.len(), by, "re-ran");
     }
     body.schema = schema;
     Ok(body.to_json(door.plugin.spelling_of(&request)))

@@ -192,8 +192,8 @@ fn refusals() -> [(&'static str, u16); 4] {
 }
 
 fn with_token(store: &Store) -> Server {
-    let token = Some(Token::new("s3cret-token").unwrap());
-    Server::over(&store.path, HttpConfig { token, ..HttpConfig::default() })
+    let tokens = vec![Token::new("s3cret-token").unwrap()];
+    Server::over(&store.path, HttpConfig { tokens, ..HttpConfig::default() })
 }
 
 #[test]

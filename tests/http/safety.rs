@@ -105,8 +105,8 @@ fn an_allowed_origin_may_ask_and_read() {
 #[test]
 fn without_the_token_nothing_is_done() {
     let store = night();
-    let token = Some(Token::new("s3cret-token\n").unwrap());
-    let server = Server::over(&store.path, HttpConfig { token, ..HttpConfig::default() });
+    let tokens = vec![Token::new("s3cret-token\n").unwrap()];
+    let server = Server::over(&store.path, HttpConfig { tokens, ..HttpConfig::default() });
     for (path, method) in [(RERUN, "POST"), ("/metrics", "GET"), ("/page/store.json", "GET")] {
         let bare = server.send(method, path, &[], "");
         assert_eq!((bare.status, bare.header("www-authenticate")), (401, Some(r#"Bearer realm="bulk-rerun""#)));
@@ -129,8 +129,53 @@ fn without_the_token_nothing_is_done() {
 }
 
 #[test]
+fn a_token_for_previews_spawns_nothing() {
+    let store = night();
+    let tokens = Token::read_all("# the night shift\n\nanna:horse\n screen : battery : preview \nbare\n").unwrap();
+    let server = Server::over(&store.path, HttpConfig { tokens, ..HttpConfig::default() });
+    let send =
+        |token: &str, body: &str| server.send("POST", RERUN, &[("authorization", &format!("Bearer {token}"))], body);
+    let before = store.dump();
+    assert_eq!(send("battery", DRY_RUN).status, 200);
+    for body in [r#"{"match_all": true}"#, r#"{"ids": ["a1"], "options": {"dry_run": false}}"#] {
+        let answer = send("battery", body);
+        assert_eq!((answer.status, &answer.json()["title"]), (403, &"Forbidden".into()), "{answer:?}");
+        assert_eq!(answer.json()["detail"], r#"the token "screen" may only preview: set `options.dry_run` to true"#);
+    }
+    assert_eq!(store.dump(), before);
+    for (token, writes) in [("battery", false), ("horse", true), ("bare", true)] {
+        let about = server.send("GET", "/page/store.json", &[("authorization", &format!("Bearer {token}"))], "");
+        assert_eq!((about.status, &about.json()["may_spawn"]), (200, &writes.into()));
+        assert_eq!(server.send("GET", "/metrics", &[("authorization", &format!("Bearer {token}"))], "").status, 200);
+    }
+    assert_eq!(send("horse", r#"{"ids": ["a1"]}"#).status, 200);
+    assert_eq!(send("bare", r#"{"ids": ["b1"]}"#).status, 200);
+    // A line is a name and a token, and never a token itself.
+    for wrong in ["anna:horse", "anna", "screen:battery", "battery:preview", "preview", "# the night shift"] {
+        assert_eq!(send(wrong, DRY_RUN).status, 401, "{wrong}");
+    }
+}
+
+#[test]
+fn a_file_of_tokens_is_read_whole_or_not_at_all() {
+    for (file, reason) in [
+        ("", "there is no token in it"),
+        ("# nothing\n\n", "there is no token in it"),
+        ("anna:horse\n:s3cret", "line 2: the token's name is empty"),
+        ("anna:", "line 1: the token is empty"),
+        ("anna:s3cret s3cret", "line 1: the token must be visible ASCII characters, without spaces"),
+        ("anna:s3cret:previews", "line 1: expected `name:token`, or `name:token:preview`"),
+        ("anna:s3cret:preview:", "line 1: expected `name:token`, or `name:token:preview`"),
+        ("anna:s3cret\nscreen:s3cret:preview", "line 2: the same token stands on a line before"),
+    ] {
+        let error = Token::read_all(file).unwrap_err().to_string();
+        assert_eq!(error, reason, "{file:?}");
+    }
+}
+
+#[test]
 fn a_token_is_never_printed() {
-    let config = HttpConfig { token: Some(Token::new("s3cret-token").unwrap()), ..HttpConfig::default() };
+    let config = HttpConfig { tokens: vec![Token::new("s3cret-token").unwrap()], ..HttpConfig::default() };
     assert!(!format!("{config:?}").contains("s3cret"));
     for bad in ["", " \n", "two words", "naïve"] {
         assert!(Token::new(bad).is_err(), "{bad:?}");

@@ -177,6 +177,14 @@ fn the_token_comes_from_a_file_too() {
     tool.end();
     let (code, error) = refusal(&["--token-file", "/no/such/file"], None);
     assert!(code == Some(2) && error.contains("/no/such/file can't be read"), "{error}");
+    fs::write(&file, "anna:horse\nscreen:battery:preview\n").unwrap();
+    let tool = Tool::start(store.path_str(), &["--listen", "127.0.0.1:0", "--token-file", path], None);
+    assert_eq!(tool.post(r#"{"ids": ["a1"]}"#, Some("battery")).0, 403);
+    assert_eq!(tool.post(r#"{"ids": ["a1"]}"#, Some("horse")).0, 200);
+    let log = tool.end().1;
+    // Who it was is told; what they showed is not.
+    assert!(log.contains("re-ran triggered=1 skipped=0 by=\"anna\""), "{log}");
+    assert!(!log.contains("horse") && !log.contains("battery"), "{log}");
     for bad in ["", "two words"] {
         fs::write(&file, bad).unwrap();
         let (code, error) = refusal(&["--token-file", path], None);

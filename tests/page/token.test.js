@@ -1,6 +1,8 @@
 // The page where a token is asked for, and where the store can only be read.
 
 import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { test } from "node:test";
 import { onPage, picture, settled, somePlan, stage, title } from "./browser.js";
 import { discard, makeStore, protect, serve } from "./server.js";
@@ -73,6 +75,30 @@ test("the token's dialog can be left, and does not come back by itself", async (
     await page.keyboard.press("Enter");
     await page.fill("[name=task_name]", "");
     await somePlan(page);
+  });
+  await other.end();
+});
+
+test("a token that may only preview says so, and the button does not work", async () => {
+  const file = join(store.folder, "tokens");
+  writeFileSync(file, "anna:horse\nscreen:battery:preview\n");
+  const other = await serve(store, { flags: ["--token-file", file] });
+  await onPage(other.url, {}, async (page) => {
+    await page.getByText("This server asks for a token").waitFor();
+    await page.keyboard.type("battery");
+    await page.keyboard.press("Enter");
+    await page.getByText("Your token may only preview: previews work, re-runs don't.").waitFor();
+    await page.uncheck("[name=skip_active]");
+    await settled(page);
+    assert.match(await title(page).textContent(), /^\d+ new runs?$/);
+    assert.ok(await page.getByText("Your token may only preview.", { exact: true }).isVisible());
+    assert.ok(await page.locator("#go").isDisabled());
+    await picture(page, "desktop-light-previews-only");
+    await page.getByRole("button", { name: "Token", exact: true }).click();
+    await page.fill("#token", "horse");
+    await page.keyboard.press("Enter");
+    await page.waitForSelector("#go:not([disabled])");
+    assert.ok(!(await page.getByText("Your token may only preview").isVisible()));
   });
   await other.end();
 });

@@ -15,7 +15,7 @@ pub(in super::super) enum Guarded {
         example = json!({"type": "about:blank", "title": "Unauthorized", "status": 401,
             "detail": "a token is required: send the header `Authorization: Bearer …`"}))]
     Unauthorized(ErrorModel),
-    /// The Host or the Origin is not allowed
+    /// The Host or the Origin is not allowed, or the token may only preview
     #[response(status = 403, content_type = "application/problem+json",
         example = json!({"type": "about:blank", "title": "Forbidden", "status": 403,
             "detail": "this door does not answer for the host \"rebound.example\"; it can be allowed with --allow-host"}))]

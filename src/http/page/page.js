@@ -16,7 +16,7 @@ const PATIENCE_MS = 30_000;
 let plan = null;
 let search = null;
 let timer = 0;
-let about = { writable: true };
+let about = { writable: true, may_spawn: true };
 
 // --- preview ---
 
@@ -87,12 +87,19 @@ function toConfirm() {
   return words.length ? words.join(". ") : null;
 }
 
+/** Why nothing can be re-run from here, if so. */
+function obstacle() {
+  if (!about.writable) return ["Read-only", "This store can't be written"];
+  if (!about.may_spawn) return ["Previews only", "Your token may only preview"];
+  return null;
+}
+
 function updateGo() {
   const confirm = toConfirm();
   $("confirm").hidden = confirm === null;
   $("confirm").querySelector("span").textContent = confirm ?? "";
-  $("go").disabled = !plan || plan.isOver || !about.writable || (confirm !== null && !$("really").checked);
-  $("binding").textContent = plan?.isOver ? "More than the limit." : about.writable ? "Exactly what is listed here, or nothing." : "This store can't be written.";
+  $("go").disabled = !plan || plan.isOver || Boolean(obstacle()) || (confirm !== null && !$("really").checked);
+  $("binding").textContent = plan?.isOver ? "More than the limit." : obstacle() ? `${obstacle()[1]}.` : "Exactly what is listed here, or nothing.";
 }
 
 function summary(title, detail) {
@@ -138,9 +145,10 @@ function showProblem(problem) {
 /** What stays true whatever is searched. */
 function standing() {
   const unknown = lost.pending();
+  const [title, words] = obstacle() ?? [];
   $("standing").replaceChildren(
-    ...(about.writable ? [] : [element("div", { class: "notice warn" },
-      element("strong", {}, "Read-only"), element("p", {}, "This store can't be written: previews work, re-runs don't."))]),
+    ...(title ? [element("div", { class: "notice warn" },
+      element("strong", {}, title), element("p", {}, `${words}: previews work, re-runs don't.`))] : []),
     ...(unknown ? [element("div", { class: "notice warn" },
       element("strong", {}, `What became of the re-run at ${timeOfDay(unknown.since)} is not known`),
       button("Look for its runs", () => showLost()))] : []),
