@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::server::Server;
 use crate::support::anvil::Anvil;
-use crate::{serve, slow_to_spawn};
+use crate::{serve, slow_to_spawn, until_one_spawns};
 
 fn request(body: &str) -> String {
     let head = "POST /api/runs/bulk/rerun HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n";
@@ -46,12 +46,7 @@ fn what_spawns_completes_though_its_client_has_gone_away() {
     let server = serve(&store);
     let mut client = server.connect();
     client.write_all(request(r#"{"ids": ["a1", "b1"]}"#).as_bytes()).unwrap();
-    // The call has the write lock: it spawns.
-    let other = store.open();
-    other.busy_timeout(Duration::ZERO).unwrap();
-    while other.execute_batch("BEGIN IMMEDIATE; ROLLBACK").is_ok() {
-        thread::sleep(Duration::from_millis(1));
-    }
+    until_one_spawns(&store);
     thread::sleep(Duration::from_millis(50));
     drop(client);
     while occupied(&server) {

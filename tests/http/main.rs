@@ -16,13 +16,21 @@ mod shutdown;
 mod support;
 mod tool;
 
+use std::thread;
+use std::time::Duration;
+
 use bulk_rerun::http::HttpConfig;
+use rusqlite::Connection;
 use server::Server;
-use support::{Row, Store};
+use support::{NEWEST, Row, Store};
 
 /// Two runs of `backup` and one of `report` failed.
 fn night() -> Store {
-    Store::new().holding(&[
+    failed_in(Store::new())
+}
+
+fn failed_in(store: Store) -> Store {
+    store.holding(&[
         Row::failed("a1", "backup", "2026-04-15T01:00:00Z"),
         Row::failed("a2", "backup", "2026-04-15T02:00:00Z"),
         Row::failed("b1", "report", "2026-04-15T02:00:00Z"),
@@ -36,6 +44,23 @@ fn slow_to_spawn() -> Store {
         (VALUES (1) UNION ALL SELECT i + 1 FROM n LIMIT 5000000) SELECT i FROM n); END";
     store.open().execute_batch(slow).unwrap();
     store
+}
+
+/// A store whose spawns are held up, all but done, until the reader that comes with it lets go.
+fn held_up() -> (Store, Connection) {
+    let store = failed_in(Store::of_generation(NEWEST, "delete"));
+    let reader = store.open();
+    reader.execute_batch("BEGIN; SELECT * FROM runs").unwrap();
+    (store, reader)
+}
+
+/// Returns when a call has the write lock: it spawns.
+fn until_one_spawns(store: &Store) {
+    let other = store.open();
+    other.busy_timeout(Duration::ZERO).unwrap();
+    while other.execute_batch("BEGIN IMMEDIATE; ROLLBACK").is_ok() {
+        thread::sleep(Duration::from_millis(1));
+    }
 }
 
 fn serve(store: &Store) -> Server {

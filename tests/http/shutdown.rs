@@ -9,26 +9,25 @@ use bulk_rerun::Config;
 use bulk_rerun::http::{HttpConfig, ServerConfig, app};
 
 use crate::server::Server;
-use crate::slow_to_spawn;
 use crate::support::anvil::Anvil;
+use crate::{held_up, until_one_spawns};
 
 #[test]
 fn a_spawn_is_finished_and_answered() {
-    let store = slow_to_spawn();
-    let server = Server::start(&Config::new(store.path_str()), HttpConfig::default(), ServerConfig::default());
+    let (store, reader) = held_up();
+    let patient = Config { busy_timeout_ms: u64::MAX, ..Config::new(store.path_str()) };
+    let config = ServerConfig { grace: Duration::MAX, ..ServerConfig::default() };
+    let server = Server::start(&patient, HttpConfig::default(), config);
     let answer = thread::scope(|scope| {
         let client = scope.spawn(|| server.post(r#"{"ids": ["a1", "b1"]}"#));
-        let other = store.open();
-        other.busy_timeout(Duration::ZERO).unwrap();
-        while other.execute_batch("BEGIN IMMEDIATE; ROLLBACK").is_ok() {
-            thread::sleep(Duration::from_millis(1));
-        }
+        until_one_spawns(&store);
         server.ask_to_end();
         // Nobody new is let in.
         while TcpStream::connect(server.address()).is_ok() {
             thread::sleep(Duration::from_millis(5));
         }
         assert!(!client.is_finished());
+        drop(reader);
         client.join().unwrap()
     });
     assert_eq!((answer.status, answer.json()["triggered"].as_array().unwrap().len()), (200, 2));

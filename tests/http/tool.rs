@@ -2,12 +2,14 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
+use std::net::TcpStream;
 use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
+use std::thread;
 use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::{DRY_RUN, night, slow_to_spawn};
+use crate::{DRY_RUN, held_up, night, until_one_spawns};
 
 const TOKEN: &str = "s3cret-token";
 
@@ -115,16 +117,18 @@ fn a_failures_cause_is_in_the_log_and_not_in_the_answer() {
 
 #[test]
 fn what_spawns_is_finished_before_it_ends() {
-    let store = slow_to_spawn();
-    let tool = Tool::start(store.path_str(), &["--listen", "127.0.0.1:0"], None);
-    let (code, answer) = std::thread::scope(|scope| {
+    let (store, reader) = held_up();
+    let tool = Tool::start(store.path_str(), &["--listen", "127.0.0.1:0", "--busy-timeout", "1day"], None);
+    let (code, answer) = thread::scope(|scope| {
         let answer = scope.spawn(|| tool.post(r#"{"ids": ["a1", "b1"]}"#, None));
-        let other = store.open();
-        other.busy_timeout(Duration::ZERO).unwrap();
-        while other.execute_batch("BEGIN IMMEDIATE; ROLLBACK").is_ok() {
-            std::thread::sleep(Duration::from_millis(1));
-        }
+        until_one_spawns(&store);
         tool.terminate();
+        // Its grace of some seconds has begun.
+        while TcpStream::connect(tool.url.trim_start_matches("http://")).is_ok() {
+            thread::sleep(Duration::from_millis(5));
+        }
+        assert!(!answer.is_finished());
+        drop(reader);
         answer.join().unwrap()
     });
     assert_eq!((code, answer["triggered"].as_array().unwrap().len()), (200, 2));
