@@ -89,7 +89,19 @@ fn panics() -> Result<(), Failed> {
         .arg(format!("{root}/target/capi")));
     std::fs::create_dir_all(&folder)?;
     std::fs::copy(format!("{root}/target/capi/debug/libbulk_rerun.so"), folder.join("libbulk_rerun.so.1"))?;
-    succeeds(start("panic", Checker::None, &folder, &[]))
+    succeeds(start("panic", Checker::None, &folder, &[]))?;
+
+    let load = format!(".load {} sqlite3_bulkrerun_init", folder.join("libbulk_rerun.so.1").display());
+    for function in ["sqlite3_bulkrerun_init", "bulk_rerun"] {
+        let mut sqlite = Command::new("sqlite3");
+        let output = sqlite.args([":memory:", &load, "SELECT bulk_rerun('{}')"]).env("BULK_RERUN_TEST_PANIC", function);
+        let output = output.output()?;
+        let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        if output.status.code().is_none() || !said.contains(&format!("{function} failed by a defect")) {
+            return Err(format!("{function}: {}, {said}", output.status).into());
+        }
+    }
+    Ok(())
 }
 
 /// A search in it fails, for a cause that only SQLite knows.

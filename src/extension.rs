@@ -6,7 +6,7 @@
 //! since it uses the one that loads it.
 
 use std::ffi::{c_char, c_int};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::fmt::Display;
 use std::path::Path;
 use std::ptr;
 use std::sync::Arc;
@@ -18,6 +18,7 @@ use rusqlite::functions::{Context, FunctionFlags};
 use rusqlite::types::ValueRef;
 use serde_json::Value;
 
+use crate::capi::boundary;
 use crate::catalogue::Catalogue;
 use crate::contract::{Config, ErrorModel, Request};
 use crate::host::profile::Profile;
@@ -35,21 +36,21 @@ pub unsafe extern "C" fn sqlite3_bulkrerun_init(
     message: *mut *mut c_char,
     api: *mut sqlite3_api_routines,
 ) -> c_int {
-    let registered = catch_unwind(|| {
+    let registered = boundary::guard("sqlite3_bulkrerun_init", || {
         // SAFETY: SQLite hands over its table of functions.
-        unsafe { binding::bind_to_the_loader(api) }.map_err(|error| error.to_string())?;
+        unsafe { binding::bind_to_the_loader(api) }.map_err(|error| failed(&error))?;
         // SAFETY: SQLite hands over the connection that loads us, which stays the caller's: it isn't closed here.
-        let connection = unsafe { Connection::from_handle(db) }.map_err(|error| error.to_string())?;
-        register(&connection).map_err(|error| error.to_string())
+        let connection = unsafe { Connection::from_handle(db) }.map_err(|error| failed(&error))?;
+        register(&connection).map_err(|error| failed(&error))
     });
-    let why = match registered {
-        Ok(Ok(())) => return ffi::SQLITE_OK_LOAD_PERMANENTLY,
-        Ok(Err(why)) => why,
-        Err(_) => "libbulk_rerun failed within itself".to_owned(),
-    };
+    let Err(error) = registered else { return ffi::SQLITE_OK_LOAD_PERMANENTLY };
     // SAFETY: as SQLite hands them over; a message is to be in memory of SQLite's own.
-    unsafe { tell(&why, message, api) };
+    unsafe { tell(&error.detail, message, api) };
     ffi::SQLITE_ERROR
+}
+
+fn failed(error: &dyn Display) -> ErrorModel {
+    ErrorModel::new(500, error.to_string())
 }
 
 /// Puts an error's words where SQLite looks for them.
@@ -85,9 +86,8 @@ fn register(connection: &Connection) -> rusqlite::Result<()> {
         let (busy, loader) = (Arc::clone(&busy), Arc::clone(&loader));
         connection.create_scalar_function("bulk_rerun", arguments, flags, move |context| {
             let _held = &loader;
-            let answer = catch_unwind(AssertUnwindSafe(|| alone(&busy, || call(context))));
-            let failed = || Err(ErrorModel::new(500, "bulk_rerun failed within itself; nothing was changed"));
-            Ok(answer.unwrap_or_else(|_| failed()).unwrap_or_else(|error| error.to_json()))
+            let answer = boundary::guard("bulk_rerun", || alone(&busy, || call(context)));
+            Ok(answer.unwrap_or_else(|error| error.to_json()))
         })?;
     }
     Ok(())

@@ -20,6 +20,26 @@ static inline void execute(sqlite3 *own, const char *sql) {
     }
 }
 
+static inline void load(sqlite3 *own, const char *extension) {
+    char *message = NULL;
+    CHECK(sqlite3_enable_load_extension(own, 1) == SQLITE_OK);
+    if (sqlite3_load_extension(own, extension, NULL, &message) != SQLITE_OK) {
+        fprintf(stderr, "%s\n", message);
+        exit(1);
+    }
+}
+
+/* The text that a query answers, good until the next. */
+static inline const char *ask(sqlite3 *own, const char *sql) {
+    static char answer[4096];
+    sqlite3_stmt *statement;
+    CHECK(sqlite3_prepare_v2(own, sql, -1, &statement, NULL) == SQLITE_OK);
+    CHECK(sqlite3_step(statement) == SQLITE_ROW);
+    snprintf(answer, sizeof answer, "%s", (const char *)sqlite3_column_text(statement, 0));
+    CHECK(sqlite3_step(statement) == SQLITE_DONE && sqlite3_finalize(statement) == SQLITE_OK);
+    return answer;
+}
+
 /* Whether another process is kept from writing, which proves that a lock is held. */
 static inline int others_are_locked_out(const char *store) {
     char command[1024], output[256] = "";

@@ -81,6 +81,11 @@ fn a_static_copy_gets_along_by_loading_the_extension() {
 }
 
 #[test]
+fn a_thread_that_is_cancelled_within_the_extension_ends_after_it() {
+    on_both_stores(&host("cancelled", Copy::System), &[&extension()]);
+}
+
+#[test]
 fn apsws_copy_gets_along_by_loading_the_extension() {
     on_both_stores_with(&python_with_apsw(), "private_copy.py");
 }

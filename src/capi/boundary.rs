@@ -1,5 +1,5 @@
-//! The boundary between C and Rust. Every exported function is one call of a function of this file,
-//! which turns a panic into an error: unwinding into C would end the host.
+//! The boundary between C and Rust. Every exported function, and what the SQLite extension registers, is one call of a
+//! function of this file, which turns a panic into an error: unwinding into C would end the host.
 
 use std::any::Any;
 use std::cell::Cell;
@@ -54,7 +54,8 @@ pub(super) fn quietly<T>(function: &str, work: impl FnOnce() -> T) -> Option<T> 
     guard(function, || Ok(work())).ok()
 }
 
-fn guard<T>(function: &str, work: impl FnOnce() -> Result<T, ErrorModel>) -> Result<T, ErrorModel> {
+/// What all of them do.
+pub(crate) fn guard<T>(function: &str, work: impl FnOnce() -> Result<T, ErrorModel>) -> Result<T, ErrorModel> {
     let _inside = Inside::begin();
     // Unwind safe: what a call holds is given up with it, and locks are used as if never poisoned.
     panic::catch_unwind(AssertUnwindSafe(|| {

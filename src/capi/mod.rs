@@ -7,7 +7,7 @@
 //! Names are exported with the feature `capi` alone. A library with a SQLite compiled in (as `lua` makes these
 //! functions a part of the command line tool) must not be taken for the one that a host may load.
 
-mod boundary;
+pub(crate) mod boundary;
 #[cfg(any(feature = "lua", fuzzing))]
 mod by_name;
 mod callback;
