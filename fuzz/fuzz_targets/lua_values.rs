@@ -3,6 +3,7 @@
 #![no_main]
 
 use std::ffi::{CStr, c_void};
+use std::sync::LazyLock;
 
 use arbitrary::{Arbitrary, Result, Unstructured};
 use bulk_rerun::capi;
@@ -161,16 +162,16 @@ struct Api {
     array: Function,
 }
 
-fn core() -> Core {
+static CORE: LazyLock<Core> = LazyLock::new(|| {
     let function = |name: &CStr| capi::function(name).map(|function| function.cast::<c_void>());
     // SAFETY: each name is the function that the header declares under it, and code of this program never goes.
     unsafe { Core::find(function) }.unwrap()
-}
+});
 
 impl Api {
     fn new() -> Api {
         let lua = Lua::new();
-        let module: Table = module(&lua, Box::leak(Box::new(core()))).unwrap();
+        let module: Table = module(&lua, &CORE).unwrap();
         let caught: Function = lua.load(CAUGHT).eval().unwrap();
         let of = |name: &str| caught.call::<Function>(module.get::<Function>(name).unwrap()).unwrap();
         Api { to_json: of("to_json"), from_json: of("from_json"), array: of("array"), lua }
