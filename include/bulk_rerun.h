@@ -433,7 +433,8 @@ char *bulk_rerun_call_unless(struct bulk_rerun_plugin *plugin,
                              struct bulk_rerun_cancel *cancel);
 
 /**
- * Evaluates a selector only; nothing is spawned. Takes what a request has, without `options`.
+ * Evaluates a selector only; nothing is spawned. Takes what a request has, without `options`
+ * (but for `except_tasks`).
  * Returns NULL if that fails, and an error in `*error_json`.
  *
  * ```c

@@ -104,16 +104,36 @@ function bulk_rerun.from_json(json) end
 ---@field dry_run? boolean
 ---@field expect_plan? string
 ---@field unique_by? "task"|"params"|"run"
+---@field except_tasks? string[] With `match_all`: tasks whose runs are not selected.
 ---@field skip_active? boolean
 ---@field skip_superseded? boolean
----@field limit? integer
+---@field limit? integer At most so many new runs; more is an error.
+---@field take? integer Only the first so many are started, the rest are skipped as `not_taken`.
+---@field with_runs? boolean A plan only: more of each group's runs.
 
 ---@class bulk_rerun.Report
 ---@field triggered { task_name: string, run_id: string, rerun_of: string }[]
----@field skipped? { task_name?: string, run_id?: string, reason: string, detail?: string }[]
----@field planned? { task_name: string, rerun_of: string, matched: integer }[] A plan only.
+---@field skipped? bulk_rerun.Skipped[]
+---@field planned? bulk_rerun.Planned[] A plan only.
 ---@field matched? integer A plan only.
 ---@field plan? string A plan only: what `expect_plan` takes.
+
+---@class bulk_rerun.Skipped: bulk_rerun.GroupRuns
+---@field task_name? string
+---@field run_id? string
+---@field reason string
+---@field detail? string
+
+---@class bulk_rerun.Planned: bulk_rerun.GroupRuns
+---@field task_name string
+---@field rerun_of string
+---@field matched integer
+
+---What a plan `with_runs` tells of a group's selected runs.
+---@class bulk_rerun.GroupRuns
+---@field run? table The source run, in canonical columns; its `params` are the host's own text.
+---@field first? string When the earliest was created: RFC 3339, in UTC.
+---@field parameter_sets? integer How many distinct parameters they have: more than one means that some are not run.
 
 ---What a failed call raises.
 ---@class bulk_rerun.ErrorModel

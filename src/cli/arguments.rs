@@ -94,7 +94,10 @@ pub(super) struct SelectorArguments {
     /// Leave these runs out; blanks around an id are dropped
     #[arg(long, value_name = "ID,…", value_delimiter = ',', value_parser = id)]
     except: Vec<String>,
-    /// Every run; required where there is no condition on them (--except is none)
+    /// Leave this task's runs out; may be given several times
+    #[arg(long, value_name = "NAME")]
+    except_task: Vec<String>,
+    /// Every run; required where there is no condition on them (--except and --except-task are none)
     #[arg(long)]
     all: bool,
     /// Exactly these runs; blanks around an id are dropped (--selector takes it as it is)
@@ -105,7 +108,7 @@ pub(super) struct SelectorArguments {
     selector: Option<String>,
 }
 
-const FILTER_FLAGS: [&str; 11] = [
+const FILTER_FLAGS: [&str; 12] = [
     "status",
     "is_failure",
     "task",
@@ -116,6 +119,7 @@ const FILTER_FLAGS: [&str; 11] = [
     "exit_code",
     "retries_only",
     "except",
+    "except_task",
     "all",
 ];
 
@@ -172,7 +176,8 @@ impl SelectorArguments {
                 filter.insert(field.to_owned(), json!(true));
             }
         }
-        json!({ "match_all": true, "filter": filter, "except_ids": self.except })
+        let options = json!({ "except_tasks": self.except_task });
+        json!({ "match_all": true, "filter": filter, "except_ids": self.except, "options": options })
     }
 }
 

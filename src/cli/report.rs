@@ -11,7 +11,7 @@ use super::table::{Column, print_table};
 use crate::Plugin;
 use crate::contract::{BulkRerunBody, Reason, Run, Selector, Skipped};
 
-/// A dry run's plan, with what is known of each source run.
+/// A dry run's plan, with what it tells of each source run (`with_runs`).
 pub(super) fn plan(out: &mut People, plugin: &Plugin, body: &BulkRerunBody) -> Result<(), Failure> {
     let planned = body.planned.as_deref().unwrap_or_default();
     let matched = count(body.matched.unwrap_or_default(), "run");
@@ -22,11 +22,10 @@ pub(super) fn plan(out: &mut People, plugin: &Plugin, body: &BulkRerunBody) -> R
     let place = schema.map(|schema| format!(", in the schema {schema}")).unwrap_or_default();
     writeln!(out, "{BOLD}{spawns} would be spawned{BOLD:#} for the {matched} selected{place}")?;
     if !planned.is_empty() {
-        let sources = runs_of(plugin, planned.iter().map(|group| group.rerun_of.clone()).collect())?;
         // Groups of one task differ in their parameters alone.
         let alike = planned.windows(2).any(|pair| pair[0].task_name == pair[1].task_name);
         let rows = planned.iter().map(|group| {
-            let source = sources.get(&(group.task_name.clone(), group.rerun_of.clone()));
+            let source = group.runs.as_ref().and_then(|runs| runs.run.as_ref());
             let mut row = vec![
                 group.task_name.clone(),
                 group.rerun_of.clone(),
@@ -132,6 +131,7 @@ fn why(skipped: &Skipped) -> String {
         Reason::TriggerDisabled => "the task catalogue forbids to run it by hand",
         Reason::Active => "it has a pending or running run",
         Reason::Superseded => "it has a newer success",
+        Reason::NotTaken => "beyond --take",
         Reason::Gone => "the source run is no longer there",
         Reason::Refused => "the host declined",
     };

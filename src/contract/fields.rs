@@ -79,7 +79,7 @@ impl<'a> Fields<'a> {
         known: &'static [&'static str],
         findings: &mut Findings,
     ) -> Fields<'a> {
-        let mut fields = Fields { location: location.to_owned(), found: Vec::new() };
+        let mut fields = Fields::none(location);
         let Node::Object(members) = node else {
             findings.report(location, format!("expected an object, got {}", node.kind()), node.to_value());
             return fields;
@@ -109,6 +109,16 @@ impl<'a> Fields<'a> {
             }
         }
         fields
+    }
+
+    fn none(location: &str) -> Fields<'a> {
+        Fields { location: location.to_owned(), found: Vec::new() }
+    }
+
+    /// The fields of an object in this one, as [`Fields::read`] reads them: none where it is absent.
+    pub(super) fn object(&self, name: &str, known: &'static [&'static str], findings: &mut Findings) -> Fields<'a> {
+        let place = self.place(name);
+        self.node(name).map_or_else(|| Fields::none(&place), |node| Fields::read(node, &place, known, findings))
     }
 
     fn get(&self, name: &str) -> Option<&Field<'a>> {

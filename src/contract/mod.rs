@@ -14,7 +14,7 @@ mod request;
 mod run;
 mod spelling;
 
-pub use answer::{BulkRerunBody, Planned, Reason, Skipped, Triggered};
+pub use answer::{BulkRerunBody, GroupRuns, Planned, Reason, Skipped, Triggered};
 pub use config::Config;
 pub use error::{ErrorModel, Violation};
 pub(crate) use fields::nearest;

@@ -15,9 +15,9 @@ use serde_json::json;
 
 use crate::cancel::Cancel;
 use crate::catalogue::Catalogue;
-use crate::contract::{BulkRerunBody, ErrorModel, Planned, Request, RerunOptions, Run, Selector, Skipped};
+use crate::contract::{BulkRerunBody, ErrorModel, GroupRuns, Planned, Request, RerunOptions, Run, Selector, Skipped};
 use crate::host::{Host, Key, RunRef, Session};
-use groups::Group;
+use groups::{Group, Told};
 use resolve::{Keep, Resolved};
 pub use survey::Survey;
 pub(crate) use survey::survey;
@@ -104,11 +104,13 @@ fn open(groups: &[Group]) -> impl Iterator<Item = &Group> {
 
 /// A dry run's answer.
 fn planned(resolved: Resolved, plan: String) -> BulkRerunBody {
-    let Resolved { groups, matched, unknown, .. } = resolved;
-    let planned = open(&groups).map(|group| Planned {
+    let Resolved { mut groups, matched, unknown, .. } = resolved;
+    let open = groups.iter_mut().filter(|group| group.skip.is_none());
+    let planned = open.map(|group| Planned {
         task_name: group.task_name.to_text(),
         rerun_of: group.source.id.to_text(),
         matched: group.matched,
+        runs: group.told.take().map(as_told),
     });
     BulkRerunBody {
         planned: Some(planned.collect()),
@@ -151,7 +153,11 @@ fn skipped(groups: Vec<Group>, unknown: Vec<String>) -> Vec<Skipped> {
     let of_groups = groups.into_iter().filter_map(|group| {
         let (reason, detail) = group.skip?;
         let [task_name, run_id] = [&*group.task_name, &group.source.id].map(|key| key.spelled().map(Into::into));
-        Some(Skipped { task_name, run_id, reason, detail })
+        Some(Skipped { task_name, run_id, reason, detail, runs: group.told.map(as_told) })
     });
     of_groups.chain(unknown.into_iter().map(Skipped::unknown)).collect()
+}
+
+fn as_told(told: Box<Told>) -> Box<GroupRuns> {
+    Box::new((*told).into())
 }

@@ -62,6 +62,7 @@ fn good_values(name: &str, schema: &Value, document: &Value) -> Vec<Value> {
             );
             assert_eq!(values.len(), 3, "{name} says nothing of its bounds");
         }
+        (_, kind) if kind.to_string().contains("array") => values.extend([json!([]), json!(["a", "a"])]),
         (_, kind) if kind.to_string().contains("string") => {
             let longest = schema["maxLength"].as_u64().unwrap_or(5) as usize;
             values.extend([json!(""), json!("ż".repeat(longest))]);
@@ -95,7 +96,10 @@ fn the_reader_refuses_what_the_schema_bounds() {
     for (at, schema) in [("filter", "RunFilter"), ("options", "RerunOptions")] {
         for (name, field) in properties(&document, schema) {
             let kind = field["type"].to_string();
-            let mut bad = vec![json!({}), json!([]), json!(["x"])];
+            let mut bad = vec![json!({})];
+            if !kind.contains("array") {
+                bad.extend([json!([]), json!(["x"])]);
+            }
             if !kind.contains("string")
                 && !field.to_string().contains("date-time")
                 && !field.to_string().contains("UniqueBy")

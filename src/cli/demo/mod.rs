@@ -172,7 +172,7 @@ fn plan(out: &mut People, plugin: &Plugin, folder: &Folder, story: &Story) -> Re
          what is\n   running again, or what may not be started by hand. A dry run changes nothing:\n"
     )?;
     writeln!(out, "  $ {} --skip-active --skip-superseded --dry-run\n", command(folder, story))?;
-    let body = plugin.rerun(&request(story, json!({ "dry_run": true }))?)?;
+    let body = plugin.rerun(&request(story, json!({ "dry_run": true, "with_runs": true }))?)?;
     report::plan(out, plugin, &body)?;
     Ok(body)
 }

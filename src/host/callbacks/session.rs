@@ -99,7 +99,7 @@ impl<'h> CallbackSession<'h> {
 
 /// A query in the contract's words, and the tasks that it is about where those have no word for it.
 fn selector(query: Query<'_>) -> (Selector, Option<HashSet<&Key<'_>>>) {
-    let matching = |filter| Selector::Matching { filter, except_ids: HashSet::new() };
+    let matching = |filter| Selector::Matching { filter, except_ids: HashSet::new(), except_tasks: HashSet::new() };
     match query {
         Query::Ids(ids) => (Selector::Ids(ids.iter().map(|id| (*id).to_owned()).collect()), None),
         Query::Filter(filter) => (matching(filter.clone()), None),
