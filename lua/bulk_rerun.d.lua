@@ -109,6 +109,8 @@ function bulk_rerun.from_json(json) end
 ---@field skip_superseded? boolean
 ---@field limit? integer At most so many new runs; more is an error.
 ---@field take? integer Only the first so many are started, the rest are skipped as `not_taken`.
+---@field start_at? string When the new runs are due, where the runner has a due time: RFC 3339.
+---@field spread? string They fall due evenly over so long a time: `10m`.
 ---@field with_runs? boolean A plan only: more of each group's runs.
 
 ---@class bulk_rerun.Report

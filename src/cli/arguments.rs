@@ -12,7 +12,7 @@ use clap::Args;
 use serde_json::{Map, Value, json};
 
 use super::Failure;
-use crate::contract::{ErrorModel, Request, Spelling};
+use crate::contract::{ErrorModel, Instant, Request, Spelling, is_writable};
 use crate::{Config, Plugin};
 
 /// Which store, and how to work in it.
@@ -206,6 +206,16 @@ fn moment(text: &str) -> Result<String, String> {
         Ok(_) => Ok(text.to_owned()),
         Err(_) => Err("expected how long ago (24h, 7d, 90m) or an RFC 3339 time (2026-04-15T02:00:00Z)".to_owned()),
     }
+}
+
+/// A moment to come: a duration from now, or an RFC 3339 time.
+pub(super) fn later(text: &str) -> Result<Instant, String> {
+    let after = humantime::parse_duration(text).ok().and_then(|after| chrono::Duration::from_std(after).ok());
+    if let Some(moment) = after.and_then(|after| Utc::now().checked_add_signed(after)).filter(is_writable) {
+        return Ok(moment);
+    }
+    let moment = DateTime::parse_from_rfc3339(text).map(|moment| moment.to_utc());
+    moment.map_err(|_| "expected in how long (2h, 90m) or an RFC 3339 time (2026-04-15T02:00:00Z)".to_owned())
 }
 
 fn exit_codes(text: &str) -> Result<ExitCodes, String> {

@@ -9,7 +9,7 @@ use super::Failure;
 use super::output::{BOLD, DIM, GOOD, People, count};
 use super::table::{Column, print_table};
 use crate::Plugin;
-use crate::contract::{BulkRerunBody, Reason, Run, Selector, Skipped};
+use crate::contract::{BulkRerunBody, Instant, Reason, RerunOptions, Run, Selector, Skipped};
 
 /// A dry run's plan, with what it tells of each source run (`with_runs`).
 pub(super) fn plan(out: &mut People, plugin: &Plugin, body: &BulkRerunBody) -> Result<(), Failure> {
@@ -63,7 +63,12 @@ pub(super) fn how_to_go_on(out: &mut People, body: &BulkRerunBody) -> Result<(),
 }
 
 /// What a re-run has done.
-pub(super) fn result(out: &mut People, plugin: &Plugin, body: &BulkRerunBody) -> Result<(), Failure> {
+pub(super) fn result(
+    out: &mut People,
+    plugin: &Plugin,
+    body: &BulkRerunBody,
+    options: &RerunOptions,
+) -> Result<(), Failure> {
     let spawned = count(body.triggered.len() as u64, "new run");
     writeln!(out, "{GOOD}{spawned} spawned{GOOD:#}")?;
     if !body.triggered.is_empty() {
@@ -77,14 +82,26 @@ pub(super) fn result(out: &mut People, plugin: &Plugin, body: &BulkRerunBody) ->
     }
     skipped(out, &body.skipped)?;
     if !body.triggered.is_empty() {
-        // The runs are there, whatever becomes of this question.
-        let start = match plugin.describe() {
-            Ok(info) => info.start,
-            Err(error) => format!("they are spawned, but when they start can't be told ({})", error.detail),
+        let start = match due(options) {
+            Some(due) => due,
+            // The runs are there, whatever becomes of this question.
+            None => plugin.describe().map_or_else(
+                |error| format!("they are spawned, but when they start can't be told ({})", error.detail),
+                |info| info.start,
+            ),
         };
         writeln!(out, "\n{DIM}{start}.{DIM:#}")?;
     }
     Ok(())
+}
+
+/// When the new runs are due, where that was asked for.
+fn due(options: &RerunOptions) -> Option<String> {
+    let from = options.start_at.map_or_else(|| "from now on".to_owned(), |at| format!("from {} on", seconds(at)));
+    match options.spread {
+        Some(spread) => Some(format!("they fall due {from}, over {}", humantime::format_duration(spread))),
+        None => options.start_at.map(|at| format!("they are due at {}", seconds(at))),
+    }
 }
 
 /// What a re-run has done, or a dry run would do, in one line.
@@ -144,7 +161,11 @@ fn why(skipped: &Skipped) -> String {
 
 /// When a run was created, to the second.
 pub(super) fn created(run: &Run) -> String {
-    run.created_at.map_or_else(|| "?".to_owned(), |at| at.to_rfc3339_opts(SecondsFormat::Secs, true))
+    run.created_at.map_or_else(|| "?".to_owned(), seconds)
+}
+
+fn seconds(at: Instant) -> String {
+    at.to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
 /// How a run ended, or that it has not.

@@ -2,17 +2,18 @@
 
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
 use super::Failure;
-use super::arguments::{SelectorArguments, StoreArguments};
+use super::arguments::{SelectorArguments, StoreArguments, later};
 use super::interrupt::Interruptible;
 use super::output::{BOLD, People, count};
 use super::progress::watch;
 use super::{report, status_words};
 use crate::Plugin;
-use crate::contract::{BulkRerunBody, ErrorModel, Reason, Request, UniqueBy};
+use crate::contract::{BulkRerunBody, ErrorModel, Instant, Reason, Request, UniqueBy};
 
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
@@ -112,6 +113,12 @@ struct OptionArguments {
     /// Start the first N that may start, in the order of the plan, and leave the rest: a canary, or work in portions
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     take: Option<u64>,
+    /// When the new runs are due, where the runner has a due time: 2h (from now), or 2026-04-15T02:00:00Z
+    #[arg(long, value_name = "TIME", value_parser = later)]
+    start_at: Option<Instant>,
+    /// Let the new runs fall due evenly over so long a time
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    spread: Option<Duration>,
     /// Go ahead only if the plan is still the one that a dry run showed
     #[arg(long, value_name = "DIGEST")]
     expect_plan: Option<String>,
@@ -134,6 +141,8 @@ impl OptionArguments {
         options.skip_superseded |= self.skip_superseded;
         options.limit = self.limit.or(options.limit);
         options.take = self.take.or(options.take);
+        options.start_at = self.start_at.or(options.start_at);
+        options.spread = self.spread.or(options.spread);
         options.expect_plan = self.expect_plan.clone().or(options.expect_plan.take());
         if let Some(unique_by) = self.unique_by {
             options.unique_by = match unique_by {
@@ -177,10 +186,11 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     }
     let body = watch("re-running", || calls.call(&plugin, &request))?;
     if !body.triggered.is_empty() {
-        let told = arguments.output.print(&body, &request, |people| report::result(people, &plugin, &body));
+        let told =
+            arguments.output.print(&body, &request, |people| report::result(people, &plugin, &body, &request.options));
         told.map_err(Failure::when_done)?;
     } else if !arguments.output.quiet {
-        arguments.output.print(&body, &request, |people| report::result(people, &plugin, &body))?;
+        arguments.output.print(&body, &request, |people| report::result(people, &plugin, &body, &request.options))?;
     }
     Ok(status_of(&body))
 }

@@ -1,6 +1,7 @@
 //! Reads the fields of JSON objects and collects every violation on the way.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -230,6 +231,17 @@ impl<'a> Fields<'a> {
                 None
             }
         }
+    }
+
+    /// A length of time, such as `10m`.
+    pub(super) fn duration(&self, name: &str, findings: &mut Findings) -> Option<Duration> {
+        let text = self.string(name, findings)?;
+        let duration = humantime::parse_duration(text).ok();
+        if duration.is_none() {
+            let message = "expected a length of time such as 90s, 10m or 1h 30m";
+            findings.report(&self.place(name), message, self.value(name));
+        }
+        duration
     }
 
     pub(super) fn strings(&self, name: &str, findings: &mut Findings) -> Vec<String> {

@@ -23,7 +23,7 @@ pub(crate) fn is_writable(at: &Instant) -> bool {
 }
 
 /// The nearest instant that RFC 3339 can write: as a bound, it lets the same runs through.
-pub(super) fn nearest_writable(at: Instant) -> Instant {
+pub(crate) fn nearest_writable(at: Instant) -> Instant {
     let (first, last) = writable();
     at.clamp(first, last)
 }

@@ -11,11 +11,14 @@ mod spawn;
 mod survey;
 mod trial;
 
+use chrono::SecondsFormat;
 use serde_json::json;
 
 use crate::cancel::Cancel;
 use crate::catalogue::Catalogue;
-use crate::contract::{BulkRerunBody, ErrorModel, GroupRuns, Planned, Request, RerunOptions, Run, Selector, Skipped};
+use crate::contract::{
+    BulkRerunBody, ErrorModel, GroupRuns, Planned, Request, RerunOptions, Run, Selector, Skipped, Violation,
+};
 use crate::host::{Host, Key, RunRef, Session};
 use groups::{Group, Told};
 use resolve::{Keep, Resolved};
@@ -45,6 +48,7 @@ pub(crate) fn rerun_in(
     cancel: Option<&Cancel>,
 ) -> Result<BulkRerunBody, ErrorModel> {
     let options = &request.options;
+    check_due_time(session, request)?;
     let _searching = cancel.map(|cancel| cancel.search_begins(session.interrupter())).transpose()?;
     session.begin_read()?;
     let mut resolved = resolve::resolve(session, request, &|run| judge::may_start(catalogue, run), keep)?;
@@ -82,6 +86,24 @@ pub(crate) fn ping(host: &dyn Host) -> Result<(), ErrorModel> {
     let nothing = Key::text("");
     session.params(&[RunRef { task_name: &nothing, id: &nothing }], &mut |_, _| {})?;
     Ok(session.end()?)
+}
+
+/// A host that starts whatever is there at once can't be asked to wait.
+fn check_due_time(session: &dyn Session, request: &Request) -> Result<(), ErrorModel> {
+    let RerunOptions { start_at, spread, .. } = &request.options;
+    let start_at = start_at.map(|at| ("start_at", json!(at.to_rfc3339_opts(SecondsFormat::AutoSi, true))));
+    let spread = spread.map(|spread| ("spread", json!(humantime::format_duration(spread).to_string())));
+    let spelling = request.spelling.unwrap_or_default();
+    let violations = start_at.into_iter().chain(spread).map(|(name, value)| Violation {
+        location: format!("body.options.{}", spelling.of(name)),
+        message: "this host has no due time: it starts a new run as soon as it can; drop the field".to_owned(),
+        value,
+    });
+    let violations: Vec<Violation> = violations.collect();
+    match violations.is_empty() || session.has_due_time() {
+        true => Ok(()),
+        false => Err(ErrorModel::unprocessable(violations, 0)),
+    }
 }
 
 /// More than the limit is an error, never a silent cut.

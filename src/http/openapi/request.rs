@@ -130,6 +130,12 @@ pub(in super::super) struct RerunOptions {
     /// In a dry run, tell more of each group's runs: the source run, when the earliest was created, and how many distinct
     /// parameters they have. Elsewhere it means nothing.
     with_runs: Option<bool>,
+    /// When the new runs are due, where the runner has a due time; else a 422. An RFC 3339 timestamp.
+    #[schema(schema_with = instant)]
+    start_at: Option<String>,
+    /// The new runs fall due evenly over so long a time, in the answer's order, where the runner has a due time; else a 422.
+    #[schema(pattern = "^[0-9]{1,4} ?(s|m|h|d)$", example = "10m")]
+    spread: Option<String>,
 }
 
 fn boolean(values: &[serde_json::Value], types: &[Type], description: &str) -> Schema {
