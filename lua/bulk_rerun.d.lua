@@ -47,6 +47,7 @@ function bulk_rerun.from_json(json) end
 ---@class bulk_rerun.ScriptHost
 ---@field runs fun(selector: bulk_rerun.Selector, emit: fun(run: bulk_rerun.EmittedRun)) Hands runs over: at least those that the selector means.
 ---@field spawn fun(run: bulk_rerun.Run): string?, string? Starts a run again: returns the new run's id, or nil and a reason.
+---@field heeds_due? boolean `spawn` starts the new run no earlier than `run.due` says, where that is there.
 ---@field begin? fun()
 ---@field commit? fun()
 ---@field rollback? fun()
@@ -66,6 +67,7 @@ function bulk_rerun.from_json(json) end
 ---@field params_text? string The host's own text; goes before `params`.
 ---@field is_failure? boolean
 ---@field unfit? string Why a run of this kind is never re-run.
+---@field due? string For `spawn`, with `start_at` or `spread`: when the new run is due, in RFC 3339.
 
 ---@class bulk_rerun.Run
 ---@field id string

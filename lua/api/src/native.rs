@@ -48,8 +48,8 @@ pub(crate) fn functions(lua: &Lua, core: &'static Core) -> mlua::Result<Table> {
 
     let open =
         move |lua: &Lua, config: LuaString| with_text(lua, &config, |config| answer(lua, Plugin::open(core, &config)));
-    let attach = move |lua: &Lua, (config, transactions): (LuaString, bool)| {
-        with_text(lua, &config, |config| answer(lua, Plugin::attach(core, &config, transactions)))
+    let attach = move |lua: &Lua, (config, transactions, heeds_due): (LuaString, bool, bool)| {
+        with_text(lua, &config, |config| answer(lua, Plugin::attach(core, &config, transactions, heeds_due)))
     };
     functions.set("open", function(lua, open)?)?;
     functions.set("attach", function(lua, attach)?)?;
