@@ -122,6 +122,12 @@
 #define BULK_RERUN_ABI_VERSION 1
 
 /**
+ * For a host's `flags`: `spawn` heeds the field `due` of the source run that it is given, which says (in RFC 3339)
+ * when the new run is due. Without it requests that say when are refused.
+ */
+#define BULK_RERUN_HEEDS_DUE 1
+
+/**
  * Why a call failed, in the engine's own words; a defect of this library.
  */
 #define BULK_RERUN_LOG_ERROR 1
@@ -189,7 +195,7 @@ typedef struct bulk_rerun_host {
      */
     uint32_t abi_version;
     /**
-     * 0.
+     * `BULK_RERUN_HEEDS_DUE`, or 0.
      */
     uint32_t flags;
     /**
@@ -433,7 +439,8 @@ char *bulk_rerun_call_unless(struct bulk_rerun_plugin *plugin,
                              struct bulk_rerun_cancel *cancel);
 
 /**
- * Evaluates a selector only; nothing is spawned. Takes what a request has, without `options`.
+ * Evaluates a selector only; nothing is spawned. Takes what a request has, without `options`
+ * (but for `except_tasks`).
  * Returns NULL if that fails, and an error in `*error_json`.
  *
  * ```c

@@ -47,6 +47,7 @@ function bulk_rerun.from_json(json) end
 ---@class bulk_rerun.ScriptHost
 ---@field runs fun(selector: bulk_rerun.Selector, emit: fun(run: bulk_rerun.EmittedRun)) Hands runs over: at least those that the selector means.
 ---@field spawn fun(run: bulk_rerun.Run): string?, string? Starts a run again: returns the new run's id, or nil and a reason.
+---@field heeds_due? boolean `spawn` starts the new run no earlier than `run.due` says, where that is there.
 ---@field begin? fun()
 ---@field commit? fun()
 ---@field rollback? fun()
@@ -66,6 +67,7 @@ function bulk_rerun.from_json(json) end
 ---@field params_text? string The host's own text; goes before `params`.
 ---@field is_failure? boolean
 ---@field unfit? string Why a run of this kind is never re-run.
+---@field due? string For `spawn`, with `start_at` or `spread`: when the new run is due, in RFC 3339.
 
 ---@class bulk_rerun.Run
 ---@field id string
@@ -104,16 +106,38 @@ function bulk_rerun.from_json(json) end
 ---@field dry_run? boolean
 ---@field expect_plan? string
 ---@field unique_by? "task"|"params"|"run"
+---@field except_tasks? string[] With `match_all`: tasks whose runs are not selected.
 ---@field skip_active? boolean
 ---@field skip_superseded? boolean
----@field limit? integer
+---@field limit? integer At most so many new runs; more is an error.
+---@field take? integer Only the first so many are started, the rest are skipped as `not_taken`.
+---@field start_at? string When the new runs are due, where the runner has a due time: RFC 3339.
+---@field spread? string They fall due evenly over so long a time: `10m`.
+---@field with_runs? boolean A plan only: more of each group's runs.
 
 ---@class bulk_rerun.Report
 ---@field triggered { task_name: string, run_id: string, rerun_of: string }[]
----@field skipped? { task_name?: string, run_id?: string, reason: string, detail?: string }[]
----@field planned? { task_name: string, rerun_of: string, matched: integer }[] A plan only.
+---@field skipped? bulk_rerun.Skipped[]
+---@field planned? bulk_rerun.Planned[] A plan only.
 ---@field matched? integer A plan only.
 ---@field plan? string A plan only: what `expect_plan` takes.
+
+---@class bulk_rerun.Skipped: bulk_rerun.GroupRuns
+---@field task_name? string
+---@field run_id? string
+---@field reason string
+---@field detail? string
+
+---@class bulk_rerun.Planned: bulk_rerun.GroupRuns
+---@field task_name string
+---@field rerun_of string
+---@field matched integer
+
+---What a plan `with_runs` tells of a group's selected runs.
+---@class bulk_rerun.GroupRuns
+---@field run? table The source run, in canonical columns; its `params` are the host's own text.
+---@field first? string When the earliest was created: RFC 3339, in UTC.
+---@field parameter_sets? integer How many distinct parameters they have: more than one means that some are not run.
 
 ---What a failed call raises.
 ---@class bulk_rerun.ErrorModel

@@ -87,6 +87,22 @@ fn a_run_that_became_active_is_seen_however_it_did() {
     }
 }
 
+/// What was to be taken and is active by now leaves its place to the next, and no other reason is forgotten meanwhile.
+#[test]
+fn what_became_active_leaves_its_place_among_those_that_are_taken() {
+    let store = runwisp();
+    let host = store.open();
+    let since = "INSERT INTO runs (id, task_name, status, end_reason, triggered_by, created_at) VALUES ('on', 'task 000', 'ended', 'success', 'cron', '2026-04-15T13:00:00Z')";
+    host.execute_batch(since).unwrap();
+    let request = all_failed(json!({"skip_active": true, "skip_superseded": true, "take": 2}));
+    let active = "INSERT INTO runs (id, task_name, status, triggered_by, created_at) VALUES ('new', 'a', 'pending', 'cron', '2026-04-15T12:00:00Z')";
+    let answer = call_meanwhile(&open(&store.path), &request, || host.execute_batch(active).unwrap()).unwrap();
+    assert_eq!(pairs(&answer), ["task 001: m001", "task 002: m002"]);
+    let reasons = reasons(&answer);
+    assert_eq!(reasons[..3], ["a, a: active", "task 000, m000: superseded", "task 003, m003: not_taken"]);
+    assert_eq!(reasons.len(), 500, "every other one is told");
+}
+
 /// What was active at the search may have succeeded by now: nobody who sees it running wants it once more.
 #[test]
 fn what_was_active_at_the_search_stays_skipped() {

@@ -45,6 +45,8 @@ fn each_flag_is_its_field() {
         (&["--exit-code", "..1", "--task", "backup"], &[("backup", "a1")]),
         (&["--retries-only"], &[]),
         (&["--status", "failed", "--except", "a2,zz"], &[("backup", "a1")]),
+        (&["--all", "--except-task", "backup", "--except-task", "zz, import"], &[("import", "b1"), ("mail", "d1")]),
+        (&["--all", "--take", "2"], &[("backup", "a2"), ("import", "b1")]),
         (&["--ids", "a1,b1"], &[("backup", "a1"), ("import", "b1")]),
         (&["--all"], &[("backup", "a2"), ("import", "b1"), ("mail", "d1")]),
         (&["--task", "backup", "--unique-by", "run"], &[("backup", "a1"), ("backup", "a2")]),

@@ -60,7 +60,14 @@ fn a_blank_flag_is_a_variable_that_is_not_set() {
             }
         }
     }
-    for flags in [["--status", ","], ["--status", " , "], ["--except", "a1,,b1"], ["--ids", "a1, "], ["--ids", ","]] {
+    for flags in [
+        ["--status", ","],
+        ["--status", " , "],
+        ["--except", "a1,,b1"],
+        ["--ids", "a1, "],
+        ["--ids", ","],
+        ["--except-task", " "],
+    ] {
         let output = rerun(&store, &[&flags[..], &["--yes"]].concat());
         let said = text(&output.stderr);
         assert_eq!(output.status.code(), Some(2), "{flags:?}: {said}");
@@ -95,13 +102,16 @@ fn without_a_terminal_it_needs_a_yes() {
 }
 
 /// What can't be meant, for one reason or another.
-const WRONG: [&[&str]; 17] = [
+const WRONG: [&[&str]; 20] = [
     &["--exit-code", "5..2"],
     &["--exit-code", ".."],
     &["--since", "yesterday"],
     &["--since", "5000y", "--status", "failed"],
     &["--since", "1h", "--until", "2h"],
     &["--limit", "0", "--all"],
+    &["--take", "0", "--all"],
+    &["--except-task", "backup"],
+    &["--ids", "a1", "--except-task", "backup"],
     &["--ids", "a1", "--status", "failed"],
     &["--ids", "a1", "--all"],
     &["--selector", "-", "--all"],

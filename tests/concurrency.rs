@@ -156,7 +156,8 @@ fn a_search_keeps_no_host_from_writing_in_wal() {
     // Not a moment's wait: what blocks is an error.
     host.busy_timeout(Duration::ZERO).unwrap();
     let mut seen = 0;
-    let everything = Selector::Matching { filter: RunFilter::default(), except_ids: HashSet::new() };
+    let (filter, except_ids, except_tasks) = (RunFilter::default(), HashSet::new(), HashSet::new());
+    let everything = Selector::Matching { filter, except_ids, except_tasks };
     plugin
         .select(&everything, &mut |_| {
             seen += 1;

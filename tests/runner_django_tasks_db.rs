@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use bulk_rerun::{Config, Plugin};
+use chrono::{SubsecRound, TimeDelta, Utc};
 use rusqlite::types::Value;
 use serde_json::json;
 use support::calls::{all_failed, call, rows, skipped, triggered};
@@ -134,6 +135,18 @@ fn its_own_worker_runs_what_is_spawned() {
     let again = project.rerun_the_failed(&["--skip-active"]);
     assert_eq!((triggered(&again).len(), skipped(&again)), (0, vec![format!("{source}: active")]));
     assert_eq!(project.texts("status"), ["FAILED", "SUCCESSFUL", "SUCCESSFUL", "READY"]);
+}
+
+#[test]
+fn a_new_run_waits_until_it_is_due() {
+    let project = Project::new().with_a_failed_run();
+    let plugin = Plugin::open(&Config::new(project.store().to_str().unwrap())).unwrap();
+    let mut worker = project.work("0.05");
+    let due = Utc::now().trunc_subsecs(3) + TimeDelta::seconds(2);
+    assert_eq!(triggered(&call(&plugin, &all_failed(json!({"start_at": due}))).unwrap()), ["tasks.flaky"]);
+    worker.until("the new run is over", || (project.texts("status").last()? == "SUCCESSFUL").then_some(()));
+    assert!(Utc::now() >= due, "it was begun before it was due");
+    worker.stop();
 }
 
 #[test]

@@ -58,7 +58,7 @@ impl Peer {
     pub fn resolve(&self, request: &Request) -> Vec<(String, String)> {
         let refs = match &request.selector {
             Selector::Ids(ids) => self.refs(&format!("{COLUMNS} AND id IN ({})", marks(ids.len())), texts(ids)),
-            Selector::Matching { filter, except_ids } => {
+            Selector::Matching { filter, except_ids, .. } => {
                 // An empty list would match nothing, so one holds the empty id.
                 let except_ids: Vec<String> = match except_ids.is_empty() {
                     true => vec![String::new()],

@@ -20,7 +20,8 @@ pub struct CursorHandle {
 
 static OPEN: Handles<CursorHandle> = Handles::new();
 
-/// Evaluates a selector only; nothing is spawned. Takes what a request has, without `options`.
+/// Evaluates a selector only; nothing is spawned. Takes what a request has, without `options`
+/// (but for `except_tasks`).
 /// Returns NULL if that fails, and an error in `*error_json`.
 ///
 /// ```c

@@ -13,6 +13,10 @@ use crate::host::HostError;
 use crate::host::callbacks::{HostCallbacks, Reply};
 use crate::plugin::Plugin;
 
+/// For a host's `flags`: `spawn` heeds the field `due` of the source run that it is given, which says (in RFC 3339)
+/// when the new run is due. Without it requests that say when are refused.
+pub const BULK_RERUN_HEEDS_DUE: u32 = 1;
+
 /// A host's callbacks. Every one returns 0 if it succeeded; anything else fails the call. They are
 /// called on the thread that called the plugin, so from several threads at once if you call it from
 /// several. `bulk_rerun_emit` and `bulk_rerun_reply_set` show two of them.
@@ -24,7 +28,7 @@ pub struct HostTable {
     pub struct_size: usize,
     /// `BULK_RERUN_ABI_VERSION`.
     pub abi_version: u32,
-    /// 0.
+    /// `BULK_RERUN_HEEDS_DUE`, or 0.
     pub flags: u32,
     /// Yours: it is handed to each callback as it is.
     pub context: *mut c_void,
@@ -65,6 +69,10 @@ impl HostCallbacks for HostTable {
         let run = strings::lend(source_run_json);
         // SAFETY: a function of the host's, called as it was declared.
         callback::spawn(|reply| unsafe { spawn(self.context, run.as_ptr(), reply) })
+    }
+
+    fn heeds_due(&self) -> bool {
+        self.flags & BULK_RERUN_HEEDS_DUE != 0
     }
 
     fn has_transactions(&self) -> bool {
@@ -132,8 +140,11 @@ impl HostTable {
             ptr::copy_nonoverlapping(host.cast::<u8>(), table.as_mut_ptr().cast(), size.min(size_of::<HostTable>()));
             table.assume_init()
         };
-        if table.flags != 0 {
-            return bad(format!("host.flags is {}: this version has no flags, so set it to 0", table.flags));
+        if table.flags & !BULK_RERUN_HEEDS_DUE != 0 {
+            return bad(format!(
+                "host.flags is {}: this version has no flag but BULK_RERUN_HEEDS_DUE ({BULK_RERUN_HEEDS_DUE})",
+                table.flags
+            ));
         }
         if table.runs.is_none() || table.spawn.is_none() {
             return bad("host.runs and host.spawn must be set".to_owned());

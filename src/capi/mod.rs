@@ -31,7 +31,7 @@ pub use cancel::{
 };
 pub use cursor::{CursorHandle, bulk_rerun_cursor_close, bulk_rerun_cursor_next, bulk_rerun_select};
 pub use default::{bulk_rerun, bulk_rerun_configure};
-pub use host::{HostTable, bulk_rerun_attach};
+pub use host::{BULK_RERUN_HEEDS_DUE, HostTable, bulk_rerun_attach};
 #[cfg(feature = "capi")]
 pub use log::{
     BULK_RERUN_LOG_DEBUG, BULK_RERUN_LOG_ERROR, BULK_RERUN_LOG_INFO, BULK_RERUN_LOG_TRACE, BULK_RERUN_LOG_WARN,

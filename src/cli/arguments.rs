@@ -12,7 +12,7 @@ use clap::Args;
 use serde_json::{Map, Value, json};
 
 use super::Failure;
-use crate::contract::{ErrorModel, Request, Spelling};
+use crate::contract::{ErrorModel, Instant, Request, Spelling, is_writable};
 use crate::{Config, Plugin};
 
 /// Which store, and how to work in it.
@@ -94,7 +94,10 @@ pub(super) struct SelectorArguments {
     /// Leave these runs out; blanks around an id are dropped
     #[arg(long, value_name = "ID,…", value_delimiter = ',', value_parser = id)]
     except: Vec<String>,
-    /// Every run; required where there is no condition on them (--except is none)
+    /// Leave this task's runs out; may be given several times
+    #[arg(long, value_name = "NAME")]
+    except_task: Vec<String>,
+    /// Every run; required where there is no condition on them (--except and --except-task are none)
     #[arg(long)]
     all: bool,
     /// Exactly these runs; blanks around an id are dropped (--selector takes it as it is)
@@ -105,7 +108,7 @@ pub(super) struct SelectorArguments {
     selector: Option<String>,
 }
 
-const FILTER_FLAGS: [&str; 11] = [
+const FILTER_FLAGS: [&str; 12] = [
     "status",
     "is_failure",
     "task",
@@ -116,6 +119,7 @@ const FILTER_FLAGS: [&str; 11] = [
     "exit_code",
     "retries_only",
     "except",
+    "except_task",
     "all",
 ];
 
@@ -172,7 +176,8 @@ impl SelectorArguments {
                 filter.insert(field.to_owned(), json!(true));
             }
         }
-        json!({ "match_all": true, "filter": filter, "except_ids": self.except })
+        let options = json!({ "except_tasks": self.except_task });
+        json!({ "match_all": true, "filter": filter, "except_ids": self.except, "options": options })
     }
 }
 
@@ -201,6 +206,16 @@ fn moment(text: &str) -> Result<String, String> {
         Ok(_) => Ok(text.to_owned()),
         Err(_) => Err("expected how long ago (24h, 7d, 90m) or an RFC 3339 time (2026-04-15T02:00:00Z)".to_owned()),
     }
+}
+
+/// A moment to come: a duration from now, or an RFC 3339 time.
+pub(super) fn later(text: &str) -> Result<Instant, String> {
+    let after = humantime::parse_duration(text).ok().and_then(|after| chrono::Duration::from_std(after).ok());
+    if let Some(moment) = after.and_then(|after| Utc::now().checked_add_signed(after)).filter(is_writable) {
+        return Ok(moment);
+    }
+    let moment = DateTime::parse_from_rfc3339(text).map(|moment| moment.to_utc());
+    moment.map_err(|_| "expected in how long (2h, 90m) or an RFC 3339 time (2026-04-15T02:00:00Z)".to_owned())
 }
 
 fn exit_codes(text: &str) -> Result<ExitCodes, String> {

@@ -9,9 +9,9 @@ use super::Failure;
 use super::output::{BOLD, DIM, GOOD, People, count};
 use super::table::{Column, print_table};
 use crate::Plugin;
-use crate::contract::{BulkRerunBody, Reason, Run, Selector, Skipped};
+use crate::contract::{BulkRerunBody, Instant, Reason, RerunOptions, Run, Selector, Skipped};
 
-/// A dry run's plan, with what is known of each source run.
+/// A dry run's plan, with what it tells of each source run (`with_runs`).
 pub(super) fn plan(out: &mut People, plugin: &Plugin, body: &BulkRerunBody) -> Result<(), Failure> {
     let planned = body.planned.as_deref().unwrap_or_default();
     let matched = count(body.matched.unwrap_or_default(), "run");
@@ -22,11 +22,10 @@ pub(super) fn plan(out: &mut People, plugin: &Plugin, body: &BulkRerunBody) -> R
     let place = schema.map(|schema| format!(", in the schema {schema}")).unwrap_or_default();
     writeln!(out, "{BOLD}{spawns} would be spawned{BOLD:#} for the {matched} selected{place}")?;
     if !planned.is_empty() {
-        let sources = runs_of(plugin, planned.iter().map(|group| group.rerun_of.clone()).collect())?;
         // Groups of one task differ in their parameters alone.
         let alike = planned.windows(2).any(|pair| pair[0].task_name == pair[1].task_name);
         let rows = planned.iter().map(|group| {
-            let source = sources.get(&(group.task_name.clone(), group.rerun_of.clone()));
+            let source = group.runs.as_ref().and_then(|runs| runs.run.as_ref());
             let mut row = vec![
                 group.task_name.clone(),
                 group.rerun_of.clone(),
@@ -64,7 +63,12 @@ pub(super) fn how_to_go_on(out: &mut People, body: &BulkRerunBody) -> Result<(),
 }
 
 /// What a re-run has done.
-pub(super) fn result(out: &mut People, plugin: &Plugin, body: &BulkRerunBody) -> Result<(), Failure> {
+pub(super) fn result(
+    out: &mut People,
+    plugin: &Plugin,
+    body: &BulkRerunBody,
+    options: &RerunOptions,
+) -> Result<(), Failure> {
     let spawned = count(body.triggered.len() as u64, "new run");
     writeln!(out, "{GOOD}{spawned} spawned{GOOD:#}")?;
     if !body.triggered.is_empty() {
@@ -78,14 +82,26 @@ pub(super) fn result(out: &mut People, plugin: &Plugin, body: &BulkRerunBody) ->
     }
     skipped(out, &body.skipped)?;
     if !body.triggered.is_empty() {
-        // The runs are there, whatever becomes of this question.
-        let start = match plugin.describe() {
-            Ok(info) => info.start,
-            Err(error) => format!("they are spawned, but when they start can't be told ({})", error.detail),
+        let start = match due(options) {
+            Some(due) => due,
+            // The runs are there, whatever becomes of this question.
+            None => plugin.describe().map_or_else(
+                |error| format!("they are spawned, but when they start can't be told ({})", error.detail),
+                |info| info.start,
+            ),
         };
         writeln!(out, "\n{DIM}{start}.{DIM:#}")?;
     }
     Ok(())
+}
+
+/// When the new runs are due, where that was asked for.
+fn due(options: &RerunOptions) -> Option<String> {
+    let from = options.start_at.map_or_else(|| "from now on".to_owned(), |at| format!("from {} on", seconds(at)));
+    match options.spread {
+        Some(spread) => Some(format!("they fall due {from}, over {}", humantime::format_duration(spread))),
+        None => options.start_at.map(|at| format!("they are due at {}", seconds(at))),
+    }
 }
 
 /// What a re-run has done, or a dry run would do, in one line.
@@ -132,6 +148,7 @@ fn why(skipped: &Skipped) -> String {
         Reason::TriggerDisabled => "the task catalogue forbids to run it by hand",
         Reason::Active => "it has a pending or running run",
         Reason::Superseded => "it has a newer success",
+        Reason::NotTaken => "beyond --take",
         Reason::Gone => "the source run is no longer there",
         Reason::Refused => "the host declined",
     };
@@ -144,7 +161,11 @@ fn why(skipped: &Skipped) -> String {
 
 /// When a run was created, to the second.
 pub(super) fn created(run: &Run) -> String {
-    run.created_at.map_or_else(|| "?".to_owned(), |at| at.to_rfc3339_opts(SecondsFormat::Secs, true))
+    run.created_at.map_or_else(|| "?".to_owned(), seconds)
+}
+
+fn seconds(at: Instant) -> String {
+    at.to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
 /// How a run ended, or that it has not.

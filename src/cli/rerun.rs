@@ -2,17 +2,18 @@
 
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
 use super::Failure;
-use super::arguments::{SelectorArguments, StoreArguments};
+use super::arguments::{SelectorArguments, StoreArguments, later};
 use super::interrupt::Interruptible;
 use super::output::{BOLD, People, count};
 use super::progress::watch;
 use super::{report, status_words};
 use crate::Plugin;
-use crate::contract::{BulkRerunBody, ErrorModel, Reason, Request, UniqueBy};
+use crate::contract::{BulkRerunBody, ErrorModel, Instant, Reason, Request, UniqueBy};
 
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
@@ -64,6 +65,10 @@ Examples:
   bulk-rerun rerun --store runwisp.db --status failed --since 24h \\
     --skip-superseded --skip-active --yes --quiet
 
+  # One of them first, to see whether it holds by now; the others later
+  bulk-rerun rerun --store runwisp.db --status failed --since 24h \\
+    --except-task newsletter --take 1
+
   # Exactly these two runs
   bulk-rerun rerun --store runwisp.db \\
     --ids 01JRX3M7ZD7Q8M5T8E2Y9V4B6C,01JRX3N2K4W6P0S9D3F5G7H1JK
@@ -86,6 +91,10 @@ struct OptionArguments {
     /// Show what would be re-run; change nothing
     #[arg(long, short = 'n')]
     dry_run: bool,
+    /// With --dry-run --json: show also each source run, when the earliest run for it was created, and how many distinct
+    /// parameters they have
+    #[arg(long, requires_all = ["dry_run", "json"])]
+    with_runs: bool,
     /// Do not ask
     #[arg(long, short)]
     yes: bool,
@@ -101,6 +110,15 @@ struct OptionArguments {
     /// At most so many new runs; if there would be more, fail and spawn none
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     limit: Option<u64>,
+    /// Start the first N that may start, in the order of the plan, and leave the rest: a canary, or work in portions
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    take: Option<u64>,
+    /// When the new runs are due, where the runner has a due time: 2h (from now), or 2026-04-15T02:00:00Z
+    #[arg(long, value_name = "TIME", value_parser = later)]
+    start_at: Option<Instant>,
+    /// Let the new runs fall due evenly over so long a time
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    spread: Option<Duration>,
     /// Go ahead only if the plan is still the one that a dry run showed
     #[arg(long, value_name = "DIGEST")]
     expect_plan: Option<String>,
@@ -118,9 +136,13 @@ impl OptionArguments {
     fn apply(&self, request: &mut Request) {
         let options = &mut request.options;
         options.dry_run |= self.dry_run;
+        options.with_runs |= self.with_runs;
         options.skip_active |= self.skip_active;
         options.skip_superseded |= self.skip_superseded;
         options.limit = self.limit.or(options.limit);
+        options.take = self.take.or(options.take);
+        options.start_at = self.start_at.or(options.start_at);
+        options.spread = self.spread.or(options.spread);
         options.expect_plan = self.expect_plan.clone().or(options.expect_plan.take());
         if let Some(unique_by) = self.unique_by {
             options.unique_by = match unique_by {
@@ -146,6 +168,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     status_words::warn_of_unknown(&plugin, &request.selector);
 
     if request.options.dry_run {
+        request.options.with_runs |= arguments.output.shows_plans();
         let body = watch("searching the store", || calls.call(&plugin, &request))?;
         arguments.output.print(&body, &request, |people| {
             report::plan(people, &plugin, &body)?;
@@ -163,10 +186,11 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     }
     let body = watch("re-running", || calls.call(&plugin, &request))?;
     if !body.triggered.is_empty() {
-        let told = arguments.output.print(&body, &request, |people| report::result(people, &plugin, &body));
+        let told =
+            arguments.output.print(&body, &request, |people| report::result(people, &plugin, &body, &request.options));
         told.map_err(Failure::when_done)?;
     } else if !arguments.output.quiet {
-        arguments.output.print(&body, &request, |people| report::result(people, &plugin, &body))?;
+        arguments.output.print(&body, &request, |people| report::result(people, &plugin, &body, &request.options))?;
     }
     Ok(status_of(&body))
 }
@@ -190,7 +214,7 @@ fn ask(
     request: &mut Request,
     output: &OutputArguments,
 ) -> Result<Answer, Failure> {
-    request.options.dry_run = true;
+    (request.options.dry_run, request.options.with_runs) = (true, true);
     let body = watch("searching the store", || calls.call(plugin, request))?;
     request.options.dry_run = false;
     let planned = body.planned.as_ref().map_or(0, Vec::len);
@@ -219,6 +243,11 @@ fn ask(
 }
 
 impl OutputArguments {
+    /// Whether a dry run's plan is shown to people, with what there is to say of each run.
+    fn shows_plans(&self) -> bool {
+        !self.json && !self.summary
+    }
+
     /// The answer as JSON, or the report for people.
     fn print(
         &self,

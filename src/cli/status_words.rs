@@ -1,6 +1,7 @@
 //! A status that no run has, `faild` for one, selects nothing, and nothing is wrong with that for a script. Somebody who
 //! has mistyped it must be told.
 
+use std::collections::HashSet;
 use std::io::Write;
 
 use super::output::{WARNING, printable};
@@ -27,6 +28,6 @@ fn known() -> impl Iterator<Item = &'static str> {
 /// Looks no further than the first such run. If it can't be told, the search itself will say so.
 fn any_run_has(plugin: &Plugin, word: &str) -> bool {
     let filter = RunFilter { status: vec![word.to_owned()], ..RunFilter::default() };
-    let selector = Selector::Matching { filter, except_ids: Default::default() };
+    let selector = Selector::Matching { filter, except_ids: HashSet::new(), except_tasks: HashSet::new() };
     plugin.select(&selector, &mut |_| Err(ErrorModel::new(500, "there is one"))).is_err()
 }

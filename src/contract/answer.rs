@@ -2,7 +2,8 @@
 
 use serde::Serialize;
 
-use super::Spelling;
+use super::run::as_rfc3339;
+use super::{Instant, Run, Spelling};
 
 /// What a bulk re-run did, or in a dry run would do.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
@@ -54,12 +55,16 @@ pub struct Skipped {
     /// More about why, where there is more to say.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
+    /// Of a group, with `with_runs`.
+    #[serde(flatten)]
+    #[cfg_attr(feature = "http", schema(value_type = GroupRuns))]
+    pub runs: Option<Box<GroupRuns>>,
 }
 
 impl Skipped {
     /// An id that is no run.
     pub(crate) fn unknown(id: String) -> Self {
-        Skipped { task_name: None, run_id: Some(id), reason: Reason::NotFound, detail: None }
+        Skipped { task_name: None, run_id: Some(id), reason: Reason::NotFound, detail: None, runs: None }
     }
 }
 
@@ -73,6 +78,26 @@ pub struct Planned {
     pub rerun_of: String,
     /// How many selected runs the group has.
     pub matched: u64,
+    /// With `with_runs`.
+    #[serde(flatten)]
+    #[cfg_attr(feature = "http", schema(value_type = GroupRuns))]
+    pub runs: Option<Box<GroupRuns>>,
+}
+
+/// What a dry run with `with_runs` tells of a group's selected runs.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+#[cfg_attr(feature = "http", derive(utoipa::ToSchema))]
+pub struct GroupRuns {
+    /// With `with_runs`: the source run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run: Option<Run>,
+    /// With `with_runs`: when the earliest of them was created; absent where no time of theirs can be read.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "as_rfc3339")]
+    #[cfg_attr(feature = "http", schema(value_type = Option<String>, format = DateTime))]
+    pub first: Option<Instant>,
+    /// With `with_runs`: how many distinct parameters they have. More than one means that some are not run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parameter_sets: Option<u64>,
 }
 
 /// Why a group got no new run. Where several apply, the first in this order is given.
@@ -92,6 +117,8 @@ pub enum Reason {
     Active,
     /// The group has succeeded since (`skip_superseded`).
     Superseded,
+    /// As many groups as were to be taken came before it (`take`).
+    NotTaken,
     /// The source run vanished before the spawn.
     Gone,
     /// The host declined.
@@ -108,6 +135,7 @@ impl Reason {
             Reason::TriggerDisabled => "trigger_disabled",
             Reason::Active => "active",
             Reason::Superseded => "superseded",
+            Reason::NotTaken => "not_taken",
             Reason::Gone => "gone",
             Reason::Refused => "refused",
         }

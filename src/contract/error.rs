@@ -67,7 +67,7 @@ impl ErrorModel {
     }
 
     /// 422: the request is JSON, but not a request. Lists every violation, but for as many as are left out.
-    pub(super) fn unprocessable(errors: Vec<Violation>, left_out: usize) -> Self {
+    pub(crate) fn unprocessable(errors: Vec<Violation>, left_out: usize) -> Self {
         let mut detail = String::from("validation failed");
         if let Some(first) = errors.first() {
             detail = format!("validation failed: {}: {}", first.location, first.message);

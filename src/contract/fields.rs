@@ -1,6 +1,7 @@
 //! Reads the fields of JSON objects and collects every violation on the way.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -79,7 +80,7 @@ impl<'a> Fields<'a> {
         known: &'static [&'static str],
         findings: &mut Findings,
     ) -> Fields<'a> {
-        let mut fields = Fields { location: location.to_owned(), found: Vec::new() };
+        let mut fields = Fields::none(location);
         let Node::Object(members) = node else {
             findings.report(location, format!("expected an object, got {}", node.kind()), node.to_value());
             return fields;
@@ -109,6 +110,16 @@ impl<'a> Fields<'a> {
             }
         }
         fields
+    }
+
+    fn none(location: &str) -> Fields<'a> {
+        Fields { location: location.to_owned(), found: Vec::new() }
+    }
+
+    /// The fields of an object in this one, as [`Fields::read`] reads them: none where it is absent.
+    pub(super) fn object(&self, name: &str, known: &'static [&'static str], findings: &mut Findings) -> Fields<'a> {
+        let place = self.place(name);
+        self.node(name).map_or_else(|| Fields::none(&place), |node| Fields::read(node, &place, known, findings))
     }
 
     fn get(&self, name: &str) -> Option<&Field<'a>> {
@@ -220,6 +231,17 @@ impl<'a> Fields<'a> {
                 None
             }
         }
+    }
+
+    /// A length of time, such as `10m`.
+    pub(super) fn duration(&self, name: &str, findings: &mut Findings) -> Option<Duration> {
+        let text = self.string(name, findings)?;
+        let duration = humantime::parse_duration(text).ok();
+        if duration.is_none() {
+            let message = "expected a length of time such as 90s, 10m or 1h 30m";
+            findings.report(&self.place(name), message, self.value(name));
+        }
+        duration
     }
 
     pub(super) fn strings(&self, name: &str, findings: &mut Findings) -> Vec<String> {

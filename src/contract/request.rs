@@ -1,4 +1,4 @@
-//! The request: which runs (`Selector`), and what to do with them (`RerunOptions`).
+//! The request: which runs (`Selector`), and what to do with them (`options.rs`).
 
 use std::collections::HashSet;
 
@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::fields::{Fields, Findings};
 use super::json::Node;
+use super::options::{self, RerunOptions};
 use super::{ErrorModel, Instant, Spelling};
 
 /// The longest text that `search` takes, in characters.
@@ -37,6 +38,7 @@ pub struct Request {
 
 /// Which runs are meant. The two modes exclude each other.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "a call has one of them")]
 pub enum Selector {
     /// Exactly these runs: distinct ids, in the order in which they were given.
     Ids(Vec<String>),
@@ -46,6 +48,8 @@ pub enum Selector {
         filter: RunFilter,
         /// Runs to leave out; unknown ids are ignored.
         except_ids: HashSet<String>,
+        /// Tasks to leave out; unknown names are ignored. On the wire it is one of the options.
+        except_tasks: HashSet<String>,
     },
 }
 
@@ -54,11 +58,13 @@ impl Selector {
     ///
     /// # Errors
     ///
-    /// As [`Request::from_json`]; 422 if it has options.
+    /// As [`Request::from_json`]; 422 if it has options, but for `except_tasks`.
     pub fn from_json(json: &[u8]) -> Result<Selector, ErrorModel> {
         let request = Request::from_json(json)?;
         if request.options != RerunOptions::default() {
-            let message = "the selector is only evaluated here, so options mean nothing; drop them".to_owned();
+            let message =
+                "the selector is only evaluated here, so options other than except_tasks mean nothing; drop them"
+                    .to_owned();
             return Err(ErrorModel::violation("body.options", message, Value::Null));
         }
         Ok(request.selector)
@@ -82,11 +88,15 @@ impl Selector {
     pub fn to_json(&self) -> String {
         let request = match self {
             Selector::Ids(ids) => json!({ "ids": ids }),
-            Selector::Matching { filter, except_ids } if except_ids.is_empty() => {
-                json!({ "match_all": true, "filter": filter })
-            }
-            Selector::Matching { filter, except_ids } => {
-                json!({ "match_all": true, "filter": filter, "except_ids": except_ids })
+            Selector::Matching { filter, except_ids, except_tasks } => {
+                let mut request = json!({ "match_all": true, "filter": filter });
+                if !except_ids.is_empty() {
+                    request["except_ids"] = json!(except_ids);
+                }
+                if !except_tasks.is_empty() {
+                    request["options"] = json!({ "except_tasks": except_tasks });
+                }
+                request
             }
         };
         request.to_string()
@@ -135,37 +145,6 @@ impl RunFilter {
     }
 }
 
-/// What to do with the selected runs.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct RerunOptions {
-    /// Change nothing; answer what would be spawned.
-    pub dry_run: bool,
-    /// A plan's digest from a dry run: spawn only if the plan is still the same.
-    pub expect_plan: Option<String>,
-    /// What makes two runs the same work.
-    pub unique_by: UniqueBy,
-    /// Skip a group that has a pending or running run, selected or not, at the search or at the moment of the spawn.
-    pub skip_active: bool,
-    /// Skip a group whose newest run of all is newer than the source run and succeeded.
-    pub skip_superseded: bool,
-    /// At most so many new runs; more is an error.
-    pub limit: Option<u64>,
-}
-
-/// What makes two runs the same work, so that one new run stands for both.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
-#[serde(rename_all = "snake_case")]
-#[cfg_attr(feature = "http", derive(utoipa::ToSchema))]
-pub enum UniqueBy {
-    /// One new run a task.
-    #[default]
-    Task,
-    /// One new run a task and its parameters, compared by their bytes.
-    Params,
-    /// One new run for every selected run.
-    Run,
-}
-
 impl Request {
     /// Reads a request.
     ///
@@ -187,17 +166,21 @@ impl Request {
         let ids = distinct(body.strings("ids", &mut findings));
         let except_ids = body.strings("except_ids", &mut findings);
         let filter = read_filter(&body, &mut findings);
-        let options = read_options(&body, &mut findings);
+        let options = body.object("options", options::KNOWN, &mut findings);
+        let except_tasks = options.strings("except_tasks", &mut findings);
+        let read = options::read(&options, &mut findings);
         findings.unprocessable()?;
 
         let spelling = findings.spelling();
         if match_all {
             refuse_ids(&body, &ids, findings)?;
-            let except_ids = except_ids.into_iter().collect();
-            Ok(Request { selector: Selector::Matching { filter, except_ids }, options, spelling })
+            let [except_ids, except_tasks] = [except_ids, except_tasks].map(HashSet::from_iter);
+            let selector = Selector::Matching { filter, except_ids, except_tasks };
+            Ok(Request { selector, options: read, spelling })
         } else {
-            require_ids_alone(&body, &ids, &except_ids, &filter, findings)?;
-            Ok(Request { selector: Selector::Ids(ids), options, spelling })
+            let exceptions = [(&body, "except_ids", except_ids), (&options, "except_tasks", except_tasks)];
+            require_ids_alone(&body, &ids, &exceptions, &filter, findings)?;
+            Ok(Request { selector: Selector::Ids(ids), options: read, spelling })
         }
     }
 }
@@ -222,7 +205,7 @@ fn refuse_ids(body: &Fields, ids: &[String], mut findings: Findings) -> Result<(
 fn require_ids_alone(
     body: &Fields,
     ids: &[String],
-    except_ids: &[String],
+    exceptions: &[(&Fields, &str, Vec<String>)],
     filter: &RunFilter,
     mut findings: Findings,
 ) -> Result<(), ErrorModel> {
@@ -234,10 +217,10 @@ fn require_ids_alone(
         let message = format!("`filter` goes with `{all}`: set `{all}` to true, or drop `filter`");
         findings.report(&body.place("filter"), message, body.value("filter"));
     }
-    if !except_ids.is_empty() {
-        let field = body.place("except_ids");
+    for (fields, name, _) in exceptions.iter().filter(|(_, _, exceptions)| !exceptions.is_empty()) {
+        let field = fields.place(name);
         let message = format!("`{0}` goes with `{all}`: set `{all}` to true, or drop `{0}`", last(&field));
-        findings.report(&field, message, body.value("except_ids"));
+        findings.report(&field, message, fields.value(name));
     }
     if ids.is_empty() {
         let message = format!("no runs are named: give `ids`, or set `{all}` to true");
@@ -252,7 +235,6 @@ fn last(location: &str) -> &str {
 }
 
 fn read_filter(body: &Fields, findings: &mut Findings) -> RunFilter {
-    let Some(node) = body.node("filter") else { return RunFilter::default() };
     let known = &[
         "status",
         "task_name",
@@ -265,7 +247,7 @@ fn read_filter(body: &Fields, findings: &mut Findings) -> RunFilter {
         "retries_only",
         "is_failure",
     ];
-    let fields = Fields::read(node, &body.place("filter"), known, findings);
+    let fields = body.object("filter", known, findings);
     let text = |name: &str, findings: &mut Findings| {
         fields.string(name, findings).filter(|text| !text.is_empty()).map(str::to_owned)
     };
@@ -301,45 +283,6 @@ fn read_filter(body: &Fields, findings: &mut Findings) -> RunFilter {
         findings.report(&fields.place("exit_code_min"), message, fields.value("exit_code_min"));
     }
     filter
-}
-
-fn read_options(body: &Fields, findings: &mut Findings) -> RerunOptions {
-    let Some(node) = body.node("options") else { return RerunOptions::default() };
-    const NEED_THE_LEDGER: [&str; 3] = ["idempotency_key", "reason", "actor"];
-    let known = &[
-        "dry_run",
-        "expect_plan",
-        "unique_by",
-        "skip_active",
-        "skip_superseded",
-        "limit",
-        "idempotency_key",
-        "reason",
-        "actor",
-    ];
-    let fields = Fields::read(node, &body.place("options"), known, findings);
-    for name in NEED_THE_LEDGER {
-        if fields.node(name).is_some() {
-            let message = "this needs the ledger, which this version does not have yet; drop the field";
-            findings.report(&fields.place(name), message, fields.value(name));
-        }
-    }
-    RerunOptions {
-        dry_run: fields.boolean("dry_run", findings),
-        expect_plan: fields.string("expect_plan", findings).map(str::to_owned),
-        unique_by: read_unique_by(&fields, findings),
-        skip_active: fields.boolean("skip_active", findings),
-        skip_superseded: fields.boolean("skip_superseded", findings),
-        limit: fields.count("limit", 1, findings),
-    }
-}
-
-fn read_unique_by(fields: &Fields, findings: &mut Findings) -> UniqueBy {
-    match fields.word("unique_by", &["task", "params", "run"], findings) {
-        Some("params") => UniqueBy::Params,
-        Some("run") => UniqueBy::Run,
-        _ => UniqueBy::Task,
-    }
 }
 
 /// The words of a comma-separated list: trimmed, blanks dropped.

@@ -23,7 +23,7 @@ pub(crate) fn is_writable(at: &Instant) -> bool {
 }
 
 /// The nearest instant that RFC 3339 can write: as a bound, it lets the same runs through.
-pub(super) fn nearest_writable(at: Instant) -> Instant {
+pub(crate) fn nearest_writable(at: Instant) -> Instant {
     let (first, last) = writable();
     at.clamp(first, last)
 }
@@ -139,6 +139,7 @@ impl Serialize for Params<'_> {
 
 /// A run in canonical columns. `None` where a host has no such thing.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
+#[cfg_attr(feature = "http", derive(utoipa::ToSchema))]
 pub struct Run {
     /// The run's id, as text.
     pub id: String,
@@ -154,10 +155,12 @@ pub struct Run {
     pub triggered_by: Option<String>,
     /// When it was created; `None` where the host's text can't be read as a time.
     #[serde(serialize_with = "as_rfc3339")]
+    #[cfg_attr(feature = "http", schema(value_type = Option<String>, format = DateTime))]
     pub created_at: Option<Instant>,
     /// 0 for a first attempt.
     pub retry_attempt: Option<i64>,
     /// Its parameters.
+    #[cfg_attr(feature = "http", schema(value_type = Option<String>))]
     pub params: Params<'static>,
     /// Whether it counts as a failure, where the host has a mark of its own.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -175,6 +178,6 @@ impl Run {
     }
 }
 
-fn as_rfc3339<S: Serializer>(instant: &Option<Instant>, serializer: S) -> Result<S::Ok, S::Error> {
+pub(super) fn as_rfc3339<S: Serializer>(instant: &Option<Instant>, serializer: S) -> Result<S::Ok, S::Error> {
     instant.map(|at| at.to_rfc3339_opts(SecondsFormat::AutoSi, true)).serialize(serializer)
 }

@@ -5,6 +5,7 @@
 //! started again; [`sqlite`] and `postgres` carry them out, on the statements of one `view`.
 
 pub mod callbacks;
+mod due;
 pub mod error;
 mod key;
 mod lack;
@@ -23,6 +24,7 @@ use std::ops::ControlFlow;
 use serde::Serialize;
 
 use crate::contract::{Instant, Params, Phase, Run, RunFilter};
+pub use due::Due;
 pub use error::HostError;
 pub use key::{Key, RunRef};
 #[cfg(fuzzing)]
@@ -88,8 +90,17 @@ pub trait Session {
     -> Result<(), HostError>;
 
     /// Starts each of these runs again, and tells with its index what became of it, in any order. A new run is one that
-    /// the host's own view shows as pending or running; of any other nothing is left.
-    fn spawn(&mut self, sources: &[RunRef<'_>], each: &mut dyn FnMut(usize, Spawned)) -> Result<(), HostError>;
+    /// the host's own view shows as pending or running; of any other nothing is left. They are due at once, unless `due`
+    /// says otherwise.
+    fn spawn(
+        &mut self,
+        sources: &[RunRef<'_>],
+        due: Option<Due>,
+        each: &mut dyn FnMut(usize, Spawned),
+    ) -> Result<(), HostError>;
+
+    /// Whether a new run can be told when it is due.
+    fn has_due_time(&self) -> bool;
 }
 
 /// Stops, from another thread, what a session is reading.

@@ -81,17 +81,20 @@ pub enum SpawnParameter {
     NewUuid,
     /// `:now`, the time, in RFC 3339 and UTC.
     Now,
+    /// `:due`, when the new run is due, in RFC 3339 and UTC; NULL for at once.
+    Due,
 }
 
 impl SpawnParameter {
     /// Every parameter.
-    pub const ALL: [SpawnParameter; 6] = [
+    pub const ALL: [SpawnParameter; 7] = [
         SpawnParameter::Id,
         SpawnParameter::TaskName,
         SpawnParameter::Params,
         SpawnParameter::NewId,
         SpawnParameter::NewUuid,
         SpawnParameter::Now,
+        SpawnParameter::Due,
     ];
 
     /// How a statement names it, after a colon.
@@ -108,6 +111,7 @@ impl SpawnParameter {
             SpawnParameter::NewId => ":new_id",
             SpawnParameter::NewUuid => ":new_uuid",
             SpawnParameter::Now => ":now",
+            SpawnParameter::Due => ":due",
         }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, LazyLock};
 
 use hashbrown::{DefaultHashBuilder, HashSet, HashTable};
 
-use crate::contract::{Instant, Params, Reason};
+use crate::contract::{GroupRuns, Instant, Params, Reason, Run};
 use crate::host::{Key, RunRef, RunRow};
 
 /// Runs that are the same work, of which one is started again: the source run.
@@ -19,11 +19,19 @@ pub(super) struct Group {
     pub(super) source: Source,
     /// How many selected runs it has.
     pub(super) matched: u64,
+    /// More of them, where it is asked for.
+    pub(super) told: Option<Box<Told>>,
     /// Why it gets no new run.
     pub(super) skip: Option<(Reason, Option<String>)>,
 }
 
 impl Group {
+    /// Of the runs that were gathered into it.
+    pub(super) fn of(task_name: Arc<Key<'static>>, params: Digest, gathered: Gathered) -> Group {
+        let Gathered { source, matched, told } = gathered;
+        Group { task_name, params, source, matched, told, skip: None }
+    }
+
     /// By task name, then by source run. A million groups are told apart without a look at the names of the same task.
     pub(super) fn order(&self, other: &Group) -> Ordering {
         let tasks = match Arc::ptr_eq(&self.task_name, &other.task_name) {
@@ -36,6 +44,54 @@ impl Group {
     /// The run that is started again.
     pub(super) fn run(&self) -> RunRef<'_> {
         RunRef { task_name: &self.task_name, id: &self.source.id }
+    }
+}
+
+/// A group's selected runs, as they come by.
+#[derive(Debug)]
+pub(super) struct Gathered {
+    source: Source,
+    matched: u64,
+    told: Option<Box<Told>>,
+}
+
+impl Gathered {
+    /// None yet, but this is the first that is to be added.
+    pub(super) fn before(run: &RunRow<'_>, with_runs: bool) -> Gathered {
+        let told = || Told { run: run.to_run(), first: None, parameter_sets: HashSet::new() };
+        Gathered { source: Source::of(run), matched: 0, told: with_runs.then(|| Box::new(told())) }
+    }
+
+    pub(super) fn add(&mut self, run: &RunRow<'_>) {
+        self.matched += 1;
+        let is_newer = self.source.is_older_than(run.created_at, &run.id);
+        if is_newer {
+            self.source = Source::of(run);
+        }
+        if let Some(told) = &mut self.told {
+            if is_newer {
+                told.run = run.to_run();
+            }
+            told.first = told.first.into_iter().chain(run.created_at).min();
+            told.parameter_sets.insert(Digest::of_params(&run.params));
+        }
+    }
+}
+
+/// What is told of a group's selected runs beside their number.
+#[derive(Debug)]
+pub(super) struct Told {
+    /// The source run.
+    run: Run,
+    /// When the earliest was created.
+    first: Option<Instant>,
+    parameter_sets: HashSet<Digest>,
+}
+
+impl From<Told> for GroupRuns {
+    fn from(told: Told) -> GroupRuns {
+        let parameter_sets = Some(told.parameter_sets.len() as u64);
+        GroupRuns { run: Some(told.run), first: told.first, parameter_sets }
     }
 }
 

@@ -32,9 +32,7 @@ pub(super) fn judge(
     if options.skip_superseded {
         skip_superseded(session, groups, options)?;
     }
-    for group in groups.iter_mut().filter(|group| group.skip.is_none()) {
-        group.skip = refusal(group.run(), group.source.unfit.as_deref());
-    }
+    take(groups, options);
     Ok(())
 }
 
@@ -52,9 +50,24 @@ pub(super) fn judge_again(
     let reasons: Vec<Option<Skip>> = groups.iter_mut().map(later).collect();
     skip_active(session, groups, options, true)?;
     for (group, reason) in groups.iter_mut().zip(reasons) {
-        group.skip = group.skip.take().or(reason);
+        // The place of one that is active by now is another's.
+        group.skip = group.skip.take().or(reason.filter(|(reason, _)| *reason < Reason::NotTaken));
     }
+    take(groups, options);
     Ok(())
+}
+
+/// The last of the reasons that are known before the spawn: as many as are to be taken come before the group, or its source
+/// run is never started. One that is not started for any such reason leaves its place to the next.
+fn take(groups: &mut [Group], options: &RerunOptions) {
+    let mut left = options.take.unwrap_or(u64::MAX);
+    for group in groups.iter_mut().filter(|group| group.skip.is_none()) {
+        group.skip = match left {
+            0 => Some((Reason::NotTaken, None)),
+            _ => refusal(group.run(), group.source.unfit.as_deref()),
+        };
+        left -= u64::from(group.skip.is_none());
+    }
 }
 
 /// Whether a run may be started again, as far as it can tell by itself.

@@ -11,13 +11,16 @@ mod spawn;
 mod survey;
 mod trial;
 
+use chrono::SecondsFormat;
 use serde_json::json;
 
 use crate::cancel::Cancel;
 use crate::catalogue::Catalogue;
-use crate::contract::{BulkRerunBody, ErrorModel, Planned, Request, RerunOptions, Run, Selector, Skipped};
+use crate::contract::{
+    BulkRerunBody, ErrorModel, GroupRuns, Planned, Request, RerunOptions, Run, Selector, Skipped, Violation,
+};
 use crate::host::{Host, Key, RunRef, Session};
-use groups::Group;
+use groups::{Group, Told};
 use resolve::{Keep, Resolved};
 pub use survey::Survey;
 pub(crate) use survey::survey;
@@ -45,6 +48,7 @@ pub(crate) fn rerun_in(
     cancel: Option<&Cancel>,
 ) -> Result<BulkRerunBody, ErrorModel> {
     let options = &request.options;
+    check_due_time(session, request)?;
     let _searching = cancel.map(|cancel| cancel.search_begins(session.interrupter())).transpose()?;
     session.begin_read()?;
     let mut resolved = resolve::resolve(session, request, &|run| judge::may_start(catalogue, run), keep)?;
@@ -84,6 +88,24 @@ pub(crate) fn ping(host: &dyn Host) -> Result<(), ErrorModel> {
     Ok(session.end()?)
 }
 
+/// A host that starts whatever is there at once can't be asked to wait.
+fn check_due_time(session: &dyn Session, request: &Request) -> Result<(), ErrorModel> {
+    let RerunOptions { start_at, spread, .. } = &request.options;
+    let start_at = start_at.map(|at| ("start_at", json!(at.to_rfc3339_opts(SecondsFormat::AutoSi, true))));
+    let spread = spread.map(|spread| ("spread", json!(humantime::format_duration(spread).to_string())));
+    let spelling = request.spelling.unwrap_or_default();
+    let violations = start_at.into_iter().chain(spread).map(|(name, value)| Violation {
+        location: format!("body.options.{}", spelling.of(name)),
+        message: "this host has no due time: it starts a new run as soon as it can; drop the field".to_owned(),
+        value,
+    });
+    let violations: Vec<Violation> = violations.collect();
+    match violations.is_empty() || session.has_due_time() {
+        true => Ok(()),
+        false => Err(ErrorModel::unprocessable(violations, 0)),
+    }
+}
+
 /// More than the limit is an error, never a silent cut.
 fn check_limit(resolved: &Resolved, options: &RerunOptions) -> Result<(), ErrorModel> {
     let wanted = resolved.beyond + open(&resolved.groups).count() as u64;
@@ -104,11 +126,13 @@ fn open(groups: &[Group]) -> impl Iterator<Item = &Group> {
 
 /// A dry run's answer.
 fn planned(resolved: Resolved, plan: String) -> BulkRerunBody {
-    let Resolved { groups, matched, unknown, .. } = resolved;
-    let planned = open(&groups).map(|group| Planned {
+    let Resolved { mut groups, matched, unknown, .. } = resolved;
+    let open = groups.iter_mut().filter(|group| group.skip.is_none());
+    let planned = open.map(|group| Planned {
         task_name: group.task_name.to_text(),
         rerun_of: group.source.id.to_text(),
         matched: group.matched,
+        runs: group.told.take().map(as_told),
     });
     BulkRerunBody {
         planned: Some(planned.collect()),
@@ -151,7 +175,11 @@ fn skipped(groups: Vec<Group>, unknown: Vec<String>) -> Vec<Skipped> {
     let of_groups = groups.into_iter().filter_map(|group| {
         let (reason, detail) = group.skip?;
         let [task_name, run_id] = [&*group.task_name, &group.source.id].map(|key| key.spelled().map(Into::into));
-        Some(Skipped { task_name, run_id, reason, detail })
+        Some(Skipped { task_name, run_id, reason, detail, runs: group.told.map(as_told) })
     });
     of_groups.chain(unknown.into_iter().map(Skipped::unknown)).collect()
+}
+
+fn as_told(told: Box<Told>) -> Box<GroupRuns> {
+    Box::new((*told).into())
 }

@@ -1,10 +1,11 @@
 //! From a selector to groups, each with its newest run.
 
+use std::collections::HashSet;
 use std::ops::ControlFlow;
 
-use super::groups::{ByTask, Digest, Group, Names, Seen, Source};
+use super::groups::{ByTask, Digest, Gathered, Group, Names, Seen};
 use crate::contract::{ErrorModel, Request, RerunOptions, Run, Selector, UniqueBy};
-use crate::host::{Columns, Query, RunRow, Session};
+use crate::host::{Columns, Key, Query, RunRow, Session};
 
 /// What a selector has come to.
 pub(super) struct Resolved {
@@ -30,9 +31,9 @@ pub(super) fn resolve(
     mut keep: Option<&mut Keep<'_>>,
 ) -> Result<Resolved, ErrorModel> {
     let options = &request.options;
-    let columns = match keep {
-        Some(_) => Columns::WHOLE,
-        None => Columns { params: by_params(options), unfit: true, ..Columns::default() },
+    let columns = match keep.is_some() || options.tells_runs() {
+        true => Columns::WHOLE,
+        false => Columns { params: by_params(options), unfit: true, ..Columns::default() },
     };
     let mut seen = session.may_repeat()?.then(Seen::default);
     let mut grouping = Grouping::new(options);
@@ -113,11 +114,12 @@ fn each_selected(
             unknown.extend(ids.iter().filter(is_unknown).cloned());
             searched
         }
-        Selector::Matching { filter, except_ids } => session.runs(Query::Filter(filter), columns, &mut |run| {
-            let excepted = |bytes: &[u8]| str::from_utf8(bytes).is_ok_and(|id| except_ids.contains(id));
-            let is_excepted = !except_ids.is_empty() && run.id.bytes().is_some_and(|bytes| excepted(&bytes));
-            if is_excepted { ControlFlow::Continue(()) } else { each(run) }
-        }),
+        Selector::Matching { filter, except_ids, except_tasks } => {
+            session.runs(Query::Filter(filter), columns, &mut |run| {
+                let is_excepted = is_among(except_ids, &run.id) || is_among(except_tasks, &run.task_name);
+                if is_excepted { ControlFlow::Continue(()) } else { each(run) }
+            })
+        }
     };
     // What went wrong first is what is told.
     match failed {
@@ -126,16 +128,24 @@ fn each_selected(
     }
 }
 
+/// Whether a name or an id is one of these, by its bytes.
+fn is_among(texts: &HashSet<String>, key: &Key<'_>) -> bool {
+    let is_among = |bytes: &[u8]| str::from_utf8(bytes).is_ok_and(|text| texts.contains(text));
+    !texts.is_empty() && key.bytes().is_some_and(|bytes| is_among(&bytes))
+}
+
 /// Runs on their way into groups.
 struct Grouping {
     groups: Groups,
     /// Parameters set them apart.
     by_params: bool,
+    /// More is told of them than their number.
+    with_runs: bool,
 }
 
 enum Groups {
     /// Many runs share one.
-    Shared(ByTask<(Source, u64)>),
+    Shared(ByTask<Gathered>),
     /// Each run is its own.
     Each {
         groups: Vec<Group>,
@@ -152,22 +162,19 @@ impl Grouping {
         let groups = match options.unique_by {
             UniqueBy::Task | UniqueBy::Params => Groups::Shared(ByTask::new()),
             UniqueBy::Run => {
-                let limit = options.limit.filter(|_| !options.skip_active && !options.skip_superseded);
+                let may_skip = options.skip_active || options.skip_superseded || options.take.is_some();
+                let limit = options.limit.filter(|_| !may_skip);
                 Groups::Each { groups: Vec::new(), names: Names::default(), limit, wanted: 0 }
             }
         };
-        Grouping { groups, by_params: by_params(options) }
+        Grouping { groups, by_params: by_params(options), with_runs: options.tells_runs() }
     }
 
     fn add(&mut self, run: &RunRow<'_>, may_start: &dyn Fn(&RunRow<'_>) -> bool) {
         let params = if self.by_params { Digest::of_params(&run.params) } else { Digest::default() };
         match &mut self.groups {
             Groups::Shared(groups) => {
-                let (source, matched) = groups.or_insert_with(&run.task_name, params, || (Source::of(run), 0));
-                *matched += 1;
-                if source.is_older_than(run.created_at, &run.id) {
-                    *source = Source::of(run);
-                }
+                groups.or_insert_with(&run.task_name, params, || Gathered::before(run, self.with_runs)).add(run);
             }
             Groups::Each { groups, names, limit, wanted } => {
                 *wanted += u64::from(limit.is_some() && may_start(run));
@@ -176,8 +183,9 @@ impl Grouping {
                     *groups = Vec::new();
                     return;
                 }
-                let (task_name, source) = (names.get(&run.task_name), Source::of(run));
-                groups.push(Group { task_name, params, source, matched: 1, skip: None });
+                let mut gathered = Gathered::before(run, self.with_runs);
+                gathered.add(run);
+                groups.push(Group::of(names.get(&run.task_name), params, gathered));
             }
         }
     }
@@ -188,8 +196,7 @@ impl Grouping {
             Groups::Each { limit: Some(limit), wanted, .. } if wanted > limit => (Vec::new(), wanted),
             Groups::Each { groups, .. } => (groups, 0),
             Groups::Shared(groups) => {
-                let group =
-                    |(task_name, params, (source, matched))| Group { task_name, params, source, matched, skip: None };
+                let group = |(task_name, params, gathered)| Group::of(task_name, params, gathered);
                 (groups.into_entries().map(group).collect(), 0)
             }
         }

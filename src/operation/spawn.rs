@@ -3,12 +3,14 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use chrono::Utc;
+
 use super::groups::Group;
 use super::resolve::Resolved;
 use super::{check_plan, judge, open, plan, plan_of, skipped};
 use crate::cancel::Cancel;
 use crate::contract::{BulkRerunBody, ErrorModel, Reason, RerunOptions, Triggered};
-use crate::host::{Freshness, RunRef, Session, Spawned};
+use crate::host::{Due, Freshness, RunRef, Session, Spawned};
 
 /// Spawns a run for each group that is not skipped.
 pub(super) fn spawn(
@@ -50,7 +52,8 @@ fn start(
 ) -> Result<Vec<Triggered>, ErrorModel> {
     let sources: Vec<RunRef<'_>> = open(groups).map(Group::run).collect();
     let mut outcomes: Vec<Option<Spawned>> = vec![None; sources.len()];
-    let spawned = session.spawn(&sources, &mut |index, spawned| outcomes[index] = Some(spawned));
+    let spawned =
+        session.spawn(&sources, due(options, sources.len()), &mut |index, spawned| outcomes[index] = Some(spawned));
     if spawned.is_ok() && options.expect_plan.is_some() && session.is_atomic() && !session.keeps_others_out() {
         // A source run may have been changed, or have gone, after the plan was compared and before its own turn.
         check_plan(options, &plan_of(session, &sources)?)?;
@@ -78,6 +81,12 @@ fn start(
         spawned => spawned?,
     }
     Ok(triggered)
+}
+
+/// When so many new runs are due, where that is not at once.
+fn due(options: &RerunOptions, runs: usize) -> Option<Due> {
+    let is_at_once = options.start_at.is_none() && options.spread.is_none();
+    (!is_at_once).then(|| Due::new(options.start_at.unwrap_or_else(Utc::now), options.spread.unwrap_or_default(), runs))
 }
 
 /// The error of a host without transactions, which has started some runs all the same.

@@ -235,6 +235,20 @@ fn why_a_group_is_skipped() {
             &["report/1 1"],
             &["mail/1 left_out", "z/1 not_taken"],
         ),
+        line(
+            "what is never started takes nobody's place, and is not taken itself where there is none",
+            vec![unfit("archived"), failed(text("report"), text("1")), failed(text("z"), Value::Null)],
+            Request { take: Some(1), ..all() },
+            &["report/1 1"],
+            &["mail/1 refused", "z/- not_taken"],
+        ),
+        line(
+            "tasks that are left out",
+            vec![mail(|_| ()), failed(text("Mail"), text("1"))],
+            Request { except_tasks: vec!["mail".to_owned(), "x".to_owned()], ..all() },
+            &["Mail/1 1"],
+            &[],
+        ),
     ];
     check(&lines);
 }

@@ -16,6 +16,8 @@ pub struct MemoryHost {
     pub log: Arc<Mutex<Vec<String>>>,
     /// `begin`, `commit` and `rollback` do something.
     pub transactions: bool,
+    /// It can tell a new run when it is due.
+    pub heeds_due: bool,
     /// The task whose runs it fails to start, and the one whose runs it declines.
     pub fails: Option<&'static str>,
     pub declines: Option<&'static str>,
@@ -87,10 +89,17 @@ impl HostCallbacks for MemoryHost {
             true => format!("new-{}", runs.iter().filter(|run| run["task_name"] == source["task_name"]).count()),
             false => format!("new-{}", runs.len()),
         };
+        if let Some(due) = source.get("due") {
+            self.note(&format!("due {due}"));
+        }
         let new = json!({"id": id, "task_name": source["task_name"], "phase": "pending", "params": source["params"]});
         self.started.lock().unwrap().push(new.clone());
         runs.push(new);
         Ok(Reply::Started(id))
+    }
+
+    fn heeds_due(&self) -> bool {
+        self.heeds_due
     }
 
     fn has_transactions(&self) -> bool {

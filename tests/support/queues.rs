@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use bulk_rerun::{Config, Plugin};
+use chrono::{TimeDelta, Utc};
 use serde_json::{Value, json};
 
 use crate::postgres::{Client, Database, server};
@@ -158,6 +159,14 @@ impl Scenario<'_> {
             assert_eq!(answer["triggered"][0]["run_id"], application.column(&newest).pop().unwrap().as_str());
         }
         assert!(!application.plugin().describe().unwrap().open_in.is_empty(), "a worker is connected");
+
+        // One that is due later waits, under the worker's eyes.
+        let due = Utc::now() + TimeDelta::seconds(3);
+        let answer = call(&application.plugin(), &all_failed(json!({"start_at": due, "spread": "1m"}))).unwrap();
+        assert_eq!(triggered(&answer), [self.flaky]);
+        assert_eq!(triggered(&application.rerun_the_failed(&["--skip-active"])).len(), 0, "it is pending meanwhile");
+        worker.until("the run that was due later has succeeded", || done(&states(), before.len() + 2).then_some(()));
+        assert!(Utc::now() >= due, "it was begun before it was due");
         worker.stop();
 
         // Nobody works any more: what is spawned waits, and is not spawned twice.

@@ -10,8 +10,8 @@ use proptest::test_runner::{Config, TestRunner};
 
 use super::model::{Request, Run, Unique, Value};
 
-/// Whether requests have the options of the portions (`take`, `except_tasks`, `except_groups`).
-pub const PORTIONS: bool = false;
+/// Whether requests leave out groups (`except_groups`).
+pub const LEAVE_OUT: bool = false;
 
 /// A run, and how its `created_at` is written.
 #[derive(Debug, Clone)]
@@ -117,7 +117,7 @@ pub fn requests(words: Words) -> impl Strategy<Value = Request> {
     let times = (sometimes(instants()), sometimes(instants()));
     let codes = (sometimes(-3..256i64), sometimes(-3..256i64));
     let unique_by = prop::sample::select(vec![Unique::Task, Unique::Task, Unique::Params, Unique::Run]);
-    let options = (unique_by, prop::bool::weighted(0.3), prop::bool::weighted(0.3));
+    let options = (unique_by, prop::bool::weighted(0.3), prop::bool::weighted(0.3), prop::bool::weighted(0.3));
     let portions = (
         sometimes(1..6usize),
         sometimes(1..4usize),
@@ -148,9 +148,10 @@ pub fn requests(words: Words) -> impl Strategy<Value = Request> {
             skip_active: options.1,
             skip_superseded: options.2,
             limit,
-            take: take.filter(|_| PORTIONS),
-            except_tasks: except_tasks.filter(|_| PORTIONS).unwrap_or_default(),
-            except_groups: except_groups.filter(|_| PORTIONS).unwrap_or_default(),
+            take,
+            with_runs: options.3,
+            except_tasks: except_tasks.unwrap_or_default(),
+            except_groups: except_groups.filter(|_| LEAVE_OUT).unwrap_or_default(),
             dropped_reason,
         }
     })

@@ -385,8 +385,9 @@ function bulk_rerun.attach(host)
   if transactions ~= 0 and transactions ~= 3 then
     fail(400, "bulk_rerun.attach takes begin, commit and rollback all three, or none of them")
   end
+  config.heeds_due = nil
   local json = must(native.encode(config, "config"))
-  return new_host(must(native.attach(json, transactions == 3)), functions)
+  return new_host(must(native.attach(json, transactions == 3, host.heeds_due and true or false)), functions)
 end
 
 return bulk_rerun

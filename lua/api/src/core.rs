@@ -5,6 +5,9 @@ use std::ffi::{CStr, c_char, c_void};
 /// The version of the C ABI that this crate speaks.
 pub const ABI_VERSION: u32 = 1;
 
+/// The flag of a host that tells its new runs when they are due.
+pub(crate) const HEEDS_DUE: u32 = 1;
+
 /// An opaque object of the core's: a plugin, a cursor, a sink or a reply.
 pub(crate) type Handle = *mut c_void;
 

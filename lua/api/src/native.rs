@@ -48,8 +48,8 @@ pub(crate) fn functions(lua: &Lua, core: &'static Core) -> mlua::Result<Table> {
 
     let open =
         move |lua: &Lua, config: LuaString| with_text(lua, &config, |config| answer(lua, Plugin::open(core, &config)));
-    let attach = move |lua: &Lua, (config, transactions): (LuaString, bool)| {
-        with_text(lua, &config, |config| answer(lua, Plugin::attach(core, &config, transactions)))
+    let attach = move |lua: &Lua, (config, transactions, heeds_due): (LuaString, bool, bool)| {
+        with_text(lua, &config, |config| answer(lua, Plugin::attach(core, &config, transactions, heeds_due)))
     };
     functions.set("open", function(lua, open)?)?;
     functions.set("attach", function(lua, attach)?)?;
@@ -145,10 +145,16 @@ fn encode_request(lua: &Lua, (selector, dry_run): (Value, bool)) -> mlua::Result
 fn as_request(mut request: Json, dry_run: bool) -> Json {
     let Some(fields) = request.as_object_mut() else { return request };
     // These are always lists: here an empty table can be told from an empty object.
-    for name in ["ids", "except_ids", "exceptIds"] {
-        if let Some(list) = fields.get_mut(name).filter(|list| list.as_object().is_some_and(Map::is_empty)) {
-            *list = Json::Array(Vec::new());
+    let as_lists = |fields: &mut Map<String, Json>, names: &[&str]| {
+        for name in names {
+            if let Some(list) = fields.get_mut(*name).filter(|list| list.as_object().is_some_and(Map::is_empty)) {
+                *list = Json::Array(Vec::new());
+            }
         }
+    };
+    as_lists(fields, &["ids", "except_ids", "exceptIds"]);
+    if let Some(options) = fields.get_mut("options").and_then(Json::as_object_mut) {
+        as_lists(options, &["except_tasks", "exceptTasks"]);
     }
     if dry_run {
         let options = fields.entry("options").or_insert(Json::Null);

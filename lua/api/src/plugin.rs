@@ -13,7 +13,7 @@ use std::rc::Rc;
 
 use mlua::{FromLuaMulti, Function, IntoLuaMulti, Lua, UserData, Value};
 
-use crate::core::{ABI_VERSION, Core, Handle, Host};
+use crate::core::{ABI_VERSION, Core, HEEDS_DUE, Handle, Host};
 use crate::decode;
 
 /// No memory was left even to take back what was started.
@@ -75,12 +75,17 @@ impl Plugin {
     }
 
     /// `bulk_rerun_attach` over a host that is written in Lua.
-    pub(crate) fn attach(core: &'static Core, config: &CStr, transactions: bool) -> Result<Plugin, String> {
+    pub(crate) fn attach(
+        core: &'static Core,
+        config: &CStr,
+        transactions: bool,
+        heeds_due: bool,
+    ) -> Result<Plugin, String> {
         let script = Box::new(ScriptHost { core, now: RefCell::default(), sink: Cell::default() });
         let host = Host {
             struct_size: size_of::<Host>(),
             abi_version: ABI_VERSION,
-            flags: 0,
+            flags: if heeds_due { HEEDS_DUE } else { 0 },
             context: (&raw const *script).cast_mut().cast(),
             runs: Some(runs),
             spawn: Some(spawn),

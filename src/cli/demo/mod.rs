@@ -19,7 +19,7 @@ use super::progress::watch;
 use super::report;
 use super::shell::quoted;
 use super::table::{Column, print_table};
-use crate::contract::{BulkRerunBody, ErrorModel, Request, Run};
+use crate::contract::{BulkRerunBody, ErrorModel, Request, RerunOptions, Run};
 use crate::{Config, Plugin};
 
 /// What counts as failed in the demo.
@@ -172,7 +172,7 @@ fn plan(out: &mut People, plugin: &Plugin, folder: &Folder, story: &Story) -> Re
          what is\n   running again, or what may not be started by hand. A dry run changes nothing:\n"
     )?;
     writeln!(out, "  $ {} --skip-active --skip-superseded --dry-run\n", command(folder, story))?;
-    let body = plugin.rerun(&request(story, json!({ "dry_run": true }))?)?;
+    let body = plugin.rerun(&request(story, json!({ "dry_run": true, "with_runs": true }))?)?;
     report::plan(out, plugin, &body)?;
     Ok(body)
 }
@@ -186,7 +186,8 @@ fn rerun(out: &mut People, plugin: &Plugin, story: &Story, plan: BulkRerunBody) 
     writeln!(out, "  $ … --skip-active --skip-superseded --yes \\\n      --expect-plan {digest}\n")?;
     let body = plugin.rerun(&request(story, json!({ "expect_plan": digest }))?)?;
     // What is skipped has been shown with the plan.
-    report::result(out, plugin, &BulkRerunBody { skipped: Vec::new(), ..body.clone() })?;
+    let shown = BulkRerunBody { skipped: Vec::new(), ..body.clone() };
+    report::result(out, plugin, &shown, &RerunOptions::default())?;
     Ok(body)
 }
 

@@ -28,6 +28,11 @@ pub trait HostCallbacks: Send + Sync {
     /// The host's own failure, which fails the call.
     fn spawn(&self, source_run_json: &str) -> Result<Reply, HostError>;
 
+    /// Whether `spawn` heeds the source run's `due`: when the new run is due, in RFC 3339 and UTC; absent for at once.
+    fn heeds_due(&self) -> bool {
+        false
+    }
+
     /// Whether `begin`, `commit` and `rollback` do something: all new runs, or none.
     fn has_transactions(&self) -> bool {
         false

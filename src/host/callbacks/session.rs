@@ -5,10 +5,12 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use serde_json::json;
+
 use super::handed::{self, Handed};
 use super::{HostCallbacks, Reply};
 use crate::contract::{Params, Phase, Run, RunFilter, Selector};
-use crate::host::{Columns, Freshness, HostError, Interrupter, Key, Query, RunRef, RunRow, Session, Spawned};
+use crate::host::{Columns, Due, Freshness, HostError, Interrupter, Key, Query, RunRef, RunRow, Session, Spawned};
 
 /// As many source runs are asked for at once, before they are started again.
 const ASKED_AT_ONCE: usize = 10_000;
@@ -99,7 +101,7 @@ impl<'h> CallbackSession<'h> {
 
 /// A query in the contract's words, and the tasks that it is about where those have no word for it.
 fn selector(query: Query<'_>) -> (Selector, Option<HashSet<&Key<'_>>>) {
-    let matching = |filter| Selector::Matching { filter, except_ids: HashSet::new() };
+    let matching = |filter| Selector::Matching { filter, except_ids: HashSet::new(), except_tasks: HashSet::new() };
     match query {
         Query::Ids(ids) => (Selector::Ids(ids.iter().map(|id| (*id).to_owned()).collect()), None),
         Query::Filter(filter) => (matching(filter.clone()), None),
@@ -170,11 +172,16 @@ impl Session for CallbackSession<'_> {
         })
     }
 
-    fn spawn(&mut self, sources: &[RunRef<'_>], each: &mut dyn FnMut(usize, Spawned)) -> Result<(), HostError> {
+    fn spawn(
+        &mut self,
+        sources: &[RunRef<'_>],
+        due: Option<Due>,
+        each: &mut dyn FnMut(usize, Spawned),
+    ) -> Result<(), HostError> {
         self.each_of_runs(sources, &mut |index, run| {
             let spawned = match run {
                 None => Spawned::Gone,
-                Some(run) => match self.callbacks.spawn(&run.to_json())? {
+                Some(run) => match self.callbacks.spawn(&source_run(&run, due.map(|due| due.of(index))))? {
                     Reply::Started(run_id) if run_id.is_empty() => return Err(no_id()),
                     Reply::Started(run_id) => Spawned::New(run_id),
                     Reply::Skipped(detail) => Spawned::Refused(detail),
@@ -184,6 +191,18 @@ impl Session for CallbackSession<'_> {
             Ok(())
         })
     }
+
+    fn has_due_time(&self) -> bool {
+        self.callbacks.heeds_due()
+    }
+}
+
+/// A source run, as a host is given it to start it again.
+fn source_run(run: &Run, due: Option<String>) -> String {
+    let Some(due) = due else { return run.to_json() };
+    let mut source = json!(run);
+    source["due"] = json!(due);
+    source.to_string()
 }
 
 fn no_id() -> HostError {

@@ -10,9 +10,9 @@ use tokio_postgres::types::Type;
 
 use super::parameters::Encoded;
 use crate::contract::Params;
-use crate::host::RunRef;
 use crate::host::new_ids::NewIds;
 use crate::host::profile::SpawnParameter;
+use crate::host::{Due, RunRef};
 
 /// Runs after which the connection's bytes have their turn.
 const RUNS_A_TURN: usize = 250;
@@ -28,6 +28,8 @@ pub(super) struct Starting<'s> {
     /// None until it is read.
     pub(super) params: Params<'static>,
     pub(super) new_id: String,
+    /// When it is due, where that is not at once.
+    pub(super) due: Option<String>,
 }
 
 /// Starting runs that are started together.
@@ -42,7 +44,12 @@ pub(super) struct Batch<'s> {
 
 impl<'s> Batch<'s> {
     /// The batch with these indexes, as far as there are so many runs; `None` if there are none of them.
-    pub(super) async fn of(indexes: Range<usize>, runs: &'s [RunRef<'s>], new_ids: &mut NewIds) -> Option<Batch<'s>> {
+    pub(super) async fn of(
+        indexes: Range<usize>,
+        runs: &'s [RunRef<'s>],
+        due: Option<Due>,
+        new_ids: &mut NewIds,
+    ) -> Option<Batch<'s>> {
         let indexes = indexes.start..indexes.end.min(runs.len());
         if indexes.is_empty() {
             return None;
@@ -51,7 +58,8 @@ impl<'s> Batch<'s> {
         for index in indexes.clone() {
             let run = runs[index];
             let [id, task_name] = [run.id, run.task_name].map(|key| key.spelled().unwrap_or_default());
-            sources.push(Starting { index, run, id, task_name, params: Params::None, new_id: new_ids.next() });
+            let (new_id, due) = (new_ids.next(), due.map(|due| due.of(index)));
+            sources.push(Starting { index, run, id, task_name, params: Params::None, new_id, due });
             give_way(index).await;
         }
         Some(Batch { indexes, sources, values: Vec::new() })
@@ -79,6 +87,7 @@ impl<'s> Batch<'s> {
                 SpawnParameter::NewId | SpawnParameter::NewUuid => {
                     Encoded::array(sources.map(|source| Some(source.new_id.as_str())), kind)
                 }
+                SpawnParameter::Due => Encoded::array(sources.map(|source| source.due.as_deref()), kind),
                 SpawnParameter::Now => Encoded::new(&now, kind),
             });
             yield_now().await;

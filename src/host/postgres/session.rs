@@ -22,7 +22,8 @@ use super::plan;
 use super::proof::{self, NewRun, Proof};
 use super::row::{key, read};
 use crate::contract::Params;
-use crate::host::{Columns, Freshness, HostError, Interrupter, Key, Query, RunRef, RunRow, Session, Spawned};
+use crate::host::profile::SpawnParameter;
+use crate::host::{Columns, Due, Freshness, HostError, Interrupter, Key, Query, RunRef, RunRow, Session, Spawned};
 
 /// Ids that are sought in one statement: few enough for a seek each in the key's index to be the
 /// planner's choice in any table of some size.
@@ -375,14 +376,23 @@ impl Session for PostgresSession<'_> {
         self.prefer_indexes(false)
     }
 
-    fn spawn(&mut self, sources: &[RunRef<'_>], each: &mut dyn FnMut(usize, Spawned)) -> Result<(), HostError> {
-        for (index, spawned) in self.spawn_all(sources)?.into_iter().enumerate() {
+    fn spawn(
+        &mut self,
+        sources: &[RunRef<'_>],
+        due: Option<Due>,
+        each: &mut dyn FnMut(usize, Spawned),
+    ) -> Result<(), HostError> {
+        for (index, spawned) in self.spawn_all(sources, due)?.into_iter().enumerate() {
             if let (Spawned::New(id), None) = (&spawned, &self.first_new) {
                 self.first_new = Some((sources[index].task_name.to_owned(), id.clone()));
             }
             each(index, spawned);
         }
         Ok(())
+    }
+
+    fn has_due_time(&self) -> bool {
+        self.fitted.spawn.parameters.contains(&SpawnParameter::Due)
     }
 }
 

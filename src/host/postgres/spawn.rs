@@ -17,7 +17,7 @@ use super::row::key;
 use super::session::PostgresSession;
 use crate::host::new_ids::NewIds;
 use crate::host::profile::{NEVER_THE_SAME, STARTED_MANY, STARTED_NONE, SpawnParameter};
-use crate::host::{Columns, HostError, RunRef, Spawned};
+use crate::host::{Columns, Due, HostError, RunRef, Spawned};
 
 const DOING: &str = "starting runs";
 
@@ -49,6 +49,7 @@ struct Call<'c> {
     one: Statement,
     many: Option<(Statement, &'c Spawn)>,
     now: String,
+    due: Option<Due>,
     /// Starting runs are read before they are started.
     read_first: bool,
 }
@@ -64,7 +65,7 @@ impl<'c> Call<'c> {
     /// A batch that is as far ready as it can be without the server.
     async fn batch(&self, start: usize, size: usize, new_ids: &mut NewIds) -> Option<Batch<'c>> {
         let most = if self.read_first { READ_RUNS_AT_ONCE } else { RUNS_AT_ONCE };
-        let mut batch = Batch::of(start..start + size.min(most), self.wanted, new_ids).await?;
+        let mut batch = Batch::of(start..start + size.min(most), self.wanted, self.due, new_ids).await?;
         if !self.read_first {
             self.encode(&mut batch).await;
         }
@@ -77,7 +78,7 @@ type NewRuns = Result<Vec<String>, String>;
 
 impl PostgresSession<'_> {
     /// What becomes of each source run.
-    pub(super) fn spawn_all(&self, wanted: &[RunRef<'_>]) -> Result<Vec<Spawned>, HostError> {
+    pub(super) fn spawn_all(&self, wanted: &[RunRef<'_>], due: Option<Due>) -> Result<Vec<Spawned>, HostError> {
         self.execute(DOING, "SAVEPOINT all_runs")?;
         // A run of which the new one is not to be seen afterwards is not started again.
         let mut known: Vec<Option<Spawned>> = vec![None; wanted.len()];
@@ -86,7 +87,7 @@ impl PostgresSession<'_> {
         for _ in 0..ATTEMPTS {
             let left: Vec<usize> = (0..wanted.len()).filter(|&index| known[index].is_none()).collect();
             let runs: Vec<RunRef<'_>> = left.iter().map(|&index| wanted[index]).collect();
-            match self.spawn_once(&runs) {
+            match self.spawn_once(&runs, due) {
                 Ok(spawned) => {
                     let hidden = self.hidden(watch, &runs, &spawned)?;
                     if hidden.is_empty() {
@@ -106,7 +107,7 @@ impl PostgresSession<'_> {
         Err(self.fitted.spawn_error(NEVER_THE_SAME))
     }
 
-    fn spawn_once(&self, wanted: &[RunRef<'_>]) -> Result<Vec<Spawned>, HostError> {
+    fn spawn_once(&self, wanted: &[RunRef<'_>], due: Option<Due>) -> Result<Vec<Spawned>, HostError> {
         // Until the transaction ends.
         self.prefer_indexes(true)?;
         let prepare = |spawn: &Spawn| {
@@ -119,6 +120,7 @@ impl PostgresSession<'_> {
             one: prepare(&self.fitted.spawn)?,
             many: self.fitted.spawn_many.as_ref().map(many).transpose()?,
             now: Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true),
+            due,
             read_first: self.must_read_first(),
         };
         // What is not told otherwise is gone.
@@ -300,6 +302,7 @@ impl PostgresSession<'_> {
                     SpawnParameter::Params => &params,
                     SpawnParameter::NewId | SpawnParameter::NewUuid => &source.new_id,
                     SpawnParameter::Now => &call.now,
+                    SpawnParameter::Due => &source.due,
                 }
             })
             .collect();

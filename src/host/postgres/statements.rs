@@ -47,6 +47,11 @@ impl Fitting<'_> {
     ) -> Result<(Spawn, Option<Spawn>, Option<IdKind>), HostError> {
         let one = self.check_spawn(profile, generation)?;
         let many = self.check_spawn_many(profile, generation)?;
+        let has_due_time = |spawn: &Spawn| spawn.parameters.contains(&SpawnParameter::Due);
+        if many.as_ref().is_some_and(|many| has_due_time(many) != has_due_time(&one)) {
+            let message = "spawn and spawn_many must take :due both, or neither of them".to_owned();
+            return Err(failure(profile, generation, "spawn_many", message));
+        }
         let parameters: Vec<_> = iter::once(&one).chain(&many).flat_map(|spawn| &spawn.parameters).copied().collect();
         let new_ids = IdKind::of(&parameters).map_err(|message| failure(profile, generation, "spawn", message))?;
         Ok((one, many, new_ids))

@@ -256,7 +256,7 @@ fn check_spawn(
             SpawnParameter::ALL.into_iter().find(|parameter| parameter.as_str() == name).ok_or_else(|| {
                 fail(format!(
                     "the parameter {name} is unknown; there are {} (the source run's id, task and parameters, a new \
-                     ULID, a new UUID, and the time in UTC)",
+                     ULID, a new UUID, the time in UTC, and when the new run is due)",
                     SpawnParameter::ALL.map(SpawnParameter::as_str).join(", ")
                 ))
             })

@@ -13,9 +13,10 @@ use super::plan::{OF_A_TASK_AND_AN_ID, OF_AN_ID, first_by_id};
 use super::row::with_row;
 use super::serial::Mark;
 use crate::contract::{Instant, Params, RunFilter};
+use crate::host::profile::SpawnParameter;
 use crate::host::time::read_instant;
 use crate::host::view::{Positions, Statement};
-use crate::host::{Columns, Freshness, HostError, Interrupter, Key, Query, RunRef, RunRow, Session, Spawned};
+use crate::host::{Columns, Due, Freshness, HostError, Interrupter, Key, Query, RunRef, RunRow, Session, Spawned};
 
 /// An index on the time of creation pays while a query's window is at most this part of all time:
 /// a seek a run costs about five times what a run costs in a full scan.
@@ -356,8 +357,17 @@ impl<T: Transactions> Session for SqliteSession<'_, T> {
             .map_err(|error| self.place.error("reading the runs' parameters", error))
     }
 
-    fn spawn(&mut self, sources: &[RunRef<'_>], each: &mut dyn FnMut(usize, Spawned)) -> Result<(), HostError> {
-        self.spawn_all(sources)?.into_iter().enumerate().for_each(|(index, spawned)| each(index, spawned));
+    fn spawn(
+        &mut self,
+        sources: &[RunRef<'_>],
+        due: Option<Due>,
+        each: &mut dyn FnMut(usize, Spawned),
+    ) -> Result<(), HostError> {
+        self.spawn_all(sources, due)?.into_iter().enumerate().for_each(|(index, spawned)| each(index, spawned));
         Ok(())
+    }
+
+    fn has_due_time(&self) -> bool {
+        self.fitted.spawn_parameters.contains(&SpawnParameter::Due)
     }
 }

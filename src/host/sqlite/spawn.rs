@@ -12,7 +12,7 @@ use super::session::{SqliteSession, Transactions};
 use crate::contract::Params;
 use crate::host::new_ids::NewIds;
 use crate::host::profile::{NEVER_THE_SAME, STARTED_MANY, STARTED_NONE, SpawnParameter};
-use crate::host::{Columns, HostError, Key, NOT_SHOWN, Query, RunRef, RunRow, Spawned, not_to_be_run};
+use crate::host::{Columns, Due, HostError, Key, NOT_SHOWN, Query, RunRef, RunRow, Spawned, not_to_be_run};
 
 const DOING: &str = "starting runs";
 
@@ -27,6 +27,7 @@ struct Call<'s> {
     statement: CachedStatement<'s>,
     new_ids: NewIds,
     now: String,
+    due: Option<Due>,
 }
 
 /// What became of one source run so far.
@@ -39,12 +40,13 @@ enum Outcome {
 
 impl<T: Transactions> SqliteSession<'_, T> {
     /// What becomes of each source run.
-    pub(super) fn spawn_all(&self, sources: &[RunRef<'_>]) -> Result<Vec<Spawned>, HostError> {
+    pub(super) fn spawn_all(&self, sources: &[RunRef<'_>], due: Option<Due>) -> Result<Vec<Spawned>, HostError> {
         let statement = self.connection().prepare_cached(&self.fitted.spawn);
         let mut call = Call {
             statement: statement.map_err(|error| self.place.error(DOING, error))?,
             new_ids: NewIds::new(self.fitted.new_ids),
             now: Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true),
+            due,
         };
         // What is known from an attempt before: a run of which the new one is not to be seen is not started again.
         let mut known = vec![Outcome::Gone; sources.len()];
@@ -84,8 +86,8 @@ impl<T: Transactions> SqliteSession<'_, T> {
                 return ControlFlow::Continue(());
             }
             let started = match declines_are_expected {
-                true => self.start_in_a_savepoint(call, run, params),
-                false => self.start(call, run, params),
+                true => self.start_in_a_savepoint(call, index, run, params),
+                false => self.start(call, index, run, params),
             };
             match started {
                 Ok(Ok(new_id)) => outcomes[index] = Outcome::New(new_id),
@@ -113,12 +115,13 @@ impl<T: Transactions> SqliteSession<'_, T> {
     fn start_in_a_savepoint(
         &self,
         call: &mut Call<'_>,
+        index: usize,
         run: RunRef<'_>,
         params: &Params<'_>,
     ) -> Result<Started, HostError> {
         let owed_before = self.owes_a_key();
         self.execute(DOING, "SAVEPOINT one_run")?;
-        let mut started = self.start(call, run, params)?;
+        let mut started = self.start(call, index, run, params)?;
         if started.is_ok() && self.owes_a_key() && !owed_before {
             started = Err("FOREIGN KEY constraint failed (it is looked at when the transaction ends)".to_owned());
         }
@@ -141,18 +144,26 @@ impl<T: Transactions> SqliteSession<'_, T> {
         asked == ffi::SQLITE_OK && owed != 0
     }
 
-    /// Starts one run again.
-    fn start(&self, call: &mut Call<'_>, run: RunRef<'_>, params: &Params<'_>) -> Result<Started, HostError> {
-        let Call { statement, new_ids, now } = call;
+    /// Starts one run again, the one with this index.
+    fn start(
+        &self,
+        call: &mut Call<'_>,
+        index: usize,
+        run: RunRef<'_>,
+        params: &Params<'_>,
+    ) -> Result<Started, HostError> {
+        let Call { statement, new_ids, now, due } = call;
         let new_id = new_ids.next();
+        let due = due.map(|due| due.of(index));
         let fail = |error| self.place.error("starting a run", error);
-        for (index, parameter) in (1..).zip(&self.fitted.spawn_parameters) {
+        for (place, parameter) in (1..).zip(&self.fitted.spawn_parameters) {
             match parameter {
-                SpawnParameter::Id => statement.raw_bind_parameter(index, bindable(run.id)),
-                SpawnParameter::TaskName => statement.raw_bind_parameter(index, bindable(run.task_name)),
-                SpawnParameter::Params => statement.raw_bind_parameter(index, bindable_params(params)),
-                SpawnParameter::NewId | SpawnParameter::NewUuid => statement.raw_bind_parameter(index, &new_id),
-                SpawnParameter::Now => statement.raw_bind_parameter(index, &*now),
+                SpawnParameter::Id => statement.raw_bind_parameter(place, bindable(run.id)),
+                SpawnParameter::TaskName => statement.raw_bind_parameter(place, bindable(run.task_name)),
+                SpawnParameter::Params => statement.raw_bind_parameter(place, bindable_params(params)),
+                SpawnParameter::NewId | SpawnParameter::NewUuid => statement.raw_bind_parameter(place, &new_id),
+                SpawnParameter::Now => statement.raw_bind_parameter(place, &*now),
+                SpawnParameter::Due => statement.raw_bind_parameter(place, &due),
             }
             .map_err(fail)?;
         }

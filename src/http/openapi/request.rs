@@ -9,7 +9,10 @@
 use serde::Serialize;
 use serde_json::json;
 use utoipa::ToSchema;
-use utoipa::openapi::schema::{AnyOfBuilder, KnownFormat, ObjectBuilder, Schema, SchemaFormat, SchemaType, Type};
+use utoipa::openapi::Ref;
+use utoipa::openapi::schema::{
+    AllOfBuilder, AnyOfBuilder, KnownFormat, ObjectBuilder, OneOfBuilder, Schema, SchemaFormat, SchemaType, Type,
+};
 
 use crate::contract::UniqueBy;
 
@@ -42,6 +45,7 @@ pub(in super::super) struct SelectById {
     #[schema(schema_with = no_items)]
     except_ids: Option<Vec<String>>,
     /// What to do with the runs.
+    #[schema(schema_with = options_without_exceptions)]
     options: Option<RerunOptions>,
 }
 
@@ -111,6 +115,8 @@ pub(in super::super) struct RerunOptions {
     expect_plan: Option<String>,
     /// What gets one new run.
     unique_by: Option<UniqueBy>,
+    /// Tasks whose runs are not selected; unknown names are ignored. Goes with `match_all` only.
+    except_tasks: Option<Vec<String>>,
     /// Skip a group that has a pending or running run, selected or not, at the search or at the moment of the spawn.
     skip_active: Option<bool>,
     /// Skip a group whose newest run of all is newer than the source run and succeeded.
@@ -118,6 +124,18 @@ pub(in super::super) struct RerunOptions {
     /// At most so many new runs. More is a 422, and nothing is spawned: never a silent cut.
     #[schema(minimum = 1, maximum = 9223372036854775807i64)]
     limit: Option<i64>,
+    /// Start the first so many groups that may start, in the answer's order; the rest are skipped as `not_taken`.
+    #[schema(minimum = 1, maximum = 9223372036854775807i64)]
+    take: Option<i64>,
+    /// In a dry run, tell more of each group's runs: the source run, when the earliest was created, and how many distinct
+    /// parameters they have. Elsewhere it means nothing.
+    with_runs: Option<bool>,
+    /// When the new runs are due, where the runner has a due time; else a 422. An RFC 3339 timestamp.
+    #[schema(schema_with = instant)]
+    start_at: Option<String>,
+    /// The new runs fall due evenly over so long a time, in the answer's order, where the runner has a due time; else a 422.
+    #[schema(pattern = "^[0-9]{1,4} ?(s|m|h|d)$", example = "10m")]
+    spread: Option<String>,
 }
 
 fn boolean(values: &[serde_json::Value], types: &[Type], description: &str) -> Schema {
@@ -150,6 +168,17 @@ fn no_items() -> Schema {
         .build();
     schema.schema_type = SchemaType::from_iter([Type::Array, Type::Null]);
     Schema::Array(schema)
+}
+
+/// The options, without what goes with `match_all` only.
+fn options_without_exceptions() -> Schema {
+    let no_exceptions = ObjectBuilder::new().property("except_tasks", no_items());
+    let options = AllOfBuilder::new().item(Ref::from_schema_name("RerunOptions")).item(no_exceptions);
+    OneOfBuilder::new()
+        .item(ObjectBuilder::new().schema_type(Type::Null))
+        .item(options)
+        .description(Some("What to do with the runs."))
+        .into()
 }
 
 /// An RFC 3339 timestamp; an empty string is no condition.

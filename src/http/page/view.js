@@ -13,6 +13,7 @@ const REASONS = {
   trigger_disabled: ["not to be started by hand", "the task may not be started by hand"],
   active: ["pending or running", "pending or running"],
   superseded: ["succeeded since", "succeeded since"],
+  not_taken: ["left for later", "left for later"],
   gone: ["gone", "the run has vanished"],
   refused: ["declined by the runner", "the runner declined"],
 };

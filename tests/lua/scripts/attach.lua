@@ -53,6 +53,15 @@ check.equal(started["5"].params, "--all")
 check.equal(started["2"].exit_code, 2)
 check.equal(started["2"].created_at, "2026-04-15T02:00:00Z")
 
+-- When a new run is due is told to a script that heeds it; to any other such a request can't be sent.
+local later = { ids = { "1" }, options = { start_at = "2026-04-15T14:00:00+02:00" } }
+check.raises(function() host:rerun(later) end, 422, "no due time")
+local heeding, its = runner { heeds_due = true }
+heeding:rerun(later)
+check.equal(its.started[1].due, "2026-04-15T12:00:00.000000Z")
+heeding:rerun { ids = { "1" } }
+check.equal(its.started[2].due, nil)
+
 -- The selector tells the script what is asked for.
 for _ in host:runs(failed) do end
 check.equal(self.selector.match_all, true)

@@ -17,6 +17,13 @@ check.equal(check.count(host), before)
 check.equal(#host:plan('{"match_all":true,"filter":{"status":"failed"},"options":{"unique_by":"run","dry_run":false}}').planned, 5)
 check.equal(#host:plan { matchAll = true, options = { dryRun = false, uniqueBy = "run" }, filter = { status = "failed" } }.planned, 5)
 check.equal(#host:plan(failed, function(run) return run.id == "a1" end).planned, 1)
+-- Lists within the options may be empty tables, too.
+check.equal(#host:plan { match_all = true, options = { except_tasks = {}, take = 1 } }.planned, 1)
+local without = { match_all = true, filter = { status = "failed" }, options = { except_tasks = { "backup" } } }
+check.equal(#host:plan(without).planned, 1)
+check.truthy(host:plan(without).planned[1].task_name ~= "backup")
+for run in host:runs(without) do check.truthy(run.task_name ~= "backup") end
+check.raises(function() host:runs { match_all = true, options = { take = 1 } } end, 422, "other than except_tasks")
 check.raises(function() host:plan "{" end, 400, "not JSON")
 check.raises(function() host:plan { match_all = true, options = "x" } end, 422, "body.options")
 

@@ -1,5 +1,6 @@
 //! An answer's lists, as the model expects them and as they came.
 
+use chrono::{DateTime, Utc};
 use serde_json::Value as Json;
 
 use super::plan::Plan;
@@ -11,6 +12,40 @@ pub struct Group {
     pub task: String,
     pub source: String,
     pub matched: usize,
+    pub told: Option<Told>,
+}
+
+/// What is told of a group's selected runs. Times are in microseconds.
+#[derive(Debug, Clone, PartialEq, PartialOrd, Eq, Ord)]
+pub struct Told {
+    /// The source run, and when it was created.
+    pub run: RunKey,
+    pub created: Option<i64>,
+    pub first: Option<i64>,
+    pub parameter_sets: usize,
+}
+
+impl Told {
+    /// As an answer tells it; of what can't be spelled, the run's name and its id are as `like` has them.
+    fn said(group: &Json, like: &RunKey) -> Result<Option<Told>, String> {
+        if ["run", "first", "parameter_sets"].iter().all(|field| group.get(field).is_none()) {
+            return Ok(None);
+        }
+        let run = &group["run"];
+        let time = |time: &Json| time.as_str().map(|text| text.parse::<DateTime<Utc>>().unwrap().timestamp_micros());
+        let key = |field: &str, like: &Option<Vec<u8>>| match like {
+            Some(bytes) if std::str::from_utf8(bytes).is_ok() => run[field].as_str().map(|text| text.into()),
+            like => like.clone(),
+        };
+        let parameter_sets = group["parameter_sets"].as_u64().ok_or("no parameter_sets")? as usize;
+        run.as_object().ok_or("no run")?;
+        Ok(Some(Told {
+            run: (key("task_name", &like.0), key("id", &like.1)),
+            created: time(&run["created_at"]),
+            first: time(&group["first"]),
+            parameter_sets,
+        }))
+    }
 }
 
 /// What `detail` must say.
@@ -45,15 +80,30 @@ pub struct Skipped {
     pub run: Option<String>,
     pub reason: &'static str,
     pub detail: Detail,
+    pub told: Option<Told>,
 }
 
 impl Skipped {
     pub fn of(run: &Run, reason: &'static str, detail: Detail) -> Skipped {
-        Skipped { key: Some(run.key()), task: run.task.spelled(), run: run.id.spelled(), reason, detail }
+        Skipped { key: Some(run.key()), task: run.task.spelled(), run: run.id.spelled(), reason, detail, told: None }
     }
 
     pub fn not_found(id: &str) -> Skipped {
-        Skipped { key: None, task: None, run: Some(id.to_owned()), reason: "not_found", detail: Detail::Unsaid }
+        Skipped {
+            key: None,
+            task: None,
+            run: Some(id.to_owned()),
+            reason: "not_found",
+            detail: Detail::Unsaid,
+            told: None,
+        }
+    }
+
+    const FIELDS: [&str; 7] = ["task_name", "run_id", "reason", "detail", "run", "first", "parameter_sets"];
+
+    fn tells(&self, said: &Json) -> bool {
+        let no_key = (None, None);
+        Told::said(said, self.key.as_ref().unwrap_or(&no_key)) == Ok(self.told.clone())
     }
 
     fn allows(&self, said: &Json) -> bool {
@@ -62,7 +112,8 @@ impl Skipped {
             && text("run_id") == self.run.as_deref()
             && text("reason") == Some(self.reason)
             && self.detail.allows(text("detail"))
-            && said.as_object().unwrap().keys().all(|key| ["task_name", "run_id", "reason", "detail"].contains(&&**key))
+            && self.tells(said)
+            && said.as_object().unwrap().keys().all(|key| Self::FIELDS.contains(&&**key))
     }
 }
 
@@ -94,12 +145,13 @@ pub fn check_skipped(answer: &Json, expected: &[Skipped]) -> Result<(), String> 
 /// Whether a dry run's answer is the plan.
 pub fn check_plan(answer: &Json, plan: &Plan) -> Result<(), String> {
     let text = |group: &Json, field: &str| group[field].as_str().unwrap_or("?").to_owned();
-    let group = |group: &Json| Group {
-        task: text(group, "task_name"),
-        source: text(group, "rerun_of"),
-        matched: group["matched"].as_u64().unwrap_or(0) as usize,
+    let group = |group: &Json| {
+        let (task, source) = (text(group, "task_name"), text(group, "rerun_of"));
+        let matched = group["matched"].as_u64().unwrap_or(0) as usize;
+        let told = Told::said(group, &(Some(task.clone().into()), Some(source.clone().into())))?;
+        Ok(Group { task, source, matched, told })
     };
-    let planned: Vec<Group> = list(answer, "planned").iter().map(group).collect();
+    let planned: Vec<Group> = list(answer, "planned").iter().map(group).collect::<Result<_, String>>()?;
     let expected = plan.planned();
     if planned != expected {
         return Err(format!("planned is {planned:#?}\nand should be {expected:#?}"));

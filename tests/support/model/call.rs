@@ -139,7 +139,9 @@ impl Request {
         if expected.is_some_and(|expected| expected.essence() != plan.essence()) {
             return Err(Refusal::Plan);
         }
-        let mut done = Done { started: Vec::new(), skipped: plan.skipped };
+        // Of its groups' runs only a dry run tells more.
+        let skipped = plan.skipped.into_iter().map(|skipped| Skipped { told: None, ..skipped }).collect();
+        let mut done = Done { started: Vec::new(), skipped };
         for source in plan.starts {
             match fate(&source.run) {
                 Fate::Refused => done.skipped.push(Skipped::of(&source.run, "refused", Detail::Something)),

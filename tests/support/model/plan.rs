@@ -1,6 +1,6 @@
 //! What a dry run says: the groups, which of them would be started, and why the others would not.
 
-use super::answer::{Detail, Group, Skipped};
+use super::answer::{Detail, Group, Skipped, Told};
 use super::request::{Request, Unique};
 use super::store::{Run, RunKey, Value, newest, visible};
 
@@ -9,6 +9,8 @@ use super::store::{Run, RunKey, Value, newest, visible};
 pub struct Source {
     pub run: Run,
     pub matched: usize,
+    /// Of all that were selected.
+    pub told: Told,
 }
 
 /// What comes of a request.
@@ -18,6 +20,8 @@ pub struct Plan {
     /// The groups that would be started, in the order of the answer.
     pub starts: Vec<Source>,
     pub skipped: Vec<Skipped>,
+    /// More is told of each group's runs.
+    pub with_runs: bool,
 }
 
 /// The runs when the call searched, those at the moment of the spawn, and those by which `skip_superseded` goes.
@@ -44,6 +48,7 @@ impl Plan {
             task: source.run.task.spelled().unwrap(),
             source: source.run.id.spelled().unwrap(),
             matched: source.matched,
+            told: Some(source.told.clone()).filter(|_| self.with_runs),
         };
         self.starts.iter().map(group).collect()
     }
@@ -73,11 +78,15 @@ impl Request {
             matched: sources.iter().map(|source| source.matched).sum(),
             starts: Vec::new(),
             skipped: Vec::new(),
+            with_runs: self.with_runs,
         };
         let mut taken = 0;
         for source in sources {
             match self.reason(&source.run, moments, &mut taken) {
-                Some((reason, detail)) => plan.skipped.push(Skipped::of(&source.run, reason, detail)),
+                Some((reason, detail)) => {
+                    let told = Some(source.told).filter(|_| self.with_runs);
+                    plan.skipped.push(Skipped { told, ..Skipped::of(&source.run, reason, detail) });
+                }
                 None => {
                     // It is started as it is by then.
                     let as_it_is = visible(moments.spawn).into_iter().find(|run| run.is_same_as(&source.run)).cloned();
@@ -104,7 +113,15 @@ impl Request {
                 None => groups.push(vec![run]),
             }
         }
-        let source = |group: &Vec<&Run>| Source { run: newest(group).clone(), matched: group.len() };
+        let source = |group: &Vec<&Run>| {
+            let run = newest(group).clone();
+            let mut sets: Vec<_> = group.iter().map(|run| run.params.bytes()).collect();
+            sets.sort();
+            sets.dedup();
+            let first = group.iter().filter_map(|run| run.instant).min();
+            let told = Told { run: run.key(), created: run.instant, first, parameter_sets: sets.len() };
+            Source { run, matched: group.len(), told }
+        };
         let mut sources: Vec<Source> = groups.iter().map(source).collect();
         sources.sort_by_key(|source| source.run.key());
         sources
@@ -153,11 +170,11 @@ impl Request {
         if self.take.is_some_and(|take| *taken >= take) {
             return Some(("not_taken", Detail::Unsaid));
         }
-        *taken += 1;
-        // What is never started is not looked for again, so that nobody sees it go.
+        // What is never started is not looked for again, so that nobody sees it go. It takes nobody's place.
         if let Some(detail) = why_refused(source) {
             return Some(("refused", detail));
         }
+        *taken += 1;
         let is_there = visible(moments.spawn).iter().any(|run| run.is_same_as(source));
         (!is_there).then_some(("gone", Detail::Unsaid))
     }

@@ -33,6 +33,7 @@ pub struct Request {
     pub skip_superseded: bool,
     pub limit: Option<usize>,
     pub take: Option<usize>,
+    pub with_runs: bool,
     pub except_tasks: Vec<String>,
     /// Task and source run, as a dry run spells them.
     pub except_groups: Vec<(String, String)>,
@@ -76,6 +77,9 @@ impl Request {
         }
         if let Some(take) = self.take {
             all["take"] = json!(take);
+        }
+        if self.with_runs {
+            all["with_runs"] = json!(true);
         }
         if !self.except_groups.is_empty() {
             let groups = self.except_groups.iter().map(|(task, run)| json!({"task_name": task, "rerun_of": run}));
