@@ -1,5 +1,6 @@
 //! A listener of the door's own: bounded connections, time-outs, and an end that finishes what spawns.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -47,7 +48,6 @@ impl Default for ServerConfig {
 /// Serves `app` until `end` is ready, and then until its last request is answered or the grace is
 /// over. Nothing that spawns is cut off: the runtime waits for its blocking threads.
 pub async fn serve(listener: TcpListener, app: Router, config: ServerConfig, end: impl Future<Output = ()>) {
-    bound_system_buffers(&listener);
     let mut crowd = Crowd::new(config.connections);
     let (tell_end, ending) = watch::channel(false);
     let mut connections = JoinSet::new();
@@ -73,22 +73,14 @@ pub async fn serve(listener: TcpListener, app: Router, config: ServerConfig, end
     }
 }
 
-/// Every connection has its listener's.
-fn bound_system_buffers(listener: &TcpListener) {
-    let socket = SockRef::from(listener);
-    let done = socket.set_send_buffer_size(SYSTEM_BUFFER).and_then(|()| socket.set_recv_buffer_size(SYSTEM_BUFFER));
-    if let Err(error) = done {
-        tracing::warn!(%error, "the system keeps buffers of its own size for connections");
-    }
-}
-
 /// The next connection.
 async fn accept(listener: &TcpListener, crowd: &mut Crowd) -> (TcpStream, SocketAddr) {
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => {
-                // An answer is one write: it should not wait for another.
-                let _ = stream.set_nodelay(true);
+                if let Err(error) = prepare(&stream) {
+                    tracing::debug!(%error, %peer, "a connection is as the system makes it");
+                }
                 return (stream, peer);
             }
             // Out of file descriptors, most likely: trying again at once would only spin.
@@ -99,6 +91,14 @@ async fn accept(listener: &TcpListener, crowd: &mut Crowd) -> (TcpStream, Socket
             }
         }
     }
+}
+
+fn prepare(stream: &TcpStream) -> io::Result<()> {
+    // An answer is one write: it should not wait for another.
+    stream.set_nodelay(true)?;
+    let socket = SockRef::from(stream);
+    socket.set_send_buffer_size(SYSTEM_BUFFER)?;
+    socket.set_recv_buffer_size(SYSTEM_BUFFER)
 }
 
 /// All who are connected, but for those who were told to leave.
