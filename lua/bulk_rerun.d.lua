@@ -41,6 +41,7 @@ function bulk_rerun.from_json(json) end
 ---@field profile? string A built-in profile's name or a profile's file; found from the schema if absent.
 ---@field tasks? string A `runwisp.toml`: the task catalogue.
 ---@field busy_timeout_ms? integer How long to wait for a lock that somebody else holds; 5000 if absent.
+---@field ledger? boolean Make the ledger in the store, where there is none.
 ---@field wire? "snake"|"camel" How an answer is spelled when the request does not show a spelling.
 ---@field sqlite? "shared" The process's other users of the store use the same copy of SQLite.
 
@@ -107,6 +108,9 @@ function bulk_rerun.from_json(json) end
 ---@field skip_active? boolean
 ---@field skip_superseded? boolean
 ---@field limit? integer
+---@field idempotency_key? string The same key and selector again start nothing, and give the first report. Needs the ledger.
+---@field reason? string Why, for the ledger.
+---@field actor? string Who, for the ledger.
 
 ---@class bulk_rerun.Report
 ---@field triggered { task_name: string, run_id: string, rerun_of: string }[]
@@ -114,6 +118,8 @@ function bulk_rerun.from_json(json) end
 ---@field planned? { task_name: string, rerun_of: string, matched: integer }[] A plan only.
 ---@field matched? integer A plan only.
 ---@field plan? string A plan only: what `expect_plan` takes.
+---@field operation_id? string With the ledger only: its id there.
+---@field replayed? boolean The key was used before: nothing was started now, and this is the first report again.
 
 ---What a failed call raises.
 ---@class bulk_rerun.ErrorModel

@@ -66,7 +66,14 @@ pub(super) fn how_to_go_on(out: &mut People, body: &BulkRerunBody) -> Result<(),
 /// What a re-run has done.
 pub(super) fn result(out: &mut People, plugin: &Plugin, body: &BulkRerunBody) -> Result<(), Failure> {
     let spawned = count(body.triggered.len() as u64, "new run");
-    writeln!(out, "{GOOD}{spawned} spawned{GOOD:#}")?;
+    match &body.operation_id {
+        Some(operation) if body.replayed => writeln!(
+            out,
+            "{BOLD}Nothing was spawned now.{BOLD:#} The key was used before, for this very request: {spawned} then \
+             (operation {operation})"
+        )?,
+        _ => writeln!(out, "{GOOD}{spawned} spawned{GOOD:#}")?,
+    }
     if !body.triggered.is_empty() {
         let rows = body
             .triggered
@@ -77,7 +84,7 @@ pub(super) fn result(out: &mut People, plugin: &Plugin, body: &BulkRerunBody) ->
         print_table(out, &[Column::Text("TASK"), Column::Id("NEW RUN"), Column::Id("RE-RUN OF")], rows)?;
     }
     skipped(out, &body.skipped)?;
-    if !body.triggered.is_empty() {
+    if !body.triggered.is_empty() && !body.replayed {
         // The runs are there, whatever becomes of this question.
         let start = match plugin.describe() {
             Ok(info) => info.start,
@@ -94,6 +101,9 @@ pub(super) fn summary(out: &mut People, body: &BulkRerunBody) -> Result<(), Fail
         (Some(planned), Some(matched)) => {
             let [spawns, matched] = [count(planned.len() as u64, "new run"), count(matched, "run")];
             write!(out, "{spawns} would be spawned for the {matched} selected")?;
+        }
+        _ if body.replayed => {
+            write!(out, "nothing was spawned now, and {} before", count(body.triggered.len() as u64, "new run"))?;
         }
         _ => write!(out, "{} spawned", count(body.triggered.len() as u64, "new run"))?,
     }

@@ -12,7 +12,7 @@ use super::output::{BOLD, People, count};
 use super::progress::watch;
 use super::{report, status_words};
 use crate::Plugin;
-use crate::contract::{BulkRerunBody, ErrorModel, Reason, Request, UniqueBy};
+use crate::contract::{BulkRerunBody, ErrorModel, KEY_MAX, REASON_MAX, Reason, Request, UniqueBy, wrong_with_text};
 
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
@@ -104,6 +104,26 @@ struct OptionArguments {
     /// Go ahead only if the plan is still the one that a dry run showed
     #[arg(long, value_name = "DIGEST")]
     expect_plan: Option<String>,
+    /// A name for this re-run: with the same one and the same request nothing is spawned again, and the first answer is
+    /// given once more (needs the ledger; give times with it that do not count from now)
+    #[arg(long, value_name = "KEY", value_parser = name, help_heading = LEDGER)]
+    idempotency_key: Option<String>,
+    /// Why, for the ledger
+    #[arg(long, value_name = "TEXT", value_parser = reason, help_heading = LEDGER)]
+    reason: Option<String>,
+    /// Who, for the ledger [default: the user]
+    #[arg(long, value_name = "NAME", value_parser = name, help_heading = LEDGER)]
+    actor: Option<String>,
+}
+
+const LEDGER: &str = "Ledger (see `bulk-rerun ledger`)";
+
+fn name(text: &str) -> Result<String, String> {
+    wrong_with_text(text, KEY_MAX).map_or_else(|| Ok(text.to_owned()), Err)
+}
+
+fn reason(text: &str) -> Result<String, String> {
+    wrong_with_text(text, REASON_MAX).map_or_else(|| Ok(text.to_owned()), Err)
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -122,6 +142,13 @@ impl OptionArguments {
         options.skip_superseded |= self.skip_superseded;
         options.limit = self.limit.or(options.limit);
         options.expect_plan = self.expect_plan.clone().or(options.expect_plan.take());
+        for (given, option) in [
+            (&self.idempotency_key, &mut options.idempotency_key),
+            (&self.reason, &mut options.reason),
+            (&self.actor, &mut options.actor),
+        ] {
+            *option = given.clone().or(option.take());
+        }
         if let Some(unique_by) = self.unique_by {
             options.unique_by = match unique_by {
                 UniqueByArgument::Task => UniqueBy::Task,
@@ -160,6 +187,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
             Answer::NothingToDo(body) if !arguments.output.json => return Ok(status_of(&body)),
             Answer::Yes | Answer::NothingToDo(_) => {}
         }
+    }
+    if arguments.store.ledger {
+        plugin.create_ledger()?;
     }
     let body = watch("re-running", || calls.call(&plugin, &request))?;
     if !body.triggered.is_empty() {

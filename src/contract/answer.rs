@@ -1,6 +1,6 @@
 //! The answer: what was spawned, and for everything else that was selected the reason why not.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::Spelling;
 
@@ -25,6 +25,16 @@ pub struct BulkRerunBody {
     /// A dry run only: a digest of what would be spawned, for `expect_plan`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plan: Option<String>,
+    /// With the ledger only: the id under which it was written down.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub operation_id: Option<String>,
+    /// The key was used before: nothing was spawned, and this is the first answer again.
+    #[serde(skip_serializing_if = "is_false")]
+    pub replayed: bool,
+}
+
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 /// A new run.
@@ -40,7 +50,7 @@ pub struct Triggered {
 }
 
 /// A group that got no new run, or an id that is no run.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "http", derive(utoipa::ToSchema))]
 pub struct Skipped {
     /// The task; absent for an unknown id, and for runs that have no task.
@@ -76,7 +86,7 @@ pub struct Planned {
 }
 
 /// Why a group got no new run. Where several apply, the first in this order is given.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[cfg_attr(feature = "http", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {

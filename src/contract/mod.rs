@@ -5,6 +5,7 @@
 //! heard of it works unchanged.
 
 mod answer;
+mod caller;
 mod config;
 mod error;
 mod fields;
@@ -13,8 +14,10 @@ mod matching;
 mod request;
 mod run;
 mod spelling;
+mod texts;
 
 pub use answer::{BulkRerunBody, Planned, Reason, Skipped, Triggered};
+pub use caller::Caller;
 pub use config::Config;
 pub use error::{ErrorModel, Violation};
 pub(crate) use fields::nearest;
@@ -22,3 +25,7 @@ pub use request::{Request, RerunOptions, RunFilter, Selector, UniqueBy};
 pub use run::{FAILURE_END_REASONS, Instant, Params, Phase, Run, is_success};
 pub(crate) use run::{has_ended, is_writable};
 pub use spelling::Spelling;
+#[cfg(feature = "cli")]
+pub(crate) use texts::REASON_MAX;
+#[cfg(any(feature = "cli", feature = "http"))]
+pub(crate) use texts::{KEY_MAX, wrong_with_text};

@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 
 use super::fields::{Fields, Findings};
 use super::json::Node;
-use super::{ErrorModel, Instant, Spelling};
+use super::texts::{KEY_MAX, REASON_MAX, read_text};
+use super::{Caller, ErrorModel, Instant, Spelling};
 
 /// The longest text that `search` takes, in characters.
 const SEARCH_MAX: usize = 1_000;
@@ -33,6 +34,8 @@ pub struct Request {
     pub options: RerunOptions,
     /// The client's spelling, where its fields show one; the answer uses the same.
     pub spelling: Option<Spelling>,
+    /// Who asks, where it is another than the plugin's own caller: a door that serves many sets it.
+    pub caller: Option<Caller>,
 }
 
 /// Which runs are meant. The two modes exclude each other.
@@ -80,16 +83,21 @@ impl Selector {
 
     /// The request that says which runs are meant, in snake_case: for hosts that are asked in JSON.
     pub fn to_json(&self) -> String {
-        let request = match self {
+        self.to_value().to_string()
+    }
+
+    fn to_value(&self) -> Value {
+        match self {
             Selector::Ids(ids) => json!({ "ids": ids }),
             Selector::Matching { filter, except_ids } if except_ids.is_empty() => {
                 json!({ "match_all": true, "filter": filter })
             }
             Selector::Matching { filter, except_ids } => {
+                let mut except_ids: Vec<_> = except_ids.iter().collect();
+                except_ids.sort_unstable();
                 json!({ "match_all": true, "filter": filter, "except_ids": except_ids })
             }
-        };
-        request.to_string()
+        }
     }
 }
 
@@ -136,20 +144,35 @@ impl RunFilter {
 }
 
 /// What to do with the selected runs.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub struct RerunOptions {
     /// Change nothing; answer what would be spawned.
+    #[serde(skip)]
     pub dry_run: bool,
     /// A plan's digest from a dry run: spawn only if the plan is still the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub expect_plan: Option<String>,
     /// What makes two runs the same work.
     pub unique_by: UniqueBy,
     /// Skip a group that has a pending or running run, selected or not, at the search or at the moment of the spawn.
+    #[serde(skip_serializing_if = "is_false")]
     pub skip_active: bool,
     /// Skip a group whose newest run of all is newer than the source run and succeeded.
+    #[serde(skip_serializing_if = "is_false")]
     pub skip_superseded: bool,
     /// At most so many new runs; more is an error.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<u64>,
+    /// The same key and request again spawn nothing, and are answered as the first time. It needs the ledger, and means
+    /// nothing in a dry run; so do the two below.
+    #[serde(skip)]
+    pub idempotency_key: Option<String>,
+    /// Why, for the ledger.
+    #[serde(skip)]
+    pub reason: Option<String>,
+    /// Who, for the ledger.
+    #[serde(skip)]
+    pub actor: Option<String>,
 }
 
 /// What makes two runs the same work, so that one new run stands for both.
@@ -194,11 +217,20 @@ impl Request {
         if match_all {
             refuse_ids(&body, &ids, findings)?;
             let except_ids = except_ids.into_iter().collect();
-            Ok(Request { selector: Selector::Matching { filter, except_ids }, options, spelling })
+            Ok(Request { selector: Selector::Matching { filter, except_ids }, options, spelling, caller: None })
         } else {
             require_ids_alone(&body, &ids, &except_ids, &filter, findings)?;
-            Ok(Request { selector: Selector::Ids(ids), options, spelling })
+            Ok(Request { selector: Selector::Ids(ids), options, spelling, caller: None })
         }
+    }
+
+    /// What is carried out, in snake_case, however it was spelled: without the key, the reason and the actor, which have
+    /// their own places in the ledger.
+    pub(crate) fn to_json(&self) -> String {
+        let mut request = self.selector.to_value();
+        // Texts and numbers only: nothing in it can fail to be written.
+        request["options"] = serde_json::to_value(&self.options).unwrap_or_default();
+        request.to_string()
     }
 }
 
@@ -305,7 +337,6 @@ fn read_filter(body: &Fields, findings: &mut Findings) -> RunFilter {
 
 fn read_options(body: &Fields, findings: &mut Findings) -> RerunOptions {
     let Some(node) = body.node("options") else { return RerunOptions::default() };
-    const NEED_THE_LEDGER: [&str; 3] = ["idempotency_key", "reason", "actor"];
     let known = &[
         "dry_run",
         "expect_plan",
@@ -318,12 +349,6 @@ fn read_options(body: &Fields, findings: &mut Findings) -> RerunOptions {
         "actor",
     ];
     let fields = Fields::read(node, &body.place("options"), known, findings);
-    for name in NEED_THE_LEDGER {
-        if fields.node(name).is_some() {
-            let message = "this needs the ledger, which this version does not have yet; drop the field";
-            findings.report(&fields.place(name), message, fields.value(name));
-        }
-    }
     RerunOptions {
         dry_run: fields.boolean("dry_run", findings),
         expect_plan: fields.string("expect_plan", findings).map(str::to_owned),
@@ -331,6 +356,9 @@ fn read_options(body: &Fields, findings: &mut Findings) -> RerunOptions {
         skip_active: fields.boolean("skip_active", findings),
         skip_superseded: fields.boolean("skip_superseded", findings),
         limit: fields.count("limit", 1, findings),
+        idempotency_key: read_text(&fields, "idempotency_key", KEY_MAX, findings),
+        reason: read_text(&fields, "reason", REASON_MAX, findings),
+        actor: read_text(&fields, "actor", KEY_MAX, findings),
     }
 }
 

@@ -358,7 +358,9 @@ function bulk_rerun.open(config)
   if config ~= nil and type(config) ~= "table" then
     fail(400, 'bulk_rerun.open takes a table such as { store = "runs.db" }, got a ' .. type(config))
   end
-  return new_host(must(native.open(must(native.encode(config or {}, "config")))))
+  config = copy(config or {})
+  config.door = config.door or "lua"
+  return new_host(must(native.open(must(native.encode(config, "config")))))
 end
 
 function bulk_rerun.attach(host)
@@ -385,6 +387,7 @@ function bulk_rerun.attach(host)
   if transactions ~= 0 and transactions ~= 3 then
     fail(400, "bulk_rerun.attach takes begin, commit and rollback all three, or none of them")
   end
+  config.door = config.door or "lua"
   local json = must(native.encode(config, "config"))
   return new_host(must(native.attach(json, transactions == 3)), functions)
 end

@@ -15,7 +15,7 @@ use super::serial::Mark;
 use crate::contract::{Instant, Params, RunFilter};
 use crate::host::time::read_instant;
 use crate::host::view::{Positions, Statement};
-use crate::host::{Columns, Freshness, HostError, Interrupter, Key, Query, RunRef, RunRow, Session, Spawned};
+use crate::host::{Columns, Freshness, HostError, Interrupter, Key, Ledger, Query, RunRef, RunRow, Session, Spawned};
 
 /// An index on the time of creation pays while a query's window is at most this part of all time:
 /// a seek a run costs about five times what a run costs in a full scan.
@@ -57,11 +57,21 @@ pub(super) struct SqliteSession<'p, T> {
     looked_until: Option<Mark>,
     /// What was read before the write lock was taken is what is there.
     pub(super) is_unchanged: bool,
+    /// The write lock is ours.
+    pub(super) is_writing: bool,
 }
 
 impl<'p, T: Transactions> SqliteSession<'p, T> {
     pub(super) fn new(place: &'p Place, fitted: Arc<Fitted>, transactions: T) -> Self {
-        SqliteSession { place, fitted, transactions, read_at_version: None, looked_until: None, is_unchanged: false }
+        SqliteSession {
+            place,
+            fitted,
+            transactions,
+            read_at_version: None,
+            looked_until: None,
+            is_unchanged: false,
+            is_writing: false,
+        }
     }
 
     pub(super) fn connection(&self) -> &Connection {
@@ -282,6 +292,7 @@ impl<T: Transactions> Session for SqliteSession<'_, T> {
     fn begin_write(&mut self) -> Result<Freshness, HostError> {
         const DOING: &str = "taking the write lock";
         self.transactions.begin_write()?;
+        self.is_writing = true;
         let version = self.data_version(DOING)?;
         self.is_unchanged = self.transactions.sees_every_change() && self.read_at_version == Some(version);
         if self.is_unchanged {
@@ -292,11 +303,14 @@ impl<T: Transactions> Session for SqliteSession<'_, T> {
     }
 
     fn end(&mut self) -> Result<(), HostError> {
+        self.is_writing = false;
         self.transactions.end()
     }
 
     fn commit(&mut self) -> Result<(), HostError> {
-        self.transactions.commit()
+        self.transactions.commit()?;
+        self.is_writing = false;
+        Ok(())
     }
 
     fn keeps_others_out(&self) -> bool {
@@ -359,5 +373,17 @@ impl<T: Transactions> Session for SqliteSession<'_, T> {
     fn spawn(&mut self, sources: &[RunRef<'_>], each: &mut dyn FnMut(usize, Spawned)) -> Result<(), HostError> {
         self.spawn_all(sources)?.into_iter().enumerate().for_each(|(index, spawned)| each(index, spawned));
         Ok(())
+    }
+
+    fn ledger(&mut self) -> Result<Option<&mut dyn Ledger>, HostError> {
+        Ok(if self.has_ledger()? { Some(self) } else { None })
+    }
+
+    fn create_ledger(&mut self) -> Result<(), HostError> {
+        self.migrate_ledger()
+    }
+
+    fn drop_ledger(&mut self) -> Result<(), HostError> {
+        self.drop_tables()
     }
 }

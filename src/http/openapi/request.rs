@@ -118,6 +118,17 @@ pub(in super::super) struct RerunOptions {
     /// At most so many new runs. More is a 422, and nothing is spawned: never a silent cut.
     #[schema(minimum = 1, maximum = 9223372036854775807i64)]
     limit: Option<i64>,
+    /// A name for this re-run: with the same one and the same request nothing is spawned again, and the answer is the first
+    /// one, with `replayed`. The same key with another request is a 422. Needs the ledger; ignored in a dry run. The header
+    /// `Idempotency-Key` says the same.
+    #[schema(min_length = 1, max_length = 255)]
+    idempotency_key: Option<String>,
+    /// Why, for the ledger.
+    #[schema(min_length = 1, max_length = 1000)]
+    reason: Option<String>,
+    /// Who, for the ledger.
+    #[schema(min_length = 1, max_length = 255)]
+    actor: Option<String>,
 }
 
 fn boolean(values: &[serde_json::Value], types: &[Type], description: &str) -> Schema {
