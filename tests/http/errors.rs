@@ -11,7 +11,7 @@ use crate::{DRY_RUN, night, serve};
 
 /// The answer is a problem document of this status; answers it.
 #[track_caller]
-fn problem(answer: &Answer, status: u16) -> Value {
+pub fn problem(answer: &Answer, status: u16) -> Value {
     assert_eq!(answer.status, status, "{answer:?}");
     assert_eq!(answer.header("content-type"), Some("application/problem+json"));
     let problem = answer.json();
@@ -232,59 +232,6 @@ fn a_click_is_heeded_once() {
     assert_eq!(click("third", body).status, 422);
     assert_eq!(problem(&click(&"x".repeat(65), body), 422)["errors"][0]["message"], "longer than 64 bytes");
     assert_eq!(store.dump().len(), 5);
-}
-
-/// Where there is a ledger, what the browser sends again is answered and not done again.
-#[test]
-fn a_click_is_a_key_where_there_is_a_ledger() {
-    let store = night();
-    crate::support::calls::open(&store.path).create_ledger().unwrap();
-    let server = serve(&store);
-    let click = |name: &str| server.send("POST", RERUN, &[("bulk-rerun-click", name)], r#"{"ids": ["a1"]}"#).json();
-    let first = click("one");
-    let again = click("one");
-    assert_eq!((&again["replayed"], &again["triggered"]), (&json!(true), &first["triggered"]));
-    assert_eq!(store.dump().len(), 4);
-    assert_eq!(click("another")["replayed"], json!(null));
-    assert_eq!(store.dump().len(), 5);
-}
-
-#[test]
-fn the_header_is_a_key_quoted_or_bare() {
-    let store = night();
-    crate::support::calls::open(&store.path).create_ledger().unwrap();
-    let server = serve(&store);
-    let send = |keys: &[&str], body: &str| {
-        let headers: Vec<_> = keys.iter().map(|key| ("idempotency-key", *key)).collect();
-        server.send("POST", RERUN, &headers, body)
-    };
-    let body = r#"{"ids": ["a1"]}"#;
-    let first = send(&["k1"], body).json();
-    assert!(first["operation_id"].is_string() && first.get("replayed").is_none(), "{first}");
-    for again in [
-        send(&["k1"], body),
-        send(&[r#""k1""#], body),
-        send(&[], r#"{"ids": ["a1"], "options": {"idempotency_key": "k1"}}"#),
-        send(&["k1"], r#"{"ids": ["a1"], "options": {"idempotency_key": "k1"}}"#),
-    ] {
-        let again = again.json();
-        assert_eq!((&again["replayed"], &again["triggered"]), (&json!(true), &first["triggered"]), "{again}");
-    }
-    for (keys, body) in [
-        (&["k1"][..], r#"{"ids": ["b1"]}"#),
-        (&["k2"], r#"{"ids": ["a1"], "options": {"idempotency_key": "k1"}}"#),
-        (&[r#""k2"#], body),
-        (&["k2", "k3"], body),
-        (&[""], body),
-        (&[r#""""#], body),
-        (&["ż"], body),
-    ] {
-        let problem = problem(&send(keys, body), 422);
-        assert_eq!(problem["errors"][0]["location"], "header.Idempotency-Key", "{keys:?} {body}");
-    }
-    assert_eq!(store.dump().len(), 4);
-    let door: String = store.open().query_row("SELECT door FROM bulk_rerun_operations", [], |row| row.get(0)).unwrap();
-    assert_eq!(door, "http");
 }
 
 #[test]
