@@ -351,6 +351,7 @@ fn the_tool_says_that_a_key_was_used_before() {
     assert!(rerun(&[]).starts_with("1 new run spawned"));
     let again = rerun(&[]);
     assert!(again.starts_with("Nothing was spawned now.") && again.contains("1 new run then (operation 01"), "{again}");
+    assert_eq!(rerun(&["--quiet"]), "");
     assert!(rerun(&["--summary"]).starts_with("nothing was spawned now, and 1 new run before"));
     for flag in ["--idempotency-key", "--reason", "--actor"] {
         let output = bulk_rerun(&["rerun", "--store", store.path_str(), "--all", "--yes", flag, ""]);

@@ -55,7 +55,7 @@ impl StoreArguments {
             profile: self.profile.clone().filter(|profile| !profile.is_empty()),
             tasks: self.tasks().map(PathBuf::from),
             busy_timeout_ms: u64::try_from(self.busy_timeout.as_millis()).unwrap_or(u64::MAX),
-            caller: Caller { actor: user(), ..Caller::through("cli") },
+            caller: Caller { actor: Some(user()), ..Caller::through("cli") },
             ..Config::new(&self.store)
         })?;
         Ok(plugin)
@@ -66,9 +66,11 @@ impl StoreArguments {
     }
 }
 
-/// Who is at the command line, as the system knows it.
-fn user() -> Option<String> {
-    ["USER", "LOGNAME"].iter().find_map(|name| env::var(name).ok().filter(|user| !user.is_empty()))
+/// Who is at the command line: by name, else by the number that the system knows.
+fn user() -> String {
+    let named = ["USER", "LOGNAME"].iter().find_map(|name| env::var(name).ok().filter(|user| !user.is_empty()));
+    // SAFETY: the call takes nothing, and never fails.
+    named.unwrap_or_else(|| format!("uid {}", unsafe { libc::geteuid() }))
 }
 
 /// Which runs are meant.

@@ -192,7 +192,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         plugin.create_ledger()?;
     }
     let body = watch("re-running", || calls.call(&plugin, &request))?;
-    if !body.triggered.is_empty() {
+    if !body.triggered.is_empty() && !body.replayed {
         let told = arguments.output.print(&body, &request, |people| report::result(people, &plugin, &body));
         told.map_err(Failure::when_done)?;
     } else if !arguments.output.quiet {
