@@ -312,7 +312,7 @@ int32_t bulk_rerun_configure(const char *config_json, char **error_json);
 
 /**
  * Opens a plugin over a store: `{"store": "/var/lib/runner/runs.db"}`. What the config does not say
- * is taken from the environment (BULK_RERUN_STORE, _PROFILE, _TASKS); `{}` is the environment alone.
+ * is taken from the environment (BULK_RERUN_STORE, _PROFILE, _TASKS, _LEDGER); `{}` is the environment alone.
  * Returns NULL if that fails, and an error in `*error_json`.
  *
  * ```c
@@ -333,7 +333,8 @@ struct bulk_rerun_plugin *bulk_rerun_open(const char *config_json, char **error_
 
 /**
  * Re-runs what the request selects. Returns JSON in any case, a BulkRerunBody or an ErrorModel,
- * which you free. `bulk_rerun_is_error` tells the two apart.
+ * which you free. `bulk_rerun_is_error` tells the two apart. With an `idempotency_key` in its options, which
+ * needs the ledger, the same request spawns once, however often you send it.
  *
  * ```c
  * char *answer = bulk_rerun_call(plugin, "{\"match_all\": true, \"filter\": {\"status\": \"failed\"}}");

@@ -41,6 +41,7 @@ function bulk_rerun.from_json(json) end
 ---@field profile? string A built-in profile's name or a profile's file; found from the schema if absent.
 ---@field tasks? string A `runwisp.toml`: the task catalogue.
 ---@field busy_timeout_ms? integer How long to wait for a lock that somebody else holds; 5000 if absent.
+---@field ledger? boolean Make the ledger in the store, where there is none.
 ---@field wire? "snake"|"camel" How an answer is spelled when the request does not show a spelling.
 ---@field sqlite? "shared" The process's other users of the store use the same copy of SQLite.
 
@@ -114,6 +115,9 @@ function bulk_rerun.from_json(json) end
 ---@field start_at? string When the new runs are due, where the runner has a due time: RFC 3339.
 ---@field spread? string They fall due evenly over so long a time: `10m`.
 ---@field with_runs? boolean A plan only: more of each group's runs.
+---@field idempotency_key? string The same key and selector again start nothing, and give the first report. Needs the ledger.
+---@field reason? string Why, for the ledger.
+---@field actor? string Who, for the ledger.
 
 ---@class bulk_rerun.Report
 ---@field triggered { task_name: string, run_id: string, rerun_of: string }[]
@@ -121,6 +125,8 @@ function bulk_rerun.from_json(json) end
 ---@field planned? bulk_rerun.Planned[] A plan only.
 ---@field matched? integer A plan only.
 ---@field plan? string A plan only: what `expect_plan` takes.
+---@field operation_id? string With the ledger only: its id there.
+---@field replayed? boolean The key was used before: nothing was started now, and this is the first report again.
 
 ---@class bulk_rerun.Skipped: bulk_rerun.GroupRuns
 ---@field task_name? string

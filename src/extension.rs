@@ -125,7 +125,10 @@ fn call(context: &Context<'_>) -> Result<String, ErrorModel> {
     let catalogue = config.tasks.as_deref().map(Catalogue::read).transpose()?;
     let store = CallersStore::new(&connection, profile)?;
     let mut session = store.session(&connection)?;
-    let body = operation::rerun_in(&mut *session, catalogue.as_ref(), &request, None, None)?;
+    if config.ledger {
+        operation::ledger::create_in(&mut *session)?;
+    }
+    let body = operation::rerun_in(&mut *session, catalogue.as_ref(), &config.caller, &request, None, None)?;
     Ok(body.to_json(request.spelling.unwrap_or(config.wire)))
 }
 
@@ -141,7 +144,7 @@ fn argument(context: &Context<'_>, index: usize) -> Vec<u8> {
 
 /// A config without what the connection itself decides.
 fn config(json: &[u8]) -> Result<Config, ErrorModel> {
-    let config = Config::from_json(json)?;
+    let config = Config::from_json(json)?.through("sqlite");
     if let Ok(Value::Object(given)) = serde_json::from_slice(json) {
         let decided = ["store", "busy_timeout_ms", "busyTimeoutMs", "sqlite"];
         if let Some((name, value)) =

@@ -38,8 +38,8 @@ mod toml_words;
 
 pub use cancel::Cancel;
 pub use contract::{
-    BulkRerunBody, Config, ErrorModel, Planned, Reason, Request, RerunOptions, Run, RunFilter, Selector, Skipped,
-    Spelling, Triggered, UniqueBy, Violation,
+    BulkRerunBody, Caller, Config, ErrorModel, Planned, Reason, Request, RerunOptions, Run, RunFilter, Selector,
+    Skipped, Spelling, Triggered, UniqueBy, Violation,
 };
 pub use cursor::Cursor;
 pub use operation::{Survey, Trial};

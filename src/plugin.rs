@@ -5,9 +5,11 @@ use std::cell::RefCell;
 use std::ptr;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
+
 use crate::cancel::Cancel;
 use crate::catalogue::Catalogue;
-use crate::contract::{BulkRerunBody, Config, ErrorModel, Request, Run, Selector, Spelling};
+use crate::contract::{BulkRerunBody, Caller, Config, ErrorModel, Request, Run, Selector, Spelling};
 use crate::cursor::Cursor;
 use crate::elsewhere::elsewhere;
 use crate::host::callbacks::{CallbackHost, HostCallbacks};
@@ -15,7 +17,7 @@ use crate::host::named_store::NamedStore;
 use crate::host::profile::Profile;
 use crate::host::sqlite::{self, SqliteHost};
 use crate::host::{Host, HostError, StoreInfo};
-use crate::operation::{self, Survey, Trial};
+use crate::operation::{self, Keep, Survey, Trial};
 
 /// Bulk re-run over one store. Safe to call from several threads at once.
 ///
@@ -36,6 +38,7 @@ pub struct Plugin {
     /// The host speaks with a server.
     has_server: bool,
     catalogue: Option<Catalogue>,
+    caller: Caller,
     wire: Spelling,
 }
 
@@ -47,9 +50,16 @@ impl Plugin {
     /// 500 with what is wrong with the store, the profile or the task catalogue; 503 if it is busy.
     pub fn open(config: &Config) -> Result<Plugin, ErrorModel> {
         let has_server = NamedStore::is_on_a_server(&config.store);
-        let host = blocking(has_server, |_| Ok(open_host(config)?), no_questions)?;
         let catalogue = config.tasks.as_deref().map(Catalogue::read).transpose()?;
-        Ok(Plugin { host: Some(host), has_server, catalogue, wire: config.wire })
+        let open = |_: &mut Ask<'_, ()>| {
+            let host = open_host(config)?;
+            if config.ledger {
+                operation::ledger::create(&*host)?;
+            }
+            Ok(host)
+        };
+        let host = blocking(has_server, open, no_questions)?;
+        Ok(Plugin { host: Some(host), has_server, catalogue, caller: config.caller.clone(), wire: config.wire })
     }
 
     /// A plugin over a host that hands over its runs and starts them itself. Of the config only `tasks`
@@ -61,7 +71,8 @@ impl Plugin {
     pub fn attach(callbacks: Box<dyn HostCallbacks>, config: &Config) -> Result<Plugin, ErrorModel> {
         let catalogue = config.tasks.as_deref().map(Catalogue::read).transpose()?;
         let host: Box<dyn Host> = Box::new(CallbackHost::new(callbacks));
-        Ok(Plugin { host: Some(host), has_server: false, catalogue, wire: config.wire })
+        let caller = config.caller.clone();
+        Ok(Plugin { host: Some(host), has_server: false, catalogue, caller, wire: config.wire })
     }
 
     /// The operation: JSON in, JSON out, in the client's own spelling.
@@ -99,7 +110,7 @@ impl Plugin {
         let request = Request::from_json(request_json)?;
         let work = |host: &dyn Host, ask: &mut Ask<'_, _>| {
             let mut keep = |run: &Run| ask(Cow::Borrowed(run));
-            operation::rerun(host, self.catalogue.as_ref(), &request, Some(&mut keep), None)
+            self.rerun_on(host, &request, Some(&mut keep), None)
         };
         let body = self.reach(work, |run| keep(&run))?;
         Ok(body.to_json(self.spelling_of(&request)))
@@ -111,7 +122,7 @@ impl Plugin {
     ///
     /// As [`Plugin::call`].
     pub fn rerun(&self, request: &Request) -> Result<BulkRerunBody, ErrorModel> {
-        self.reach(|host, _| operation::rerun(host, self.catalogue.as_ref(), request, None, None), no_questions)
+        self.reach(|host, _| self.rerun_on(host, request, None, None), no_questions)
     }
 
     /// The operation, unless it is cancelled before it spawns.
@@ -120,7 +131,53 @@ impl Plugin {
     ///
     /// As [`Plugin::call`]; 503 if it was cancelled.
     pub fn rerun_unless(&self, cancel: &Cancel, request: &Request) -> Result<BulkRerunBody, ErrorModel> {
-        self.reach(|host, _| operation::rerun(host, self.catalogue.as_ref(), request, None, Some(cancel)), no_questions)
+        self.reach(|host, _| self.rerun_on(host, request, None, Some(cancel)), no_questions)
+    }
+
+    fn rerun_on(
+        &self,
+        host: &dyn Host,
+        request: &Request,
+        keep: Option<&mut Keep<'_>>,
+        cancel: Option<&Cancel>,
+    ) -> Result<BulkRerunBody, ErrorModel> {
+        operation::rerun(host, self.catalogue.as_ref(), &self.caller, request, keep, cancel)
+    }
+
+    /// Whether the store has a ledger, so that a re-run may have an `idempotency_key`.
+    ///
+    /// # Errors
+    ///
+    /// 500 or 503 if the store fails.
+    pub fn keeps_ledger(&self) -> Result<bool, ErrorModel> {
+        self.reach(|host, _| operation::ledger::is_there(&mut *host.session()?), no_questions)
+    }
+
+    /// Makes the ledger in the store, where every re-run is written down from then on. False if there was one.
+    ///
+    /// # Errors
+    ///
+    /// 500 or 503 if the store fails, or we may not make it there.
+    pub fn create_ledger(&self) -> Result<bool, ErrorModel> {
+        self.reach(|host, _| operation::ledger::create(host), no_questions)
+    }
+
+    /// Takes the re-runs out of the ledger that are older than this, and tells how many. Their keys are free again.
+    ///
+    /// # Errors
+    ///
+    /// 500 if there is no ledger; 500 or 503 if the store fails.
+    pub fn prune_ledger(&self, before: DateTime<Utc>) -> Result<u64, ErrorModel> {
+        self.reach(|host, _| operation::ledger::prune(host, before), no_questions)
+    }
+
+    /// Takes the ledger away, with all that is in it.
+    ///
+    /// # Errors
+    ///
+    /// 500 if there is none; 500 or 503 if the store fails.
+    pub fn drop_ledger(&self) -> Result<(), ErrorModel> {
+        self.reach(|host, _| operation::ledger::drop(host), no_questions)
     }
 
     /// How a request is answered: in its own spelling where it shows one, else as the config says.

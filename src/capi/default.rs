@@ -49,7 +49,7 @@ fn get<P>(default: &Mutex<Default<P>>, open: impl FnOnce() -> Result<P, ErrorMod
 
 /// What the environment says; a store at least.
 fn from_env() -> Result<Config, ErrorModel> {
-    let config = Config::from_env()?;
+    let config = Config::from_env()?.through("c");
     if config.store.is_empty() {
         let detail = "no store is named: set BULK_RERUN_STORE in the environment to the path of the runner's database \
                       (or to postgres://…), or call bulk_rerun_configure first";
@@ -103,7 +103,7 @@ pub unsafe extern "C" fn bulk_rerun_configure(config_json: *const c_char, error_
             let new = match config_json.is_null() {
                 true => Default::Closed,
                 false => {
-                    let config = Config::from_json(strings::read(config_json))?;
+                    let config = Config::from_json(strings::read(config_json))?.through("c");
                     Default::Open(Arc::new(PluginHandle::new(Plugin::open(&config)?)))
                 }
             };

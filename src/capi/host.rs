@@ -199,7 +199,7 @@ pub unsafe extern "C" fn bulk_rerun_attach(
                 true => Config::from_env()?,
                 false => Config::from_json(strings::read(config_json))?,
             };
-            Ok(PluginHandle::give(Plugin::attach(Box::new(host), &config)?))
+            Ok(PluginHandle::give(Plugin::attach(Box::new(host), &config.through("c"))?))
         })
     }
 }

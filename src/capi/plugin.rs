@@ -58,7 +58,7 @@ pub(super) unsafe fn enter(plugin: *const PluginHandle) -> Result<Call, ErrorMod
 }
 
 /// Opens a plugin over a store: `{"store": "/var/lib/runner/runs.db"}`. What the config does not say
-/// is taken from the environment (BULK_RERUN_STORE, _PROFILE, _TASKS); `{}` is the environment alone.
+/// is taken from the environment (BULK_RERUN_STORE, _PROFILE, _TASKS, _LEDGER); `{}` is the environment alone.
 /// Returns NULL if that fails, and an error in `*error_json`.
 ///
 /// ```c
@@ -82,14 +82,15 @@ pub unsafe extern "C" fn bulk_rerun_open(
     // SAFETY: as the caller promises.
     unsafe {
         boundary::pointer("bulk_rerun_open", error_json, || {
-            let config = Config::from_json(strings::read(config_json))?;
+            let config = Config::from_json(strings::read(config_json))?.through("c");
             Ok(PluginHandle::give(Plugin::open(&config)?))
         })
     }
 }
 
 /// Re-runs what the request selects. Returns JSON in any case, a BulkRerunBody or an ErrorModel,
-/// which you free. `bulk_rerun_is_error` tells the two apart.
+/// which you free. `bulk_rerun_is_error` tells the two apart. With an `idempotency_key` in its options, which
+/// needs the ledger, the same request spawns once, however often you send it.
 ///
 /// ```c
 /// char *answer = bulk_rerun_call(plugin, "{\"match_all\": true, \"filter\": {\"status\": \"failed\"}}");

@@ -1,6 +1,7 @@
 //! The flags that name a store and a selector, and the request that they make.
 
 use std::convert::Infallible;
+use std::env;
 use std::ffi::OsString;
 use std::fs;
 use std::io::{self, Read};
@@ -13,7 +14,7 @@ use serde_json::{Map, Value, json};
 
 use super::Failure;
 use crate::contract::{ErrorModel, Instant, Request, Spelling, is_writable};
-use crate::{Config, Plugin};
+use crate::{Caller, Config, Plugin};
 
 /// Which store, and how to work in it.
 #[derive(Debug, Args)]
@@ -31,9 +32,13 @@ pub(super) struct StoreArguments {
     /// How long to wait for a lock that somebody else holds
     #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = humantime::parse_duration)]
     pub(super) busy_timeout: Duration,
+    /// Keep a ledger in the store, of every re-run from now on, whoever asks for it
+    #[arg(long, env = "BULK_RERUN_LEDGER", hide_env_values = true, value_parser = clap::builder::FalseyValueParser::new())]
+    pub(super) ledger: bool,
 }
 
 impl StoreArguments {
+    /// The store as it is: `--ledger` is for whoever goes on to change something.
     pub(super) fn open(&self) -> Result<Plugin, Failure> {
         self.open_with(Spelling::default())
     }
@@ -50,6 +55,7 @@ impl StoreArguments {
             profile: self.profile.clone().filter(|profile| !profile.is_empty()),
             tasks: self.tasks().map(PathBuf::from),
             busy_timeout_ms: u64::try_from(self.busy_timeout.as_millis()).unwrap_or(u64::MAX),
+            caller: Caller { actor: Some(user()), ..Caller::through("cli") },
             ..Config::new(&self.store)
         })?;
         Ok(plugin)
@@ -58,6 +64,13 @@ impl StoreArguments {
     pub(super) fn tasks(&self) -> Option<&Path> {
         self.tasks.as_deref().filter(|tasks| !tasks.is_empty()).map(Path::new)
     }
+}
+
+/// Who is at the command line: by name, else by the number that the system knows.
+fn user() -> String {
+    let named = ["USER", "LOGNAME"].iter().find_map(|name| env::var(name).ok().filter(|user| !user.is_empty()));
+    // SAFETY: the call takes nothing, and never fails.
+    named.unwrap_or_else(|| format!("uid {}", unsafe { libc::geteuid() }))
 }
 
 /// Which runs are meant.

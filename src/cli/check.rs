@@ -123,6 +123,9 @@ fn print(out: &mut dyn Write, info: &StoreInfo, survey: Option<&Survey>, argumen
     }
     line("open in", open_in(info))?;
     line("re-runs", info.start.clone())?;
+    if let Some(version) = info.ledger {
+        line("ledger", format!("every re-run is written down (version {version})"))?;
+    }
     let writable = if info.writable { "yes" } else { "no: only dry runs will work" };
     line("writable", writable.to_owned())?;
     let mut rights = info.missing_rights().iter();

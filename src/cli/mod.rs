@@ -4,6 +4,7 @@ mod arguments;
 mod check;
 mod demo;
 mod interrupt;
+mod ledger;
 mod log;
 #[cfg(feature = "lua")]
 mod lua;
@@ -69,6 +70,8 @@ enum Command {
     Profiles(profiles::Arguments),
     /// Tell which profile fits a store, what it holds, and when a re-run would start
     Check(check::Arguments),
+    /// Keep a ledger of every re-run in the store, or shorten it, or take it away
+    Ledger(ledger::Arguments),
     /// Run a script in Lua, which may select runs, choose among them, and re-run them
     #[cfg(feature = "lua")]
     Lua(lua::Arguments),
@@ -149,7 +152,7 @@ pub fn main() -> ExitCode {
         Command::Rerun(arguments) => arguments.output.json,
         Command::Check(arguments) => arguments.json,
         Command::Profiles(arguments) => arguments.json,
-        Command::Demo(_) => false,
+        Command::Demo(_) | Command::Ledger(_) => false,
         #[cfg(feature = "lua")]
         Command::Lua(_) => false,
         #[cfg(feature = "http")]
@@ -160,6 +163,7 @@ pub fn main() -> ExitCode {
         Command::Rerun(arguments) => rerun::run(&arguments),
         Command::Profiles(arguments) => profiles::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
+        Command::Ledger(arguments) => ledger::run(&arguments),
         #[cfg(feature = "lua")]
         Command::Lua(arguments) => lua::run(&arguments),
         #[cfg(feature = "http")]

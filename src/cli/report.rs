@@ -70,7 +70,14 @@ pub(super) fn result(
     options: &RerunOptions,
 ) -> Result<(), Failure> {
     let spawned = count(body.triggered.len() as u64, "new run");
-    writeln!(out, "{GOOD}{spawned} spawned{GOOD:#}")?;
+    match &body.operation_id {
+        Some(operation) if body.replayed => writeln!(
+            out,
+            "{BOLD}Nothing was spawned now.{BOLD:#} The key was used before, for this very request: {spawned} then \
+             (operation {operation})"
+        )?,
+        _ => writeln!(out, "{GOOD}{spawned} spawned{GOOD:#}")?,
+    }
     if !body.triggered.is_empty() {
         let rows = body
             .triggered
@@ -81,7 +88,7 @@ pub(super) fn result(
         print_table(out, &[Column::Text("TASK"), Column::Id("NEW RUN"), Column::Id("RE-RUN OF")], rows)?;
     }
     skipped(out, &body.skipped)?;
-    if !body.triggered.is_empty() {
+    if !body.triggered.is_empty() && !body.replayed {
         let start = match due(options) {
             Some(due) => due,
             // The runs are there, whatever becomes of this question.
@@ -110,6 +117,9 @@ pub(super) fn summary(out: &mut People, body: &BulkRerunBody) -> Result<(), Fail
         (Some(planned), Some(matched)) => {
             let [spawns, matched] = [count(planned.len() as u64, "new run"), count(matched, "run")];
             write!(out, "{spawns} would be spawned for the {matched} selected")?;
+        }
+        _ if body.replayed => {
+            write!(out, "nothing was spawned now, and {} before", count(body.triggered.len() as u64, "new run"))?;
         }
         _ => write!(out, "{} spawned", count(body.triggered.len() as u64, "new run"))?,
     }

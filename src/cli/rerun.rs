@@ -13,7 +13,9 @@ use super::output::{BOLD, People, count};
 use super::progress::watch;
 use super::{report, status_words};
 use crate::Plugin;
-use crate::contract::{BulkRerunBody, ErrorModel, Instant, Reason, Request, UniqueBy};
+use crate::contract::{
+    BulkRerunBody, ErrorModel, Instant, KEY_MAX, REASON_MAX, Reason, Request, UniqueBy, wrong_with_text,
+};
 
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
@@ -122,6 +124,26 @@ struct OptionArguments {
     /// Go ahead only if the plan is still the one that a dry run showed
     #[arg(long, value_name = "DIGEST")]
     expect_plan: Option<String>,
+    /// A name for this re-run: with the same one and the same request nothing is spawned again, and the first answer is
+    /// given once more (needs the ledger; give times with it that do not count from now)
+    #[arg(long, value_name = "KEY", value_parser = name, help_heading = LEDGER)]
+    idempotency_key: Option<String>,
+    /// Why, for the ledger
+    #[arg(long, value_name = "TEXT", value_parser = reason, help_heading = LEDGER)]
+    reason: Option<String>,
+    /// Who, for the ledger [default: the user]
+    #[arg(long, value_name = "NAME", value_parser = name, help_heading = LEDGER)]
+    actor: Option<String>,
+}
+
+const LEDGER: &str = "Ledger (see `bulk-rerun ledger`)";
+
+fn name(text: &str) -> Result<String, String> {
+    wrong_with_text(text, KEY_MAX).map_or_else(|| Ok(text.to_owned()), Err)
+}
+
+fn reason(text: &str) -> Result<String, String> {
+    wrong_with_text(text, REASON_MAX).map_or_else(|| Ok(text.to_owned()), Err)
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -144,6 +166,13 @@ impl OptionArguments {
         options.start_at = self.start_at.or(options.start_at);
         options.spread = self.spread.or(options.spread);
         options.expect_plan = self.expect_plan.clone().or(options.expect_plan.take());
+        for (given, option) in [
+            (&self.idempotency_key, &mut options.idempotency_key),
+            (&self.reason, &mut options.reason),
+            (&self.actor, &mut options.actor),
+        ] {
+            *option = given.clone().or(option.take());
+        }
         if let Some(unique_by) = self.unique_by {
             options.unique_by = match unique_by {
                 UniqueByArgument::Task => UniqueBy::Task,
@@ -184,8 +213,11 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
             Answer::Yes | Answer::NothingToDo(_) => {}
         }
     }
+    if arguments.store.ledger {
+        plugin.create_ledger()?;
+    }
     let body = watch("re-running", || calls.call(&plugin, &request))?;
-    if !body.triggered.is_empty() {
+    if !body.triggered.is_empty() && !body.replayed {
         let told =
             arguments.output.print(&body, &request, |people| report::result(people, &plugin, &body, &request.options));
         told.map_err(Failure::when_done)?;

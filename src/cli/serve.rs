@@ -146,6 +146,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         Wire::Camel => Spelling::Camel,
     };
     let plugin = Arc::new(arguments.store.open_with(wire)?);
+    if arguments.store.ledger {
+        plugin.create_ledger()?;
+    }
     let store = plugin.describe()?;
     let runtime = Runtime::new()?;
     runtime.block_on(async {

@@ -1,6 +1,6 @@
 //! The answer: what was spawned, and for everything else that was selected the reason why not.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::run::as_rfc3339;
 use super::{Instant, Run, Spelling};
@@ -26,6 +26,16 @@ pub struct BulkRerunBody {
     /// A dry run only: a digest of what would be spawned, for `expect_plan`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plan: Option<String>,
+    /// With the ledger only: the id under which it was written down.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub operation_id: Option<String>,
+    /// The key was used before: nothing was spawned, and this is the first answer again.
+    #[serde(skip_serializing_if = "is_false")]
+    pub replayed: bool,
+}
+
+pub(super) fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 /// A new run.
@@ -41,7 +51,7 @@ pub struct Triggered {
 }
 
 /// A group that got no new run, or an id that is no run.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "http", derive(utoipa::ToSchema))]
 pub struct Skipped {
     /// The task; absent for an unknown id, and for runs that have no task.
@@ -55,8 +65,8 @@ pub struct Skipped {
     /// More about why, where there is more to say.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
-    /// Of a group, with `with_runs`.
-    #[serde(flatten)]
+    /// Of a group, with `with_runs`: never of a re-run, and so never read from a ledger.
+    #[serde(flatten, skip_deserializing)]
     #[cfg_attr(feature = "http", schema(value_type = GroupRuns))]
     pub runs: Option<Box<GroupRuns>>,
 }
@@ -101,7 +111,7 @@ pub struct GroupRuns {
 }
 
 /// Why a group got no new run. Where several apply, the first in this order is given.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[cfg_attr(feature = "http", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {

@@ -8,7 +8,8 @@ use serde_json::Value;
 
 use super::fields::{Fields, Findings};
 use super::json::Node;
-use super::{ErrorModel, Spelling};
+use super::texts::{DOOR_MAX, wrong_with_text};
+use super::{Caller, ErrorModel, Spelling};
 
 /// How long to wait for a lock that somebody else holds, where nothing else is said.
 const BUSY_TIMEOUT_MS: u64 = 5_000;
@@ -28,6 +29,11 @@ pub struct Config {
     pub wire: Spelling,
     /// The host promises that it uses the same copy of SQLite as we do (`"sqlite": "shared"`).
     pub sqlite_shared: bool,
+    /// Make the ledger when the store is opened, where there is none yet. Where there is one, every re-run is written down,
+    /// whatever this says.
+    pub ledger: bool,
+    /// Who asks, as the ledger has it.
+    pub caller: Caller,
 }
 
 impl Config {
@@ -40,7 +46,18 @@ impl Config {
             busy_timeout_ms: BUSY_TIMEOUT_MS,
             wire: Spelling::Snake,
             sqlite_shared: false,
+            ledger: false,
+            caller: Caller::default(),
         }
+    }
+
+    /// The same for a door's callers, where they do not say what they are.
+    #[cfg(any(feature = "capi", feature = "lua", fuzzing))]
+    pub(crate) fn through(mut self, door: &'static str) -> Config {
+        if self.caller == Caller::default() {
+            self.caller = Caller::through(door);
+        }
+        self
     }
 
     /// The files that are read beside the store. (A profile may also be a built-in one's name.)
@@ -75,7 +92,7 @@ impl Config {
     pub fn from_json(json: &[u8]) -> Result<Config, ErrorModel> {
         let root = Node::object_from_json(json, "config", r#"{"store": "runs.db"}"#)?;
         let mut findings = Findings::default();
-        let known = &["store", "profile", "tasks", "ledger", "busy_timeout_ms", "wire", "sqlite"];
+        let known = &["store", "profile", "tasks", "ledger", "busy_timeout_ms", "wire", "sqlite", "door"];
         let fields = Fields::read(&root, "config", known, &mut findings);
         let profile = given(&fields, "profile", "BULK_RERUN_PROFILE", &mut findings).map(absolute_profile);
         let profile = profile.map(OsString::into_string).transpose().unwrap_or_else(|path| {
@@ -93,15 +110,19 @@ impl Config {
                 _ => Spelling::Snake,
             },
             sqlite_shared: fields.word("sqlite", &["shared"], &mut findings).is_some(),
+            ledger: match fields.node("ledger") {
+                Some(_) => fields.boolean("ledger", &mut findings),
+                None => env::var_os("BULK_RERUN_LEDGER")
+                    .is_some_and(|value| !["", "0", "false"].map(OsStr::new).contains(&&*value)),
+            },
+            // For what stands between a program and the C ABI, as Lua's module does.
+            caller: match fields.string("door", &mut findings) {
+                Some(door) => Caller { door: door.to_owned().into(), actor: None },
+                None => Caller::default(),
+            },
         };
-        let ledger = match fields.node("ledger") {
-            Some(_) => fields.boolean("ledger", &mut findings),
-            None => env::var_os("BULK_RERUN_LEDGER")
-                .is_some_and(|value| !["", "0", "false"].map(OsStr::new).contains(&&*value)),
-        };
-        if ledger {
-            let message = "this version does not have the ledger yet; drop the field, or BULK_RERUN_LEDGER";
-            findings.report(&fields.place("ledger"), message, true.into());
+        if let Some(wrong) = wrong_with_text(&config.caller.door, DOOR_MAX) {
+            findings.report(&fields.place("door"), wrong, fields.value("door"));
         }
         findings.violations.iter_mut().for_each(|violation| hide_secrets(&mut violation.value));
         findings.unprocessable()?;
@@ -157,7 +178,7 @@ mod tests {
 
     #[test]
     fn every_violation_has_its_place() {
-        let json = br#"{"stor": "a", "busy_timeout_ms": -1, "wire": "kebab", "sqlite": true, "ledger": true}"#;
+        let json = br#"{"stor": "a", "busy_timeout_ms": -1, "wire": "kebab", "sqlite": true, "ledger": 1}"#;
         let error = Config::from_json(json).unwrap_err();
         assert_eq!(error.status, 422);
         let places: Vec<&str> = error.errors.iter().map(|violation| violation.location.as_str()).collect();
@@ -184,7 +205,8 @@ mod tests {
     #[test]
     fn all_that_it_says_is_taken_in_either_spelling() {
         let json =
-            br#"{"store": "s", "profile": "p", "tasks": "t", "busyTimeoutMs": 7, "wire": "camel", "sqlite": "shared"}"#;
+            br#"{"store": "s", "profile": "p", "tasks": "t", "busyTimeoutMs": 7, "wire": "camel", "sqlite": "shared",
+                 "ledger": true, "door": "python"}"#;
         let folder = env::current_dir().unwrap();
         let expected = Config {
             store: folder.join("s").into(),
@@ -193,6 +215,8 @@ mod tests {
             busy_timeout_ms: 7,
             wire: Spelling::Camel,
             sqlite_shared: true,
+            ledger: true,
+            caller: Caller::through("python"),
         };
         assert_eq!(Config::from_json(json), Ok(expected));
     }

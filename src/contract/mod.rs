@@ -5,6 +5,7 @@
 //! heard of it works unchanged.
 
 mod answer;
+mod caller;
 mod config;
 mod error;
 mod fields;
@@ -14,8 +15,10 @@ mod options;
 mod request;
 mod run;
 mod spelling;
+mod texts;
 
 pub use answer::{BulkRerunBody, GroupRuns, Planned, Reason, Skipped, Triggered};
+pub use caller::Caller;
 pub use config::Config;
 pub use error::{ErrorModel, Violation};
 pub(crate) use fields::nearest;
@@ -24,3 +27,7 @@ pub use request::{Request, RunFilter, Selector};
 pub use run::{FAILURE_END_REASONS, Instant, Params, Phase, Run, is_success};
 pub(crate) use run::{has_ended, is_writable, nearest_writable};
 pub use spelling::Spelling;
+#[cfg(feature = "cli")]
+pub(crate) use texts::REASON_MAX;
+#[cfg(any(feature = "cli", feature = "http"))]
+pub(crate) use texts::{KEY_MAX, wrong_with_text};

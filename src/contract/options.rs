@@ -2,36 +2,59 @@
 
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::Instant;
+use super::answer::is_false;
 use super::fields::{Fields, Findings};
+use super::texts::{KEY_MAX, REASON_MAX, read_text};
 
 /// What to do with the selected runs.
-#[derive(Debug, Clone, PartialEq, Default)]
+///
+/// What a dry run alone heeds, and what has a place of its own in the ledger, is no part of its JSON.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub struct RerunOptions {
     /// Change nothing; answer what would be spawned.
+    #[serde(skip)]
     pub dry_run: bool,
     /// A plan's digest from a dry run: spawn only if the plan is still the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub expect_plan: Option<String>,
     /// What makes two runs the same work.
     pub unique_by: UniqueBy,
     /// Skip a group that has a pending or running run, selected or not, at the search or at the moment of the spawn.
+    #[serde(skip_serializing_if = "is_false")]
     pub skip_active: bool,
     /// Skip a group whose newest run of all is newer than the source run and succeeded.
+    #[serde(skip_serializing_if = "is_false")]
     pub skip_superseded: bool,
     /// At most so many new runs; more is an error.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<u64>,
     /// Start the first so many groups that may start, in the answer's order, and skip the rest as [`Reason::NotTaken`].
     ///
     /// [`Reason::NotTaken`]: super::Reason::NotTaken
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub take: Option<u64>,
     /// Tell more of each group's runs ([`GroupRuns`](super::GroupRuns)); in a dry run only.
+    #[serde(skip)]
     pub with_runs: bool,
     /// When the new runs are due, where the host has a due time; absent, at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub start_at: Option<Instant>,
     /// The new runs fall due evenly over so long a time, in the answer's order.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "write_spread")]
     pub spread: Option<Duration>,
+    /// The same key and request again spawn nothing, and are answered as the first time. It needs the ledger, and means
+    /// nothing in a dry run; so do the two below.
+    #[serde(skip)]
+    pub idempotency_key: Option<String>,
+    /// Why, for the ledger.
+    #[serde(skip)]
+    pub reason: Option<String>,
+    /// Who, for the ledger.
+    #[serde(skip)]
+    pub actor: Option<String>,
 }
 
 impl RerunOptions {
@@ -39,6 +62,11 @@ impl RerunOptions {
     pub(crate) fn tells_runs(&self) -> bool {
         self.dry_run && self.with_runs
     }
+}
+
+/// As a request spells it.
+fn write_spread<S: Serializer>(spread: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
+    spread.map(|spread| humantime::format_duration(spread).to_string()).serialize(serializer)
 }
 
 /// What makes two runs the same work, so that one new run stands for both.
@@ -74,13 +102,6 @@ pub(super) const KNOWN: &[&str] = &[
 ];
 
 pub(super) fn read(fields: &Fields, findings: &mut Findings) -> RerunOptions {
-    const NEED_THE_LEDGER: [&str; 3] = ["idempotency_key", "reason", "actor"];
-    for name in NEED_THE_LEDGER {
-        if fields.node(name).is_some() {
-            let message = "this needs the ledger, which this version does not have yet; drop the field";
-            findings.report(&fields.place(name), message, fields.value(name));
-        }
-    }
     RerunOptions {
         dry_run: fields.boolean("dry_run", findings),
         expect_plan: fields.string("expect_plan", findings).map(str::to_owned),
@@ -92,6 +113,9 @@ pub(super) fn read(fields: &Fields, findings: &mut Findings) -> RerunOptions {
         with_runs: fields.boolean("with_runs", findings),
         start_at: fields.instant("start_at", findings),
         spread: fields.duration("spread", findings),
+        idempotency_key: read_text(fields, "idempotency_key", KEY_MAX, findings),
+        reason: read_text(fields, "reason", REASON_MAX, findings),
+        actor: read_text(fields, "actor", KEY_MAX, findings),
     }
 }
 

@@ -5,10 +5,11 @@ use std::collections::HashSet;
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
+use super::answer::is_false;
 use super::fields::{Fields, Findings};
 use super::json::Node;
 use super::options::{self, RerunOptions};
-use super::{ErrorModel, Instant, Spelling};
+use super::{Caller, ErrorModel, Instant, Spelling};
 
 /// The longest text that `search` takes, in characters.
 const SEARCH_MAX: usize = 1_000;
@@ -34,6 +35,8 @@ pub struct Request {
     pub options: RerunOptions,
     /// The client's spelling, where its fields show one; the answer uses the same.
     pub spelling: Option<Spelling>,
+    /// Who asks, where it is another than the plugin's own caller: a door that serves many sets it.
+    pub caller: Option<Caller>,
 }
 
 /// Which runs are meant. The two modes exclude each other.
@@ -86,20 +89,23 @@ impl Selector {
 
     /// The request that says which runs are meant, in snake_case: for hosts that are asked in JSON.
     pub fn to_json(&self) -> String {
-        let request = match self {
+        self.to_value().to_string()
+    }
+
+    fn to_value(&self) -> Value {
+        match self {
             Selector::Ids(ids) => json!({ "ids": ids }),
             Selector::Matching { filter, except_ids, except_tasks } => {
                 let mut request = json!({ "match_all": true, "filter": filter });
                 if !except_ids.is_empty() {
-                    request["except_ids"] = json!(except_ids);
+                    request["except_ids"] = json!(sorted(except_ids));
                 }
                 if !except_tasks.is_empty() {
-                    request["options"] = json!({ "except_tasks": except_tasks });
+                    request["options"] = json!({ "except_tasks": sorted(except_tasks) });
                 }
                 request
             }
-        };
-        request.to_string()
+        }
     }
 }
 
@@ -176,13 +182,31 @@ impl Request {
             refuse_ids(&body, &ids, findings)?;
             let [except_ids, except_tasks] = [except_ids, except_tasks].map(HashSet::from_iter);
             let selector = Selector::Matching { filter, except_ids, except_tasks };
-            Ok(Request { selector, options: read, spelling })
+            Ok(Request { selector, options: read, spelling, caller: None })
         } else {
             let exceptions = [(&body, "except_ids", except_ids), (&options, "except_tasks", except_tasks)];
             require_ids_alone(&body, &ids, &exceptions, &filter, findings)?;
-            Ok(Request { selector: Selector::Ids(ids), options: read, spelling })
+            Ok(Request { selector: Selector::Ids(ids), options: read, spelling, caller: None })
         }
     }
+
+    /// What is carried out, in snake_case, however it was spelled: without the key, the reason and the actor, which have
+    /// their own places in the ledger.
+    pub(crate) fn to_json(&self) -> String {
+        let mut request = self.selector.to_value();
+        // Texts and numbers only: nothing in it can fail to be written.
+        if let Value::Object(options) = serde_json::to_value(&self.options).unwrap_or_default() {
+            options.into_iter().for_each(|(name, value)| request["options"][name] = value);
+        }
+        request.to_string()
+    }
+}
+
+/// The same set is always the same text.
+fn sorted(names: &HashSet<String>) -> Vec<&String> {
+    let mut names: Vec<_> = names.iter().collect();
+    names.sort_unstable();
+    names
 }
 
 /// `match_all` with `ids`: whoever names three ids must not re-run everything.
@@ -292,10 +316,6 @@ fn words(list: &str) -> Vec<String> {
 
 fn comma_separated<S: Serializer>(words: &[String], serializer: S) -> Result<S::Ok, S::Error> {
     words.join(",").serialize(serializer)
-}
-
-fn is_false(flag: &bool) -> bool {
-    !flag
 }
 
 /// Each string once, where it first stood.

@@ -9,6 +9,7 @@ mod due;
 pub mod error;
 mod key;
 mod lack;
+mod ledger;
 pub(crate) mod named_store;
 mod new_ids;
 #[cfg(feature = "postgres")]
@@ -27,6 +28,7 @@ use crate::contract::{Instant, Params, Phase, Run, RunFilter};
 pub use due::Due;
 pub use error::HostError;
 pub use key::{Key, RunRef};
+pub use ledger::{Entry, Ledger};
 #[cfg(fuzzing)]
 pub(crate) use time::read_instant;
 
@@ -101,7 +103,25 @@ pub trait Session {
 
     /// Whether a new run can be told when it is due.
     fn has_due_time(&self) -> bool;
+
+    /// The ledger, where the store has one. After [`Session::begin_write`] it is of our version; before that, an older one
+    /// knows of nothing.
+    fn ledger(&mut self) -> Result<Option<&mut dyn Ledger>, HostError> {
+        Ok(None)
+    }
+
+    /// Makes the ledger, after [`Session::begin_write`].
+    fn create_ledger(&mut self) -> Result<(), HostError> {
+        Err(HostError::Unusable(NO_PLACE_FOR_A_LEDGER.to_owned()))
+    }
+
+    /// Takes the whole ledger away, after [`Session::begin_write`].
+    fn drop_ledger(&mut self) -> Result<(), HostError> {
+        Err(HostError::Unusable(NO_PLACE_FOR_A_LEDGER.to_owned()))
+    }
 }
+
+const NO_PLACE_FOR_A_LEDGER: &str = "this host keeps its runs behind callbacks, and its ledger, if it has one, as well: there is none to be made or dropped";
 
 /// Stops, from another thread, what a session is reading.
 pub type Interrupter = Box<dyn Fn() + Send>;
@@ -233,6 +253,9 @@ pub struct StoreInfo {
     /// The tables of which every row is looked at to find a run by its id: the profile's view hides the key's index.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub read_whole_for_an_id: Vec<String>,
+    /// The version of the ledger that is kept in it, if there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ledger: Option<i64>,
     /// Whether we may write to it.
     pub writable: bool,
     /// The processes that have the store open, as far as can be seen.

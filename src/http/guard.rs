@@ -75,7 +75,7 @@ pub(super) fn cross_origin(config: &HttpConfig) -> Option<CorsLayer> {
     let layer = CorsLayer::new()
         .allow_origin(config.allow_origins.iter().map(|origin| origin.as_header().clone()).collect::<Vec<_>>())
         .allow_methods([Method::GET, Method::POST])
-        .allow_headers([AUTHORIZATION, CONTENT_TYPE])
+        .allow_headers([AUTHORIZATION, CONTENT_TYPE, HeaderName::from_static("idempotency-key")])
         .expose_headers([LINK, RETRY_AFTER, HeaderName::from_static(REQUEST_ID)]);
     Some(layer)
 }

@@ -33,6 +33,7 @@ mod door;
 mod files;
 mod guard;
 mod health;
+mod idempotency_key;
 mod look;
 mod metrics;
 mod observe;

@@ -3,21 +3,20 @@
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
-use axum::http::header::{CONTENT_TYPE, HeaderMap, LINK};
+use axum::http::header::{CONTENT_TYPE, LINK};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::base::Base;
 use super::body;
 use super::door::Door;
 use super::openapi::{Guarded, RERUN_PATH, Rerun, RunSelector};
 use super::problem::Problem;
-use super::token::Caller;
+use super::token;
+use super::{click, idempotency_key};
 use crate::Cancel;
-use crate::contract::{BulkRerunBody, ErrorModel, Request as RerunRequest};
-
-const IDEMPOTENCY_KEY: &str = "idempotency-key";
+use crate::contract::{BulkRerunBody, Caller, ErrorModel, Request as RerunRequest};
 
 /// Re-run the unique tasks behind a selector's runs
 ///
@@ -30,6 +29,8 @@ const IDEMPOTENCY_KEY: &str = "idempotency-key";
     operation_id = "bulk-rerun",
     tag = "runs",
     security((), ("token" = [])),
+    params(("Idempotency-Key" = Option<String>, Header,
+        description = "As `options.idempotency_key`: a quoted string, or bare. Needs the ledger.")),
     request_body(content = RunSelector, content_type = "application/json", examples(
         ("failed" = (summary = "What failed that night", value = json!({
             "match_all": true,
@@ -59,16 +60,15 @@ const IDEMPOTENCY_KEY: &str = "idempotency-key";
 )]
 pub(super) async fn rerun(State(door): State<Arc<Door>>, request: Request) -> Result<Response, Problem> {
     let base = Base::of(&request, &door.config);
-    refuse_idempotency_key(request.headers())?;
-    let headers = request.headers().clone();
-    let caller = Caller::of(&request).cloned();
+    let key = idempotency_key::of(request.headers())?;
+    let click = click::of(request.headers())?;
+    let by = token::Caller::of(&request).cloned();
+    // A click is heeded when it is all there: what broke off on its way may be sent again.
     let json = body::read(request, &door.config, &door.room).await?;
-    // Not before it is all there: what broke off on its way may be sent again.
-    door.clicks.take(&headers)?;
     let schema = base.schema("BulkRerunBody");
     let work = {
         let door = Arc::clone(&door);
-        move |cancel: &Cancel| carry_out(&door, cancel, &json, caller.as_ref(), schema)
+        move |cancel: &Cancel| carry_out(&door, cancel, &json, Headers { by, key, click }, schema)
     };
     let answer = door.queue.run(door.config.request_timeout, work).await?;
     let mut response = answer.into_response();
@@ -80,26 +80,44 @@ pub(super) async fn rerun(State(door): State<Arc<Door>>, request: Request) -> Re
     Ok(response)
 }
 
+/// What a request's headers say.
+struct Headers {
+    /// Whose token it bears.
+    by: Option<token::Caller>,
+    key: Option<String>,
+    click: Option<String>,
+}
+
 /// From the body to the answer, on a blocking thread.
 fn carry_out(
     door: &Door,
     cancel: &Cancel,
     json: &[u8],
-    caller: Option<&Caller>,
+    headers: Headers,
     schema: Option<String>,
 ) -> Result<String, ErrorModel> {
-    let request = RerunRequest::from_json(json)?;
-    if let Some(caller) = caller.filter(|caller| !caller.may_spawn && !request.options.dry_run) {
-        let detail = format!("the token {:?} may only preview: set `options.dry_run` to true", caller.name);
+    let Headers { by, key, click } = headers;
+    let mut request = RerunRequest::from_json(json).and_then(|mut request| {
+        idempotency_key::add(&mut request, key.as_deref())?;
+        Ok(request)
+    });
+    if let Some(click) = click {
+        door.clicks.heed(click, request.as_mut().ok(), &door.plugin)?;
+    }
+    let mut request = request?;
+    if let Some(by) = by.as_ref().filter(|by| !by.may_spawn && !request.options.dry_run) {
+        let detail = format!("the token {:?} may only preview: set `options.dry_run` to true", by.name);
         return Err(ErrorModel::new(StatusCode::FORBIDDEN.as_u16(), detail));
     }
+    let by = by.map(|by| by.name.to_string());
+    request.caller = Some(Caller { actor: by.clone(), ..Caller::through("http") });
     if door.config.require_filter {
         refuse_everything(&request)?;
     }
-    let mut body = door.plugin.rerun_unless(cancel, &request)?;
-    if !request.options.dry_run {
+    let body = door.plugin.rerun_unless(cancel, &request);
+    let mut body = if key.is_some() { body.map_err(idempotency_key::placed)? } else { body? };
+    if !request.options.dry_run && !body.replayed {
         door.metrics.count(&body);
-        let by = caller.map(|caller| &*caller.name);
         tracing::info!(triggered = body.triggered.len(), skipped = body.skipped.len(), by, "re-ran");
     }
     body.schema = schema;
@@ -113,12 +131,4 @@ fn refuse_everything(request: &RerunRequest) -> Result<(), ErrorModel> {
         return Err(ErrorModel::violation("body.filter", message.to_owned(), Value::Null));
     }
     Ok(())
-}
-
-/// A key that is not heeded must not look as if it were: the client's second try would spawn again.
-fn refuse_idempotency_key(headers: &HeaderMap) -> Result<(), ErrorModel> {
-    let Some(key) = headers.get(IDEMPOTENCY_KEY) else { return Ok(()) };
-    let message = "this needs the ledger, which this version does not have yet; drop the header";
-    let value = json!(String::from_utf8_lossy(key.as_bytes()));
-    Err(ErrorModel::violation("header.Idempotency-Key", message.to_owned(), value))
 }

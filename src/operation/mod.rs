@@ -5,6 +5,7 @@
 
 mod groups;
 mod judge;
+pub(crate) mod ledger;
 mod plan;
 mod resolve;
 mod spawn;
@@ -17,11 +18,12 @@ use serde_json::json;
 use crate::cancel::Cancel;
 use crate::catalogue::Catalogue;
 use crate::contract::{
-    BulkRerunBody, ErrorModel, GroupRuns, Planned, Request, RerunOptions, Run, Selector, Skipped, Violation,
+    BulkRerunBody, Caller, ErrorModel, GroupRuns, Planned, Request, RerunOptions, Run, Selector, Skipped, Violation,
 };
 use crate::host::{Host, Key, RunRef, Session};
 use groups::{Group, Told};
-use resolve::{Keep, Resolved};
+pub(crate) use resolve::Keep;
+use resolve::Resolved;
 pub use survey::Survey;
 pub(crate) use survey::survey;
 pub use trial::Trial;
@@ -32,17 +34,19 @@ pub(crate) use trial::trial;
 pub(crate) fn rerun(
     host: &dyn Host,
     catalogue: Option<&Catalogue>,
+    caller: &Caller,
     request: &Request,
     keep: Option<&mut Keep<'_>>,
     cancel: Option<&Cancel>,
 ) -> Result<BulkRerunBody, ErrorModel> {
-    rerun_in(&mut *host.session()?, catalogue, request, keep, cancel)
+    rerun_in(&mut *host.session()?, catalogue, caller, request, keep, cancel)
 }
 
 /// The same in a session of the caller's own.
 pub(crate) fn rerun_in(
     session: &mut dyn Session,
     catalogue: Option<&Catalogue>,
+    caller: &Caller,
     request: &Request,
     keep: Option<&mut Keep<'_>>,
     cancel: Option<&Cancel>,
@@ -51,6 +55,12 @@ pub(crate) fn rerun_in(
     check_due_time(session, request)?;
     let _searching = cancel.map(|cancel| cancel.search_begins(session.interrupter())).transpose()?;
     session.begin_read()?;
+    if !options.dry_run
+        && let Some(answer) = ledger::answered_before(session, request)?
+    {
+        session.end()?;
+        return Ok(answer);
+    }
     let mut resolved = resolve::resolve(session, request, &|run| judge::may_start(catalogue, run), keep)?;
     judge::judge(session, &mut resolved.groups, catalogue, options)?;
     check_limit(&resolved, options)?;
@@ -64,7 +74,7 @@ pub(crate) fn rerun_in(
         check_plan(options, &plan(session, &resolved.groups)?)?;
     }
     session.end()?;
-    spawn::spawn(session, resolved, options, cancel)
+    spawn::spawn(session, resolved, caller, request, cancel)
 }
 
 /// Hands over each selected run, in the store's own order; changes nothing. An error ends it.

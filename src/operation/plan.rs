@@ -31,8 +31,13 @@ pub(super) fn of_run(run: RunRef<'_>, params: &Params<'_>) -> OfRun {
 pub(super) fn of_all(runs: impl Iterator<Item = OfRun>) -> String {
     let mut digest = Sha256::new();
     runs.for_each(|run| digest.update(run));
+    in_hex(digest.finalize().into())
+}
+
+/// A digest as text.
+pub(super) fn in_hex(digest: [u8; 32]) -> String {
     let mut text = String::from("sha256:");
-    for byte in digest.finalize() {
+    for byte in digest {
         // Writing to a String never fails.
         let _ = write!(text, "{byte:02x}");
     }

@@ -20,7 +20,7 @@ pub(super) struct Resolved {
 }
 
 /// A predicate over the matched runs, before they are grouped. An error fails the call.
-pub(super) type Keep<'k> = dyn FnMut(&Run) -> Result<bool, ErrorModel> + 'k;
+pub(crate) type Keep<'k> = dyn FnMut(&Run) -> Result<bool, ErrorModel> + 'k;
 
 /// Finds the selected runs and groups those that `keep` keeps. `may_start`: whether a run may be started again, as far as
 /// it can tell by itself.

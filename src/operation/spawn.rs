@@ -7,32 +7,51 @@ use chrono::Utc;
 
 use super::groups::Group;
 use super::resolve::Resolved;
-use super::{check_plan, judge, open, plan, plan_of, skipped};
+use super::{check_plan, judge, ledger, open, plan, plan_of, skipped};
 use crate::cancel::Cancel;
-use crate::contract::{BulkRerunBody, ErrorModel, Reason, RerunOptions, Triggered};
+use crate::contract::{BulkRerunBody, Caller, ErrorModel, Reason, Request, RerunOptions, Triggered};
 use crate::host::{Due, Freshness, RunRef, Session, Spawned};
 
-/// Spawns a run for each group that is not skipped.
+/// Spawns a run for each group that is not skipped, and writes that down where there is a ledger: what has come to nothing,
+/// too, since its key stands for that.
 pub(super) fn spawn(
     session: &mut dyn Session,
     resolved: Resolved,
-    options: &RerunOptions,
+    caller: &Caller,
+    request: &Request,
     cancel: Option<&Cancel>,
 ) -> Result<BulkRerunBody, ErrorModel> {
     let Resolved { mut groups, unknown, .. } = resolved;
-    let mut triggered = Vec::new();
-    if open(&groups).next().is_some() {
-        let freshness = session.begin_write()?;
-        if let Some(cancel) = cancel {
-            cancel.spawn_begins()?;
-        }
-        if freshness == Freshness::Changed {
-            look_again(session, &mut groups, options)?;
-        }
-        triggered = start(session, &mut groups, options)?;
-        if triggered.is_empty() { session.end()? } else { session.commit()? }
+    let options = &request.options;
+    let answer =
+        |triggered, groups| BulkRerunBody { triggered, skipped: skipped(groups, unknown), ..BulkRerunBody::default() };
+    if open(&groups).next().is_none() && session.ledger()?.is_none() {
+        return Ok(answer(Vec::new(), groups));
     }
-    Ok(BulkRerunBody { triggered, skipped: skipped(groups, unknown), ..BulkRerunBody::default() })
+    let freshness = session.begin_write()?;
+    if let Some(cancel) = cancel {
+        cancel.spawn_begins()?;
+    }
+    // Of two with one key, the second waited for the lock until the first was done.
+    if let Some(answer) = ledger::answered_before(session, request)? {
+        session.end()?;
+        return Ok(answer);
+    }
+    if freshness == Freshness::Changed {
+        look_again(session, &mut groups, options)?;
+    }
+    let triggered = start(session, &mut groups, options)?;
+    let mut body = answer(triggered, groups);
+    ledger::write_down(session, request, caller, &mut body).map_err(|error| match session.is_atomic() {
+        true => error,
+        false => half_way(error, std::mem::take(&mut body.triggered)),
+    })?;
+    if body.triggered.is_empty() && body.operation_id.is_none() {
+        session.end()?
+    } else {
+        session.commit()?
+    }
+    Ok(body)
 }
 
 /// Somebody has written since the search: who is active by now, and is the plan still the expected one?

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use serde::Serialize;
 
 use super::groups::Source;
-use super::judge;
+use super::{judge, ledger};
 use crate::catalogue::Catalogue;
 use crate::contract::{ErrorModel, Run, RunFilter};
 use crate::host::{Columns, Host, HostError, Key, Query, RunRef, RunRow, Session, Spawned};
@@ -51,6 +51,9 @@ pub(crate) fn trial(
         Some(Spawned::Refused(words)) => (None, Some(words)),
         Some(Spawned::Gone) | None => (None, Some("it vanished meanwhile; try again".to_owned())),
     };
+    if new.is_some() {
+        ledger::try_out(&mut *session)?;
+    }
     session.end()?;
     Ok(Trial { source: source.unwrap_or_default(), new, refused })
 }

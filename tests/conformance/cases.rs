@@ -6,13 +6,14 @@ use serde::Deserialize;
 use serde_json::Value;
 
 /// The files of cases.
-const FILES: [(&str, &str); 6] = [
+const FILES: [(&str, &str); 7] = [
     ("plain", include_str!("cases/plain.toml")),
     ("selectors", include_str!("cases/selectors.toml")),
     ("filters", include_str!("cases/filters.toml")),
     ("options", include_str!("cases/options.toml")),
     ("spelling", include_str!("cases/spelling.toml")),
     ("errors", include_str!("cases/errors.toml")),
+    ("ledger", include_str!("cases/ledger.toml")),
 ];
 
 /// Requests to one store, one after the other.
@@ -25,6 +26,9 @@ pub struct Case {
     /// `end reasons` beside success and failure, and `any id`.
     #[serde(default)]
     pub needs: Vec<String>,
+    /// The store keeps a ledger.
+    #[serde(default)]
+    pub ledger: bool,
     pub step: Vec<Step>,
 }
 

@@ -11,7 +11,7 @@ use crate::{DRY_RUN, night, serve};
 
 /// The answer is a problem document of this status; answers it.
 #[track_caller]
-fn problem(answer: &Answer, status: u16) -> Value {
+pub fn problem(answer: &Answer, status: u16) -> Value {
     assert_eq!(answer.status, status, "{answer:?}");
     assert_eq!(answer.header("content-type"), Some("application/problem+json"));
     let problem = answer.json();
@@ -202,7 +202,7 @@ fn an_answer_names_its_schema_on_the_host_that_was_asked() {
 }
 
 #[test]
-fn an_idempotency_key_is_refused_rather_than_ignored() {
+fn an_idempotency_key_without_a_ledger_is_refused_rather_than_ignored() {
     let store = night();
     let answer = serve(&store).send("POST", RERUN, &[("idempotency-key", "k1")], r#"{"ids": ["a1"]}"#);
     let problem = problem(&answer, 422);

@@ -6,6 +6,7 @@ mod embedding;
 mod errors;
 mod files;
 mod health;
+mod ledger;
 mod openapi;
 mod overload;
 mod safety;

@@ -8,6 +8,7 @@ mod at_once;
 mod check;
 mod failover;
 mod ids;
+mod ledger;
 mod proxy;
 mod search_path;
 mod silence;

@@ -358,7 +358,9 @@ function bulk_rerun.open(config)
   if config ~= nil and type(config) ~= "table" then
     fail(400, 'bulk_rerun.open takes a table such as { store = "runs.db" }, got a ' .. type(config))
   end
-  return new_host(must(native.open(must(native.encode(config or {}, "config")))))
+  config = copy(config or {})
+  config.door = config.door or "lua"
+  return new_host(must(native.open(must(native.encode(config, "config")))))
 end
 
 function bulk_rerun.attach(host)
@@ -386,6 +388,7 @@ function bulk_rerun.attach(host)
     fail(400, "bulk_rerun.attach takes begin, commit and rollback all three, or none of them")
   end
   config.heeds_due = nil
+  config.door = config.door or "lua"
   local json = must(native.encode(config, "config"))
   return new_host(must(native.attach(json, transactions == 3, host.heeds_due and true or false)), functions)
 end

@@ -102,6 +102,7 @@ impl Host for CallbackHost {
             particulars: Particulars::Callbacks { transactions: self.callbacks.has_transactions() },
             lacks: Vec::new(),
             read_whole_for_an_id: Vec::new(),
+            ledger: None,
             writable: true,
             open_in: Vec::new(),
             start: "when the host starts it".to_owned(),

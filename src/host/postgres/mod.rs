@@ -8,6 +8,7 @@ mod dialect;
 mod encoding;
 mod error;
 mod fit;
+mod ledger;
 mod misfit;
 mod parameters;
 mod passfile;
@@ -120,10 +121,15 @@ impl PostgresHost {
                 // The server plans nothing that the role may not do.
                 false => Vec::new(),
             };
+            // Without the rights on it, its version can't be read either.
+            let ledger = match missing_rights.is_empty() {
+                true => ledger::version(client).await?,
+                false => None,
+            };
             client.batch_execute("ROLLBACK").await?;
-            Ok(Ok((settings, others, missing_rights, read_whole_for_an_id)))
+            Ok(Ok((settings, others, missing_rights, read_whole_for_an_id, ledger)))
         });
-        let (settings, others, missing_rights, read_whole_for_an_id) =
+        let (settings, others, missing_rights, read_whole_for_an_id, ledger) =
             asked.map_err(|error| self.server.error("reading its settings", error))??;
         self.server.give_back(connection);
         let process = |row: tokio_postgres::Row| Process { pid: row.get::<_, i32>(0).unsigned_abs(), name: row.get(1) };
@@ -143,6 +149,7 @@ impl PostgresHost {
             },
             lacks: fitted.view.lacks.clone(),
             read_whole_for_an_id,
+            ledger,
             writable: settings.get(1),
             start: start.clone(),
             open_in,

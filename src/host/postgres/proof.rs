@@ -13,7 +13,9 @@ use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Error, Row};
 
 use super::connection::{Connection, Server};
-use crate::host::HostError;
+use super::row::key;
+use super::session::PostgresSession;
+use crate::host::{Columns, HostError};
 
 /// How long to wait between two questions.
 const BETWEEN_QUESTIONS: Duration = Duration::from_millis(100);
@@ -48,6 +50,29 @@ pub(super) struct NewRun<'r> {
     pub(super) values: &'r [(&'r (dyn ToSql + Sync), Type)],
     /// Whether a row is that run: after a failover another run may bear its id.
     pub(super) is_it: &'r dyn Fn(&Row) -> bool,
+}
+
+/// How long at most the server is asked about a COMMIT whose answer was lost.
+const QUESTIONS: Duration = Duration::from_secs(60);
+
+impl PostgresSession<'_> {
+    /// Whether the transaction whose COMMIT got no answer was committed: `None` if nobody can tell.
+    pub(super) fn was_committed(&self) -> Option<bool> {
+        let server = &self.host.server;
+        let until = Instant::now() + server.busy_timeout.min(QUESTIONS);
+        let proof = self.proof.as_ref()?;
+        let Some((task_name, id)) = &self.first_new else { return proof.ask(server, None, until) };
+        let kind = self.fitted.id_type;
+        let (sql, _) = self.fitted.view.joined(&kind.join(), Columns::default(), &self.fitted.dialect());
+        let (tasks, ids) = ([task_name.spelled()], [id.as_str()]);
+        let new_run = NewRun {
+            begin: self.fitted.search_path.as_deref().unwrap_or_default(),
+            sql: &sql,
+            values: &[(&tasks.as_slice(), Type::TEXT_ARRAY), (&ids.as_slice(), Type::TEXT_ARRAY)],
+            is_it: &|row| key(row, 1) == *task_name,
+        };
+        proof.ask(server, Some(&new_run), until)
+    }
 }
 
 impl Proof {

@@ -6,6 +6,7 @@ use tokio_postgres::{Client, Error};
 
 use super::error::for_people;
 use super::fit::{Fitted, failure, relation};
+use super::ledger;
 use crate::host::HostError;
 
 /// The GRANT statements for what the connection's role may not do and the profile needs; or what is wrong with the
@@ -45,9 +46,37 @@ pub(super) async fn missing(client: &Client, fitted: &Fitted) -> Result<Result<V
             grants.push(words);
         }
     }
+    grants.extend(of_the_ledger(client).await?);
     grants.sort_unstable();
     grants.dedup();
     Ok(Ok(grants))
+}
+
+/// Where there is a ledger, a re-run that can't be written down is none.
+async fn of_the_ledger(client: &Client) -> Result<Vec<String>, Error> {
+    let mut grants = Vec::new();
+    if !ledger::is_there(client).await? {
+        return Ok(grants);
+    }
+    let sql = "SELECT quote_ident(current_user), has_schema_privilege('bulk_rerun', 'USAGE')";
+    let asked = client.query_typed_one(sql, &[]).await?;
+    let role: String = asked.try_get(0)?;
+    if !asked.try_get(1)? {
+        grants.push(format!("GRANT USAGE ON SCHEMA bulk_rerun TO {role};"));
+    }
+    for (table, rights) in ledger::RIGHTS {
+        // By its number: a name would be refused to who may not use the schema.
+        let sql = "SELECT coalesce(bool_and(has_table_privilege(class.oid, btrim(needed))), true)
+                   FROM pg_catalog.pg_class AS class
+                   JOIN pg_catalog.pg_namespace AS schema ON schema.oid = class.relnamespace,
+                   unnest(string_to_array($2, ',')) AS needed
+                   WHERE schema.nspname = 'bulk_rerun' AND class.relname = $1";
+        let has = client.query_typed_one(sql, &[(&table, Type::TEXT), (&rights, Type::TEXT)]).await?;
+        if !has.try_get::<_, bool>(0)? {
+            grants.push(format!("GRANT {rights} ON bulk_rerun.{table} TO {role};"));
+        }
+    }
+    Ok(grants)
 }
 
 fn has_insert(rights: &[String]) -> bool {

@@ -6,7 +6,6 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
 use tokio::runtime::Builder;
@@ -19,11 +18,13 @@ use super::dialect::Bound;
 use super::error::{is_lost, is_of_another_schema};
 use super::fit::Fitted;
 use super::plan;
-use super::proof::{self, NewRun, Proof};
-use super::row::{key, read};
+use super::proof::{self, Proof};
+use super::row::read;
 use crate::contract::Params;
 use crate::host::profile::SpawnParameter;
-use crate::host::{Columns, Due, Freshness, HostError, Interrupter, Key, Query, RunRef, RunRow, Session, Spawned};
+use crate::host::{
+    Columns, Due, Freshness, HostError, Interrupter, Key, Ledger, Query, RunRef, RunRow, Session, Spawned,
+};
 
 /// Ids that are sought in one statement: few enough for a seek each in the key's index to be the
 /// planner's choice in any table of some size.
@@ -38,12 +39,9 @@ const ROWS_AT_ONCE: usize = 256;
 /// The key of our advisory lock in the store's database: "bulkrrun" in ASCII.
 const LOCK: i64 = i64::from_be_bytes(*b"bulkrrun");
 
-/// How long at most the server is asked about a COMMIT whose answer was lost.
-const QUESTIONS: Duration = Duration::from_secs(60);
-
 /// A session, with a connection of its own while it lasts.
 pub(super) struct PostgresSession<'h> {
-    host: &'h PostgresHost,
+    pub(super) host: &'h PostgresHost,
     pub(super) fitted: Arc<Fitted>,
     connection: Option<Connection>,
     in_transaction: bool,
@@ -51,10 +49,14 @@ pub(super) struct PostgresSession<'h> {
     read_at: Option<String>,
     /// What was read before the lock was taken is what is there.
     pub(super) is_unchanged: bool,
+    /// The lock of bulk re-runs is ours.
+    pub(super) is_writing: bool,
+    /// The ledger is of our version.
+    pub(super) ledger_is_ours: bool,
     /// What is known of the transaction that writes.
-    proof: Option<Proof>,
+    pub(super) proof: Option<Proof>,
     /// The first new run: its task, and its id.
-    first_new: Option<(Key<'static>, String)>,
+    pub(super) first_new: Option<(Key<'static>, String)>,
     /// Set by an [`Interrupter`].
     cancelled: Option<Arc<AtomicBool>>,
     /// The server was told to stop what the connection is at, and may heed it late: no other call may get it.
@@ -80,6 +82,8 @@ impl<'h> PostgresSession<'h> {
             in_transaction: false,
             read_at: None,
             is_unchanged: false,
+            is_writing: false,
+            ledger_is_ours: false,
             proof: None,
             first_new: None,
             cancelled: None,
@@ -147,7 +151,7 @@ impl<'h> PostgresSession<'h> {
 
     /// Streams a statement's rows, in flat memory. Broken off, the stream is stopped at the server, and the
     /// transaction has to end.
-    fn each_row(
+    pub(super) fn each_row(
         &self,
         sql: &str,
         values: Vec<Bound<'_>>,
@@ -235,24 +239,6 @@ impl<'h> PostgresSession<'h> {
         }
         Ok(())
     }
-
-    /// Whether the transaction whose COMMIT got no answer was committed: `None` if nobody can tell.
-    fn was_committed(&self) -> Option<bool> {
-        let server = &self.host.server;
-        let until = Instant::now() + server.busy_timeout.min(QUESTIONS);
-        let proof = self.proof.as_ref()?;
-        let Some((task_name, id)) = &self.first_new else { return proof.ask(server, None, until) };
-        let kind = self.fitted.id_type;
-        let (sql, _) = self.fitted.view.joined(&kind.join(), Columns::default(), &self.fitted.dialect());
-        let (tasks, ids) = ([task_name.spelled()], [id.as_str()]);
-        let new_run = NewRun {
-            begin: self.fitted.search_path.as_deref().unwrap_or_default(),
-            sql: &sql,
-            values: &[(&tasks.as_slice(), Type::TEXT_ARRAY), (&ids.as_slice(), Type::TEXT_ARRAY)],
-            is_it: &|row| key(row, 1) == *task_name,
-        };
-        proof.ask(server, Some(&new_run), until)
-    }
 }
 
 impl Session for PostgresSession<'_> {
@@ -299,6 +285,7 @@ impl Session for PostgresSession<'_> {
         let proof = connection.wait_for(Proof::begin(connection.client())).map_err(|error| self.error(DOING, error))?;
         self.proof = Some(proof);
         self.first_new = None;
+        self.is_writing = true;
         Ok(if self.is_unchanged { Freshness::Unchanged } else { Freshness::Changed })
     }
 
@@ -308,6 +295,7 @@ impl Session for PostgresSession<'_> {
         }
         self.execute("ending", "ROLLBACK")?;
         self.in_transaction = false;
+        self.is_writing = false;
         Ok(())
     }
 
@@ -317,6 +305,7 @@ impl Session for PostgresSession<'_> {
         let error = match committed {
             Ok(()) => {
                 self.in_transaction = false;
+                self.is_writing = false;
                 return Ok(());
             }
             Err(error) => error,
@@ -393,6 +382,18 @@ impl Session for PostgresSession<'_> {
 
     fn has_due_time(&self) -> bool {
         self.fitted.spawn.parameters.contains(&SpawnParameter::Due)
+    }
+
+    fn ledger(&mut self) -> Result<Option<&mut dyn Ledger>, HostError> {
+        Ok(if self.has_ledger()? { Some(self) } else { None })
+    }
+
+    fn create_ledger(&mut self) -> Result<(), HostError> {
+        self.migrate_ledger()
+    }
+
+    fn drop_ledger(&mut self) -> Result<(), HostError> {
+        self.drop_tables()
     }
 }
 

@@ -12,6 +12,7 @@ mod dialect;
 #[cfg(test)]
 mod explain_tests;
 mod fit;
+mod ledger;
 mod loaders;
 mod newer;
 mod own;
@@ -158,6 +159,7 @@ impl SqliteHost {
             schema_version: version,
             particulars: Particulars::Sqlite { journal_mode },
             lacks: fitted.view.lacks.clone(),
+            ledger: ledger::version(connection).map_err(fail)?,
             writable,
             read_whole_for_an_id: plan::read_whole_for_an_id(connection, &fitted.view).map_err(fail)?,
             start: start.clone(),

@@ -16,7 +16,9 @@ use crate::contract::{Instant, Params, RunFilter};
 use crate::host::profile::SpawnParameter;
 use crate::host::time::read_instant;
 use crate::host::view::{Positions, Statement};
-use crate::host::{Columns, Due, Freshness, HostError, Interrupter, Key, Query, RunRef, RunRow, Session, Spawned};
+use crate::host::{
+    Columns, Due, Freshness, HostError, Interrupter, Key, Ledger, Query, RunRef, RunRow, Session, Spawned,
+};
 
 /// An index on the time of creation pays while a query's window is at most this part of all time:
 /// a seek a run costs about five times what a run costs in a full scan.
@@ -58,11 +60,21 @@ pub(super) struct SqliteSession<'p, T> {
     looked_until: Option<Mark>,
     /// What was read before the write lock was taken is what is there.
     pub(super) is_unchanged: bool,
+    /// The write lock is ours.
+    pub(super) is_writing: bool,
 }
 
 impl<'p, T: Transactions> SqliteSession<'p, T> {
     pub(super) fn new(place: &'p Place, fitted: Arc<Fitted>, transactions: T) -> Self {
-        SqliteSession { place, fitted, transactions, read_at_version: None, looked_until: None, is_unchanged: false }
+        SqliteSession {
+            place,
+            fitted,
+            transactions,
+            read_at_version: None,
+            looked_until: None,
+            is_unchanged: false,
+            is_writing: false,
+        }
     }
 
     pub(super) fn connection(&self) -> &Connection {
@@ -283,6 +295,7 @@ impl<T: Transactions> Session for SqliteSession<'_, T> {
     fn begin_write(&mut self) -> Result<Freshness, HostError> {
         const DOING: &str = "taking the write lock";
         self.transactions.begin_write()?;
+        self.is_writing = true;
         let version = self.data_version(DOING)?;
         self.is_unchanged = self.transactions.sees_every_change() && self.read_at_version == Some(version);
         if self.is_unchanged {
@@ -293,11 +306,14 @@ impl<T: Transactions> Session for SqliteSession<'_, T> {
     }
 
     fn end(&mut self) -> Result<(), HostError> {
+        self.is_writing = false;
         self.transactions.end()
     }
 
     fn commit(&mut self) -> Result<(), HostError> {
-        self.transactions.commit()
+        self.transactions.commit()?;
+        self.is_writing = false;
+        Ok(())
     }
 
     fn keeps_others_out(&self) -> bool {
@@ -369,5 +385,17 @@ impl<T: Transactions> Session for SqliteSession<'_, T> {
 
     fn has_due_time(&self) -> bool {
         self.fitted.spawn_parameters.contains(&SpawnParameter::Due)
+    }
+
+    fn ledger(&mut self) -> Result<Option<&mut dyn Ledger>, HostError> {
+        Ok(if self.has_ledger()? { Some(self) } else { None })
+    }
+
+    fn create_ledger(&mut self) -> Result<(), HostError> {
+        self.migrate_ledger()
+    }
+
+    fn drop_ledger(&mut self) -> Result<(), HostError> {
+        self.drop_tables()
     }
 }

@@ -136,6 +136,17 @@ pub(in super::super) struct RerunOptions {
     /// The new runs fall due evenly over so long a time, in the answer's order, where the runner has a due time; else a 422.
     #[schema(pattern = "^[0-9]{1,4} ?(s|m|h|d)$", example = "10m")]
     spread: Option<String>,
+    /// A name for this re-run: with the same one and the same request nothing is spawned again, and the answer is the first
+    /// one, with `replayed`. The same key with another request is a 422. Needs the ledger; ignored in a dry run. The header
+    /// `Idempotency-Key` says the same.
+    #[schema(min_length = 1, max_length = 255)]
+    idempotency_key: Option<String>,
+    /// Why, for the ledger.
+    #[schema(min_length = 1, max_length = 1000)]
+    reason: Option<String>,
+    /// Who, for the ledger.
+    #[schema(min_length = 1, max_length = 255)]
+    actor: Option<String>,
 }
 
 fn boolean(values: &[serde_json::Value], types: &[Type], description: &str) -> Schema {

@@ -1,0 +1,205 @@
+//! The ledger in an SQLite store: two tables beside the runner's, and a view that says of which version they are.
+
+use rusqlite::{Connection, OptionalExtension, Row, ffi, params};
+
+use super::session::{SqliteSession, Transactions};
+use crate::contract::Triggered;
+use crate::host::ledger::{PRUNED_AT_ONCE, VERSION, newer, unwritable};
+use crate::host::{Entry, HostError, Ledger};
+
+const READING: &str = "reading the ledger";
+const WRITING: &str = "writing the ledger";
+
+/// What makes each version of the one before it, from nothing on.
+const MIGRATIONS: [&str; VERSION] = ["
+    CREATE TABLE main.bulk_rerun_operations (
+        number INTEGER PRIMARY KEY,
+        operation_id TEXT NOT NULL UNIQUE,
+        created_at TEXT NOT NULL,
+        profile TEXT NOT NULL,
+        door TEXT NOT NULL,
+        actor TEXT,
+        reason TEXT,
+        idempotency_key TEXT,
+        request TEXT NOT NULL,
+        request_digest TEXT NOT NULL,
+        triggered INTEGER NOT NULL,
+        skipped INTEGER NOT NULL,
+        skipped_list TEXT NOT NULL,
+        undone_at TEXT,
+        UNIQUE (profile, idempotency_key)
+    );
+    CREATE TABLE main.bulk_rerun_runs (
+        operation INTEGER NOT NULL,
+        place INTEGER NOT NULL,
+        task_name TEXT NOT NULL,
+        rerun_of TEXT NOT NULL,
+        run_id TEXT NOT NULL,
+        PRIMARY KEY (operation, place)
+    ) WITHOUT ROWID"];
+
+/// The version of the ledger that a store has, if it has one.
+pub(super) fn version(connection: &Connection) -> rusqlite::Result<Option<i64>> {
+    let is_there = "SELECT EXISTS (SELECT 1 FROM main.sqlite_master WHERE name = 'bulk_rerun_ledger')";
+    if !connection.prepare_cached(is_there)?.query_row([], |row| row.get(0))? {
+        return Ok(None);
+    }
+    connection.query_row("SELECT version FROM main.bulk_rerun_ledger", [], |row| row.get(0)).map(Some)
+}
+
+impl<T: Transactions> SqliteSession<'_, T> {
+    /// Whether the store has a ledger; an older one is brought up to date where that can be done.
+    pub(super) fn has_ledger(&mut self) -> Result<bool, HostError> {
+        let Some(version) = self.ledger_version()? else { return Ok(false) };
+        if version > VERSION as i64 {
+            return Err(newer(version, &self.place.path.display().to_string()));
+        }
+        if version < VERSION as i64 && self.is_writing {
+            self.migrate_ledger()?;
+        }
+        Ok(true)
+    }
+
+    fn ledger_version(&self) -> Result<Option<i64>, HostError> {
+        version(self.connection()).map_err(|error| self.place.error(READING, error))
+    }
+
+    /// Makes the ledger, or makes an older one ours.
+    pub(super) fn migrate_ledger(&self) -> Result<(), HostError> {
+        let done = usize::try_from(self.ledger_version()?.unwrap_or(0)).unwrap_or(0);
+        if done >= VERSION {
+            return Ok(());
+        }
+        let sql = format!(
+            "{};
+             DROP VIEW IF EXISTS main.bulk_rerun_ledger;
+             CREATE VIEW main.bulk_rerun_ledger AS SELECT {VERSION} AS version",
+            MIGRATIONS[done..].join(";")
+        );
+        self.connection().execute_batch(&sql).map_err(|error| self.cannot_write(error))
+    }
+
+    pub(super) fn drop_tables(&self) -> Result<(), HostError> {
+        let sql = "DROP VIEW IF EXISTS main.bulk_rerun_ledger;
+                   DROP TABLE IF EXISTS main.bulk_rerun_runs;
+                   DROP TABLE IF EXISTS main.bulk_rerun_operations";
+        self.connection().execute_batch(sql).map_err(|error| self.cannot_write(error))
+    }
+
+    /// What is wrong with the ledger's own tables is told in SQLite's words.
+    fn cannot_write(&self, error: rusqlite::Error) -> HostError {
+        let is_the_ledgers = |code| matches!(code, ffi::ErrorCode::ConstraintViolation | ffi::ErrorCode::Unknown);
+        match &error {
+            rusqlite::Error::SqliteFailure(said, Some(words)) if is_the_ledgers(said.code) => {
+                unwritable(&self.place.path.display().to_string(), words)
+            }
+            _ => self.place.error(WRITING, error),
+        }
+    }
+
+    fn try_find(&self, key: &str) -> rusqlite::Result<Option<Entry>> {
+        if version(self.connection())? != Some(VERSION as i64) {
+            return Ok(None);
+        }
+        let sql = "SELECT operation_id, created_at, door, actor, reason, idempotency_key, request, request_digest,
+                          triggered, skipped, skipped_list
+                   FROM main.bulk_rerun_operations WHERE profile = ?1 AND idempotency_key = ?2";
+        let mut found = self.connection().prepare_cached(sql)?;
+        found.query_row([&*self.fitted.profile.name, key], entry).optional()
+    }
+
+    fn each_recorded(&self, operation_id: &str, each: &mut dyn FnMut(Triggered)) -> rusqlite::Result<()> {
+        let sql = "SELECT task_name, rerun_of, run_id FROM main.bulk_rerun_runs
+                   WHERE operation = (SELECT number FROM main.bulk_rerun_operations WHERE operation_id = ?1)
+                   ORDER BY place";
+        let mut statement = self.connection().prepare_cached(sql)?;
+        let mut rows = statement.query([operation_id])?;
+        while let Some(row) = rows.next()? {
+            each(Triggered { task_name: row.get(0)?, rerun_of: row.get(1)?, run_id: row.get(2)? });
+        }
+        Ok(())
+    }
+
+    fn insert(&self, entry: &Entry, runs: &[Triggered]) -> rusqlite::Result<()> {
+        let sql = "INSERT INTO main.bulk_rerun_operations (operation_id, created_at, profile, door, actor, reason,
+                       idempotency_key, request, request_digest, triggered, skipped, skipped_list)
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
+        self.connection().prepare_cached(sql)?.execute(params![
+            entry.operation_id,
+            entry.created_at,
+            self.fitted.profile.name,
+            entry.door,
+            entry.actor,
+            entry.reason,
+            entry.idempotency_key,
+            entry.request,
+            entry.request_digest,
+            entry.triggered,
+            entry.skipped,
+            entry.skipped_list,
+        ])?;
+        let number = self.connection().last_insert_rowid();
+        let sql = "INSERT INTO main.bulk_rerun_runs (operation, place, task_name, rerun_of, run_id)
+                   VALUES (?1, ?2, ?3, ?4, ?5)";
+        let mut insert = self.connection().prepare_cached(sql)?;
+        for (place, run) in (0_i64..).zip(runs) {
+            insert.execute(params![number, place, run.task_name, run.rerun_of, run.run_id])?;
+        }
+        Ok(())
+    }
+
+    fn try_prune(&self, before: &str) -> rusqlite::Result<u64> {
+        let sql = "SELECT number FROM (
+                       SELECT number, sum(triggered) OVER (ORDER BY number) - triggered AS runs_before
+                       FROM main.bulk_rerun_operations WHERE profile = ?1 AND created_at < ?2)
+                   WHERE runs_before < ?3 ORDER BY number LIMIT 1000";
+        let numbers: Vec<i64> = self
+            .connection()
+            .prepare_cached(sql)?
+            .query_map(params![self.fitted.profile.name, before, PRUNED_AT_ONCE], |row| row.get(0))?
+            .collect::<Result<_, _>>()?;
+        for number in &numbers {
+            for sql in [
+                "DELETE FROM main.bulk_rerun_runs WHERE operation = ?1",
+                "DELETE FROM main.bulk_rerun_operations WHERE number = ?1",
+            ] {
+                self.connection().prepare_cached(sql)?.execute([number])?;
+            }
+        }
+        Ok(numbers.len() as u64)
+    }
+}
+
+fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
+    Ok(Entry {
+        operation_id: row.get(0)?,
+        created_at: row.get(1)?,
+        door: row.get(2)?,
+        actor: row.get(3)?,
+        reason: row.get(4)?,
+        idempotency_key: row.get(5)?,
+        request: row.get(6)?,
+        request_digest: row.get(7)?,
+        triggered: row.get(8)?,
+        skipped: row.get(9)?,
+        skipped_list: row.get(10)?,
+    })
+}
+
+impl<T: Transactions> Ledger for SqliteSession<'_, T> {
+    fn find(&mut self, key: &str) -> Result<Option<Entry>, HostError> {
+        self.try_find(key).map_err(|error| self.place.error(READING, error))
+    }
+
+    fn runs(&mut self, operation_id: &str, each: &mut dyn FnMut(Triggered)) -> Result<(), HostError> {
+        self.each_recorded(operation_id, each).map_err(|error| self.place.error(READING, error))
+    }
+
+    fn record(&mut self, entry: &Entry, runs: &[Triggered]) -> Result<(), HostError> {
+        self.insert(entry, runs).map_err(|error| self.cannot_write(error))
+    }
+
+    fn prune(&mut self, before: &str) -> Result<u64, HostError> {
+        self.try_prune(before).map_err(|error| self.cannot_write(error))
+    }
+}

@@ -1,0 +1,151 @@
+//! What of a re-run is written into the ledger, and what a repeated key is answered from it.
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde_json::json;
+use sha2::{Digest, Sha256};
+
+use super::plan::in_hex;
+use crate::contract::{BulkRerunBody, Caller, ErrorModel, Request, RerunOptions};
+use crate::host::{Entry, Host, HostError, Session};
+
+/// The answer of the re-run that was written down under the request's key, if there is one.
+pub(super) fn answered_before(
+    session: &mut dyn Session,
+    request: &Request,
+) -> Result<Option<BulkRerunBody>, ErrorModel> {
+    let Some(ledger) = session.ledger()? else { return refuse_what_needs_it(&request.options).map(|()| None) };
+    let Some(key) = &request.options.idempotency_key else { return Ok(None) };
+    let Some(entry) = ledger.find(key)? else { return Ok(None) };
+    if entry.request_digest != digest(&request.to_json()) {
+        let message = format!(
+            "the key was used for another request at {} (operation {}): nothing was spawned; take a new key, or send \
+             what was sent then (a time that counts from now is another one each time)",
+            entry.created_at, entry.operation_id
+        );
+        return Err(ErrorModel::violation("body.options.idempotency_key", message, json!(key)));
+    }
+    let mut triggered = Vec::new();
+    ledger.runs(&entry.operation_id, &mut |run| triggered.push(run))?;
+    let skipped = serde_json::from_str(&entry.skipped_list).map_err(|error| {
+        ErrorModel::new(500, format!("the ledger's operation {} can't be read: {error}", entry.operation_id))
+    })?;
+    let operation_id = Some(entry.operation_id);
+    Ok(Some(BulkRerunBody { triggered, skipped, operation_id, replayed: true, ..BulkRerunBody::default() }))
+}
+
+/// Writes a re-run down in the transaction in which it was done, where there is a ledger; its id is then the answer's, too.
+pub(super) fn write_down(
+    session: &mut dyn Session,
+    request: &Request,
+    caller: &Caller,
+    body: &mut BulkRerunBody,
+) -> Result<(), ErrorModel> {
+    let Some(ledger) = session.ledger()? else { return refuse_what_needs_it(&request.options) };
+    let caller = request.caller.as_ref().unwrap_or(caller);
+    let options = &request.options;
+    let carried_out = request.to_json();
+    let entry = Entry {
+        operation_id: ulid::Ulid::generate().to_string(),
+        created_at: in_utc(Utc::now()),
+        door: caller.door.clone().into_owned(),
+        actor: options.actor.clone().or_else(|| caller.actor.clone()),
+        reason: options.reason.clone(),
+        idempotency_key: options.idempotency_key.clone(),
+        request_digest: digest(&carried_out),
+        request: carried_out,
+        triggered: body.triggered.len() as i64,
+        skipped: body.skipped.len() as i64,
+        skipped_list: json!(body.skipped).to_string(),
+    };
+    ledger.record(&entry, &body.triggered)?;
+    body.operation_id = Some(entry.operation_id);
+    Ok(())
+}
+
+/// Whether a re-run could be written down: it is, and the caller takes it back.
+pub(super) fn try_out(session: &mut dyn Session) -> Result<(), HostError> {
+    let Some(ledger) = session.ledger()? else { return Ok(()) };
+    let operation_id = ulid::Ulid::generate().to_string();
+    ledger.record(&Entry { operation_id, created_at: in_utc(Utc::now()), ..Entry::default() }, &[])
+}
+
+/// What can't be kept must not look as if it were.
+fn refuse_what_needs_it(options: &RerunOptions) -> Result<(), ErrorModel> {
+    let given = [("idempotency_key", &options.idempotency_key), ("reason", &options.reason), ("actor", &options.actor)];
+    let mut refusal: Option<ErrorModel> = None;
+    for (field, text) in given {
+        let Some(text) = text else { continue };
+        let message = "this needs the ledger, and the store has none: make one (`bulk-rerun ledger create`, or \
+                       `\"ledger\": true` in the config), or drop the field";
+        let error = ErrorModel::violation(&format!("body.options.{field}"), message.to_owned(), json!(text));
+        match &mut refusal {
+            None => refusal = Some(error),
+            Some(refusal) => refusal.errors.extend(error.errors),
+        }
+    }
+    refusal.map_or(Ok(()), Err)
+}
+
+/// Nobody is kept from writing for the sake of this look.
+pub(crate) fn is_there(session: &mut dyn Session) -> Result<bool, ErrorModel> {
+    session.begin_read()?;
+    let is_there = session.ledger()?.is_some();
+    session.end()?;
+    Ok(is_there)
+}
+
+/// Makes the ledger where there is none; false if there was one.
+pub(crate) fn create(host: &dyn Host) -> Result<bool, ErrorModel> {
+    create_in(&mut *host.session()?)
+}
+
+/// The same in a session of the caller's own.
+pub(crate) fn create_in(session: &mut dyn Session) -> Result<bool, ErrorModel> {
+    let is_there = is_there(session)?;
+    if !is_there {
+        session.begin_write()?;
+        session.create_ledger()?;
+        session.commit()?;
+    }
+    Ok(!is_there)
+}
+
+/// Takes the re-runs away that are older than this, some at a time, so that nobody waits long for the store's lock; tells
+/// how many. Their keys are free again.
+pub(crate) fn prune(host: &dyn Host, before: DateTime<Utc>) -> Result<u64, ErrorModel> {
+    let mut session = host.session()?;
+    let mut pruned = 0;
+    loop {
+        session.begin_write()?;
+        let Some(ledger) = session.ledger()? else { return Err(there_is_none()) };
+        let some = ledger.prune(&in_utc(before))?;
+        session.commit()?;
+        pruned += some;
+        if some == 0 {
+            return Ok(pruned);
+        }
+    }
+}
+
+/// Takes the whole ledger away.
+pub(crate) fn drop(host: &dyn Host) -> Result<(), ErrorModel> {
+    let mut session = host.session()?;
+    session.begin_write()?;
+    match session.ledger()? {
+        Some(_) => session.drop_ledger()?,
+        None => return Err(there_is_none()),
+    }
+    Ok(session.commit()?)
+}
+
+fn there_is_none() -> ErrorModel {
+    HostError::Unusable("the store has no ledger; nothing was changed".to_owned()).into()
+}
+
+fn in_utc(time: DateTime<Utc>) -> String {
+    time.to_rfc3339_opts(SecondsFormat::Millis, true)
+}
+
+fn digest(text: &str) -> String {
+    in_hex(Sha256::digest(text.as_bytes()).into())
+}
