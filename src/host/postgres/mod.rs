@@ -14,6 +14,7 @@ mod parameters;
 mod passfile;
 mod plan;
 mod proof;
+mod read;
 mod rights;
 mod row;
 mod search_path;

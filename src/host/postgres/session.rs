@@ -2,19 +2,15 @@
 
 use std::cell::Cell;
 use std::ops::ControlFlow;
-use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use futures_util::StreamExt;
 use tokio::runtime::Builder;
-use tokio_postgres::types::Type;
-use tokio_postgres::{Row, SimpleQueryMessage};
+use tokio_postgres::SimpleQueryMessage;
 
 use super::PostgresHost;
 use super::connection::Connection;
-use super::dialect::Bound;
 use super::error::{is_lost, is_of_another_schema};
 use super::fit::Fitted;
 use super::plan;
@@ -25,16 +21,6 @@ use crate::host::profile::SpawnParameter;
 use crate::host::{
     Columns, Due, Freshness, HostError, Interrupter, Key, Ledger, Query, RunRef, RunRow, Session, Spawned,
 };
-
-/// Ids that are sought in one statement: few enough for a seek each in the key's index to be the
-/// planner's choice in any table of some size.
-const IDS_AT_ONCE: usize = 1_000;
-
-/// Runs that are sought in one statement, by their tasks and their ids.
-const RUNS_AT_ONCE: usize = 4_000;
-
-/// Rows that are taken from the stream at once, where so many have arrived.
-const ROWS_AT_ONCE: usize = 256;
 
 /// The key of our advisory lock in the store's database: "bulkrrun" in ASCII.
 const LOCK: i64 = i64::from_be_bytes(*b"bulkrrun");
@@ -60,7 +46,7 @@ pub(super) struct PostgresSession<'h> {
     /// Set by an [`Interrupter`].
     cancelled: Option<Arc<AtomicBool>>,
     /// The server was told to stop what the connection is at, and may heed it late: no other call may get it.
-    is_spoilt: Cell<bool>,
+    pub(super) is_spoilt: Cell<bool>,
 }
 
 impl<'h> PostgresSession<'h> {
@@ -111,7 +97,7 @@ impl<'h> PostgresSession<'h> {
         executed.map_err(|error| self.error(doing, error))
     }
 
-    fn is_cancelled(&self) -> bool {
+    pub(super) fn is_cancelled(&self) -> bool {
         self.cancelled.as_ref().is_some_and(|cancelled| cancelled.load(Ordering::Relaxed))
     }
 
@@ -147,97 +133,6 @@ impl<'h> PostgresSession<'h> {
             self.fitted.check_version(found).inspect_err(|_| self.host.forget_fit())?;
         }
         Ok(value(0).map(str::to_owned))
-    }
-
-    /// Streams a statement's rows, in flat memory. Broken off, the stream is stopped at the server, and the
-    /// transaction has to end.
-    pub(super) fn each_row(
-        &self,
-        sql: &str,
-        values: Vec<Bound<'_>>,
-        each: &mut dyn FnMut(&Row) -> ControlFlow<()>,
-    ) -> Result<ControlFlow<()>, HostError> {
-        const DOING: &str = "searching its runs";
-        let fail = |error| self.error(DOING, error);
-        let (connection, client) = (self.connection(), self.connection().client());
-        // Unnamed, and so planned with its values at hand.
-        let stream = connection.wait_for(client.query_typed_raw(sql, values)).map_err(fail)?;
-        let mut chunks = pin!(stream.ready_chunks(ROWS_AT_ONCE));
-        while let Some(rows) = connection.wait_for(chunks.next()) {
-            if self.is_cancelled() {
-                return Err(HostError::Cancelled);
-            }
-            for row in rows {
-                if each(&row.map_err(fail)?).is_break() {
-                    self.is_spoilt.set(true);
-                    connection.wait_for(self.host.server.address.cancel(client.cancel_token())).map_err(fail)?;
-                    return Ok(ControlFlow::Break(()));
-                }
-            }
-        }
-        Ok(ControlFlow::Continue(()))
-    }
-
-    /// For statements that seek runs by their ids: the key's index, though the planner may think a scan as cheap. A scan
-    /// that can't be done without then counts as dear enough to compile the statement (`jit`), which takes the server
-    /// longer than all it has to do.
-    pub(super) fn prefer_indexes(&self, prefer: bool) -> Result<(), HostError> {
-        let scan_and_jit = if prefer { "off" } else { "DEFAULT" };
-        let sql = format!("SET LOCAL enable_seqscan = {scan_and_jit}; SET LOCAL jit = {scan_and_jit}");
-        self.execute("preparing to seek ids", &sql)
-    }
-
-    /// The runs that bear one of these ids, in no order.
-    fn each_of_ids(
-        &self,
-        ids: &[&str],
-        columns: Columns,
-        each: &mut dyn FnMut(RunRow<'_>) -> ControlFlow<()>,
-    ) -> Result<ControlFlow<()>, HostError> {
-        let kind = self.fitted.id_type;
-        let (sql, at) = self.fitted.view.by_id(&kind.condition(), columns, &self.fitted.dialect());
-        for ids in ids.chunks(IDS_AT_ONCE) {
-            let foreign = self.foreign(ids.iter().copied())?;
-            let ids: Vec<&str> = ids.iter().copied().filter(|id| kind.has(id) && !foreign.contains(*id)).collect();
-            if ids.is_empty() {
-                continue;
-            }
-            let ids: Bound<'_> = (Box::new(ids), Type::TEXT_ARRAY);
-            if self.each_row(&sql, vec![ids], &mut |row| each(read(row, &at)))?.is_break() {
-                return Ok(ControlFlow::Break(()));
-            }
-        }
-        Ok(ControlFlow::Continue(()))
-    }
-
-    /// These runs, each with its index, in no order; those that are gone are left out.
-    pub(super) fn each_of_runs(
-        &self,
-        runs: &[RunRef<'_>],
-        columns: Columns,
-        each: &mut dyn FnMut(usize, RunRow<'_>),
-    ) -> Result<(), HostError> {
-        let kind = self.fitted.id_type;
-        let (sql, at) = self.fitted.view.joined(&kind.join(), columns, &self.fitted.dialect());
-        for (start, runs) in (0..).step_by(RUNS_AT_ONCE).zip(runs.chunks(RUNS_AT_ONCE)) {
-            let tasks: Vec<_> = runs.iter().map(|run| run.task_name.spelled()).collect();
-            let ids: Vec<_> = runs.iter().map(|run| run.id.spelled().filter(|id| kind.has(id))).collect();
-            let values: Vec<Bound<'_>> = vec![(Box::new(tasks), Type::TEXT_ARRAY), (Box::new(ids), Type::TEXT_ARRAY)];
-            let mut is_missing = vec![true; runs.len()];
-            let _ = self.each_row(&sql, values, &mut |row| {
-                let place: Option<i64> = row.try_get("place").ok();
-                let index = place.and_then(|place| usize::try_from(place - 1).ok()).unwrap_or(usize::MAX);
-                let run = read(row, &at);
-                // Names that a collation takes for equal are not the same.
-                if runs.get(index).is_some_and(|wanted| wanted.is(&run.task_name, &run.id))
-                    && std::mem::take(&mut is_missing[index])
-                {
-                    each(start + index, run);
-                }
-                ControlFlow::Continue(())
-            })?;
-        }
-        Ok(())
     }
 }
 
