@@ -38,6 +38,8 @@ fn to_rfc3339(text: &str) -> Option<String> {
         None => (time, words.next().unwrap_or("Z")),
     };
     let offset = match (offset.len(), offset.contains(':')) {
+        // The next word could be its minutes.
+        (3, _) if words.next().is_some() => return None,
         (3, _) => format!("{offset}:00"),
         (5, false) => format!("{}:{}", offset.get(..3)?, offset.get(3..)?),
         _ => offset.to_owned(),
@@ -95,6 +97,7 @@ mod tests {
             "2026-04-15 25:00:00",
             "2026-04-15 12:00:00 UTC",
             "2026-04-15 12:00:00 +é",
+            "2026-04-15 17:45:00 +05 45",
             "15.04.2026 12:00:00",
             "2026-04-15T12:00:00+9",
             "2026-04-15T12:00:00+090",
