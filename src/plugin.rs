@@ -50,16 +50,15 @@ impl Plugin {
     /// 500 with what is wrong with the store, the profile or the task catalogue; 503 if it is busy.
     pub fn open(config: &Config) -> Result<Plugin, ErrorModel> {
         let has_server = NamedStore::is_on_a_server(&config.store);
+        let host = blocking(has_server, |_| Ok(open_host(config)?), no_questions)?;
+        // Not before the store has been told from the files that are read as such.
         let catalogue = config.tasks.as_deref().map(Catalogue::read).transpose()?;
-        let open = |_: &mut Ask<'_, ()>| {
-            let host = open_host(config)?;
-            if config.ledger {
-                operation::ledger::create(&*host)?;
-            }
-            Ok(host)
-        };
-        let host = blocking(has_server, open, no_questions)?;
-        Ok(Plugin { host: Some(host), has_server, catalogue, caller: config.caller.clone(), wire: config.wire })
+        let plugin =
+            Plugin { host: Some(host), has_server, catalogue, caller: config.caller.clone(), wire: config.wire };
+        if config.ledger {
+            plugin.create_ledger()?;
+        }
+        Ok(plugin)
     }
 
     /// A plugin over a host that hands over its runs and starts them itself. Of the config only `tasks`

@@ -358,6 +358,8 @@ function bulk_rerun.open(config)
   if config ~= nil and type(config) ~= "table" then
     fail(400, 'bulk_rerun.open takes a table such as { store = "runs.db" }, got a ' .. type(config))
   end
+  -- What a copy would lose, such as a metatable, is told first.
+  must(native.encode(config or {}, "config"))
   config = copy(config or {})
   config.door = config.door or "lua"
   return new_host(must(native.open(must(native.encode(config, "config")))))
