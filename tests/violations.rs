@@ -50,6 +50,27 @@ fn a_violation_of_a_request_shows_what_was_given() {
 }
 
 #[test]
+fn a_bound_itself_is_still_allowed() {
+    let store = Store::new();
+    let plugin = plugin(&store, Spelling::Snake);
+    let (noon, later) = ("2026-04-15T12:00:00Z", "2026-04-15T12:00:00.000001Z");
+    for (allowed, refused) in [
+        (json!({"search": "é".repeat(1_000)}), json!({"search": "é".repeat(1_001)})),
+        (json!({"search": "x"}), json!({"search": "x".repeat(2_000)})),
+        (json!({"exit_code_min": 3, "exit_code_max": 3}), json!({"exit_code_min": 4, "exit_code_max": 3})),
+        (json!({"exit_code_min": 3, "exit_code_max": 4}), json!({"exit_code_min": 1, "exit_code_max": -1})),
+        (
+            json!({"created_after": noon, "created_before": noon}),
+            json!({"created_after": later, "created_before": noon}),
+        ),
+    ] {
+        let call = |filter: &Value| plugin.call(json!({"match_all": true, "filter": filter}).to_string().as_bytes());
+        assert!(call(&allowed).is_ok(), "{allowed}");
+        assert_eq!(call(&refused).unwrap_err().status, 422, "{refused}");
+    }
+}
+
+#[test]
 fn an_unknown_field_is_told_beside_the_nearest_that_is_known() {
     let store = Store::new();
     let plugin = plugin(&store, Spelling::Snake);
