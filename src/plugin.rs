@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 use std::cell::RefCell;
 use std::ptr;
-use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
@@ -17,9 +16,7 @@ use crate::cursor::Cursor;
 use crate::elsewhere::elsewhere;
 use crate::host::callbacks::{CallbackHost, HostCallbacks};
 use crate::host::named_store::NamedStore;
-use crate::host::profile::Profile;
-use crate::host::sqlite::{self, SqliteHost};
-use crate::host::{Host, HostError, StoreInfo};
+use crate::host::{Host, StoreInfo, open};
 use crate::operation::{self, Keep, Survey, Trial};
 
 /// Bulk re-run over one store. Safe to call from several threads at once.
@@ -53,7 +50,7 @@ impl Plugin {
     /// 500 with what is wrong with the store, the profile or the task catalogue; 503 if it is busy.
     pub fn open(config: &Config) -> Result<Plugin, ErrorModel> {
         let has_server = NamedStore::is_on_a_server(&config.store);
-        let host = blocking(has_server, |_| Ok(open_host(config)?), no_questions)?;
+        let host = blocking(has_server, |_| Ok(open(config)?), no_questions)?;
         // Not before the store has been told from the files that are read as such.
         let catalogue = config.tasks.as_deref().map(Catalogue::read).transpose()?;
         let plugin =
@@ -395,26 +392,5 @@ impl Drop for Entered {
     fn drop(&mut self) {
         // Calls end in the reverse order of their begin.
         ENTERED.with_borrow_mut(|plugins| plugins.pop());
-    }
-}
-
-/// The engine is the one that the store's name says.
-fn open_host(config: &Config) -> Result<Box<dyn Host>, HostError> {
-    let store = NamedStore::read(&config.store)?;
-    if let NamedStore::File(store) = store {
-        config.files().try_for_each(|file| sqlite::check_is_not_the_store(store, file))?;
-    }
-    let profile = config.profile.as_deref().map(Profile::load).transpose()?;
-    let busy_timeout = Duration::from_millis(config.busy_timeout_ms);
-    match store {
-        #[cfg(feature = "postgres")]
-        NamedStore::Server(url) => {
-            Ok(Box::new(crate::host::postgres::PostgresHost::open(&url, profile, busy_timeout)?))
-        }
-        #[cfg(not(feature = "postgres"))]
-        NamedStore::Server(_) => Err(HostError::Unusable(
-            "the store is in PostgreSQL, and this bulk_rerun was built without it (feature `postgres`)".to_owned(),
-        )),
-        NamedStore::File(path) => Ok(Box::new(SqliteHost::open(path, profile, busy_timeout, config.sqlite_shared)?)),
     }
 }

@@ -12,6 +12,7 @@ mod lack;
 mod ledger;
 pub(crate) mod named_store;
 mod new_ids;
+mod open;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 pub mod profile;
@@ -29,6 +30,7 @@ pub use due::Due;
 pub use error::HostError;
 pub use key::{Key, RunRef};
 pub use ledger::{Entry, Ledger, Page, Recorded};
+pub(crate) use open::open;
 #[cfg(fuzzing)]
 pub(crate) use time::read_instant;
 

@@ -20,6 +20,7 @@ mod place;
 mod plan;
 mod pool;
 mod presence;
+mod read;
 mod row;
 mod serial;
 mod session;

@@ -1,0 +1,28 @@
+//! Opens the store that a config names.
+
+use std::time::Duration;
+
+use super::named_store::NamedStore;
+use super::profile::Profile;
+use super::sqlite::{self, SqliteHost};
+use super::{Host, HostError};
+use crate::contract::Config;
+
+/// The engine is the one that the store's name says.
+pub(crate) fn open(config: &Config) -> Result<Box<dyn Host>, HostError> {
+    let store = NamedStore::read(&config.store)?;
+    if let NamedStore::File(store) = store {
+        config.files().try_for_each(|file| sqlite::check_is_not_the_store(store, file))?;
+    }
+    let profile = config.profile.as_deref().map(Profile::load).transpose()?;
+    let busy_timeout = Duration::from_millis(config.busy_timeout_ms);
+    match store {
+        #[cfg(feature = "postgres")]
+        NamedStore::Server(url) => Ok(Box::new(super::postgres::PostgresHost::open(&url, profile, busy_timeout)?)),
+        #[cfg(not(feature = "postgres"))]
+        NamedStore::Server(_) => Err(HostError::Unusable(
+            "the store is in PostgreSQL, and this bulk_rerun was built without it (feature `postgres`)".to_owned(),
+        )),
+        NamedStore::File(path) => Ok(Box::new(SqliteHost::open(path, profile, busy_timeout, config.sqlite_shared)?)),
+    }
+}
