@@ -260,12 +260,40 @@ fn a_ledger_of_a_later_version_is_left_alone() {
     call(&open(&store.path), &all_failed(json!({"dry_run": true}))).unwrap();
 }
 
-/// Version 0 is nothing but its number.
+/// Makes version 1 of the ledger: what came later is taken away again.
+const VERSION_1: &str = "DROP INDEX bulk_rerun_runs_by_run; DROP INDEX bulk_rerun_runs_by_source;
+    ALTER TABLE bulk_rerun_runs DROP COLUMN undone_at;
+    DROP VIEW bulk_rerun_ledger; CREATE VIEW bulk_rerun_ledger AS SELECT 1 AS version";
+
 #[test]
 fn an_older_ledger_is_brought_up_to_date_under_the_feet_of_its_callers() {
     let store = night();
+    // Version 0 is nothing but its number.
+    under_the_feet(&store, "CREATE VIEW bulk_rerun_ledger AS SELECT 0 AS version");
+
+    let store = kept();
+    let first = call(&open(&store.path), &keyed("before")).unwrap();
+    under_the_feet(&store, VERSION_1);
+    let again = call(&open(&store.path), &keyed("before")).unwrap();
+    assert_eq!((&again["replayed"], &again["triggered"]), (&json!(true), &first["triggered"]));
+}
+
+/// Who looks before anybody has written finds what an older version has written down.
+#[test]
+fn an_older_ledger_is_brought_up_to_date_by_who_reads_it() {
+    let store = kept();
+    let first = call(&open(&store.path), &keyed("before")).unwrap();
+    store.open().execute_batch(VERSION_1).unwrap();
+    let plugin = open(&store.path);
+    let query = json!({"operation_id": first["operation_id"]}).to_string();
+    let operation: Value = serde_json::from_str(&plugin.call_operations(query.as_bytes()).unwrap()).unwrap();
+    assert_eq!((&operation["idempotency_key"], &operation["states"]), (&json!("before"), &json!({"pending": 1})));
+}
+
+fn under_the_feet(store: &Store, older: &str) {
+    let (operations_before, spawned_before) = (if older == VERSION_1 { 1 } else { 0 }, spawned(store));
     let plugins = [(); 4].map(|()| open(&store.path));
-    store.open().execute_batch("CREATE VIEW bulk_rerun_ledger AS SELECT 0 AS version").unwrap();
+    store.open().execute_batch(older).unwrap();
     std::thread::scope(|scope| {
         for (number, plugin) in plugins.iter().enumerate() {
             scope.spawn(move || {
@@ -277,8 +305,8 @@ fn an_older_ledger_is_brought_up_to_date_under_the_feet_of_its_callers() {
             });
         }
     });
-    assert_eq!((operations(&store), spawned(&store)), (20, 20));
-    assert_eq!(number(&store, "SELECT version FROM bulk_rerun_ledger"), 1);
+    assert_eq!((operations(store) - operations_before, spawned(store) - spawned_before), (20, 20));
+    assert_eq!(number(store, "SELECT version FROM bulk_rerun_ledger"), 2);
 }
 
 #[test]

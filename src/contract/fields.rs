@@ -126,10 +126,14 @@ impl<'a> Fields<'a> {
         self.found.iter().find(|field| field.name == name)
     }
 
+    /// A field's name, in the client's own spelling.
+    pub(super) fn written<'n>(&'n self, name: &'n str) -> &'n str {
+        self.get(name).map_or(name, |field| field.written)
+    }
+
     /// Where a field stands, in the client's own spelling.
     pub(super) fn place(&self, name: &str) -> String {
-        let written = self.get(name).map_or(name, |field| field.written);
-        format!("{}.{written}", self.location)
+        format!("{}.{}", self.location, self.written(name))
     }
 
     /// The field's value as it was given.

@@ -11,6 +11,7 @@ mod error;
 mod fields;
 mod json;
 mod matching;
+mod operations;
 mod options;
 mod request;
 mod run;
@@ -22,6 +23,11 @@ pub use caller::Caller;
 pub use config::Config;
 pub use error::{ErrorModel, Violation};
 pub(crate) use fields::nearest;
+pub(crate) use operations::ledger_time;
+pub use operations::{
+    KeptRun, NewRun, Operation, Operations, OperationsQuery, Standing, States, UndoRequest, Undone, UndoneRun,
+    count_states,
+};
 pub use options::{RerunOptions, UniqueBy};
 pub use request::{Request, RunFilter, Selector};
 pub use run::{FAILURE_END_REASONS, Instant, Params, Phase, Run, is_success};

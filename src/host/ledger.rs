@@ -5,7 +5,7 @@ use super::HostError;
 use crate::contract::Triggered;
 
 /// The ledger's version. A version is made of the one before it by the engine's own migration, and the first one of nothing.
-pub(super) const VERSION: usize = 1;
+pub(super) const VERSION: usize = 2;
 
 /// A re-run, as the ledger has it.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -30,17 +30,53 @@ pub struct Entry {
     pub triggered: i64,
     /// How many groups and ids got none.
     pub skipped: i64,
-    /// These, as JSON.
+    /// These, as JSON; empty in a list.
     pub skipped_list: String,
+    /// When it was undone, as far as that could be done: in the same form as `created_at`.
+    pub undone_at: Option<String>,
+}
+
+/// A new run of a re-run, as the ledger has it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Recorded {
+    /// The new run, and its source run.
+    pub run: Triggered,
+    /// It was taken back.
+    pub is_undone: bool,
+}
+
+/// Which re-runs are to be listed, newest first: all conditions hold.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Page<'a> {
+    /// At most so many.
+    pub limit: u64,
+    /// Written before this one.
+    pub before: Option<&'a str>,
+    /// At this time or later, in the form of [`Entry::created_at`].
+    pub since: Option<&'a str>,
+    /// With this run among the new ones or the source runs.
+    pub run_id: Option<&'a str>,
 }
 
 /// The ledger of a store that has one, for as long as a session lasts.
 pub trait Ledger {
+    /// It is of an older version, and knows of nothing until it is written to.
+    fn is_old(&self) -> bool;
+
+    /// The re-run with this id.
+    fn get(&mut self, operation_id: &str) -> Result<Option<Entry>, HostError>;
+
+    /// The re-runs of a page.
+    fn list(&mut self, page: Page<'_>) -> Result<Vec<Entry>, HostError>;
+
+    /// Writes down that these runs of a re-run (by their places in its answer) were taken back.
+    fn mark_undone(&mut self, operation_id: &str, at: &str, places: &[i64]) -> Result<(), HostError>;
+
     /// The re-run that was written down under this key.
     fn find(&mut self, key: &str) -> Result<Option<Entry>, HostError>;
 
     /// Hands over the new runs of a re-run, in its answer's order.
-    fn runs(&mut self, operation_id: &str, each: &mut dyn FnMut(Triggered)) -> Result<(), HostError>;
+    fn runs(&mut self, operation_id: &str, each: &mut dyn FnMut(Recorded)) -> Result<(), HostError>;
 
     /// Writes a re-run down, in the transaction in which it is done.
     fn record(&mut self, entry: &Entry, runs: &[Triggered]) -> Result<(), HostError>;

@@ -28,7 +28,7 @@ use crate::contract::{Instant, Params, Phase, Run, RunFilter};
 pub use due::Due;
 pub use error::HostError;
 pub use key::{Key, RunRef};
-pub use ledger::{Entry, Ledger};
+pub use ledger::{Entry, Ledger, Page, Recorded};
 #[cfg(fuzzing)]
 pub(crate) use time::read_instant;
 
@@ -103,6 +103,13 @@ pub trait Session {
 
     /// Whether a new run can be told when it is due.
     fn has_due_time(&self) -> bool;
+
+    /// Whether the host can take back a run that no worker has begun.
+    fn can_undo(&self) -> bool;
+
+    /// Takes these runs back, after [`Session::begin_write`], as far as no worker has begun them; tells each one with its
+    /// index, in any order, and whether it was taken back.
+    fn undo(&mut self, runs: &[RunRef<'_>], each: &mut dyn FnMut(usize, bool)) -> Result<(), HostError>;
 
     /// The ledger, where the store has one. After [`Session::begin_write`] it is of our version; before that, an older one
     /// knows of nothing.

@@ -62,6 +62,12 @@ pub(super) const STARTED_NONE: &str = "the host's statement started no run";
 pub(super) const NEVER_THE_SAME: &str = "each time that the new runs were looked at, another one of them was not there";
 pub(super) const STARTED_MANY: &str = "it started more than one run for one source run";
 
+/// What is wrong with an undo statement that does not tell which run is meant, or takes what there is not.
+pub(super) const UNDOES_ANY: &str = "the statement does not use :id, so it can't tell which run to take back";
+pub(super) const UNDOES_MANY: &str = "it took more than one run back for one";
+pub(super) const UNDO_TAKES: &str =
+    "a statement that takes a run back may use :id, :task_name and :now, and nothing else";
+
 /// What is wrong with a spawn statement that neither returns the new run's id nor takes it from us.
 pub(super) const RETURNS_NO_ID: &str = "the statement returns no id; end it with RETURNING id, or take :new_id (a ULID) or :new_uuid for the new \
      run's id";
@@ -96,6 +102,9 @@ impl SpawnParameter {
         SpawnParameter::Now,
         SpawnParameter::Due,
     ];
+
+    /// Those of a statement that takes a run back: there is no new run, and no source run.
+    pub const OF_AN_UNDO: [SpawnParameter; 3] = [SpawnParameter::Id, SpawnParameter::TaskName, SpawnParameter::Now];
 
     /// How a statement names it, after a colon.
     pub fn name(self) -> &'static str {
@@ -212,6 +221,9 @@ pub struct Generation {
     /// PostgreSQL: the same for many source runs in one statement, each parameter an array. It returns pairs: the
     /// source run's id, and the new run's; or nothing, where `:new_id` or `:new_uuid` is the new run's.
     pub spawn_many: Option<String>,
+    /// A statement that takes back one pending run, which no worker has begun. It changes (or returns) one row if it has,
+    /// none if there is nothing to be taken back. It may use `:id`, `:task_name` and `:now`.
+    pub undo: Option<String>,
 }
 
 /// The versions of a schema that a generation is for, both ends included.

@@ -1,11 +1,11 @@
 //! What of a re-run is written into the ledger, and what a repeated key is answered from it.
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Utc};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::plan::in_hex;
-use crate::contract::{BulkRerunBody, Caller, ErrorModel, Request, RerunOptions};
+use crate::contract::{BulkRerunBody, Caller, ErrorModel, Request, RerunOptions, ledger_time};
 use crate::host::{Entry, Host, HostError, Session};
 
 /// The answer of the re-run that was written down under the request's key, if there is one.
@@ -25,7 +25,7 @@ pub(super) fn answered_before(
         return Err(ErrorModel::violation("body.options.idempotency_key", message, json!(key)));
     }
     let mut triggered = Vec::new();
-    ledger.runs(&entry.operation_id, &mut |run| triggered.push(run))?;
+    ledger.runs(&entry.operation_id, &mut |recorded| triggered.push(recorded.run))?;
     let skipped = serde_json::from_str(&entry.skipped_list).map_err(|error| {
         ErrorModel::new(500, format!("the ledger's operation {} can't be read: {error}", entry.operation_id))
     })?;
@@ -46,7 +46,7 @@ pub(super) fn write_down(
     let carried_out = request.to_json();
     let entry = Entry {
         operation_id: ulid::Ulid::generate().to_string(),
-        created_at: in_utc(Utc::now()),
+        created_at: ledger_time(Utc::now()),
         door: caller.door.clone().into_owned(),
         actor: options.actor.clone().or_else(|| caller.actor.clone()),
         reason: options.reason.clone(),
@@ -56,6 +56,7 @@ pub(super) fn write_down(
         triggered: body.triggered.len() as i64,
         skipped: body.skipped.len() as i64,
         skipped_list: json!(body.skipped).to_string(),
+        undone_at: None,
     };
     ledger.record(&entry, &body.triggered)?;
     body.operation_id = Some(entry.operation_id);
@@ -66,7 +67,7 @@ pub(super) fn write_down(
 pub(super) fn try_out(session: &mut dyn Session) -> Result<(), HostError> {
     let Some(ledger) = session.ledger()? else { return Ok(()) };
     let operation_id = ulid::Ulid::generate().to_string();
-    ledger.record(&Entry { operation_id, created_at: in_utc(Utc::now()), ..Entry::default() }, &[])
+    ledger.record(&Entry { operation_id, created_at: ledger_time(Utc::now()), ..Entry::default() }, &[])
 }
 
 /// What can't be kept must not look as if it were.
@@ -118,7 +119,7 @@ pub(crate) fn prune(host: &dyn Host, before: DateTime<Utc>) -> Result<u64, Error
     loop {
         session.begin_write()?;
         let Some(ledger) = session.ledger()? else { return Err(there_is_none()) };
-        let some = ledger.prune(&in_utc(before))?;
+        let some = ledger.prune(&ledger_time(before))?;
         session.commit()?;
         pruned += some;
         if some == 0 {
@@ -138,12 +139,10 @@ pub(crate) fn drop(host: &dyn Host) -> Result<(), ErrorModel> {
     Ok(session.commit()?)
 }
 
-fn there_is_none() -> ErrorModel {
-    HostError::Unusable("the store has no ledger; nothing was changed".to_owned()).into()
-}
-
-fn in_utc(time: DateTime<Utc>) -> String {
-    time.to_rfc3339_opts(SecondsFormat::Millis, true)
+pub(super) fn there_is_none() -> ErrorModel {
+    let detail = "the store has no ledger, so nothing is known of what was re-run; make one, and all is written down from then \
+                  on (`bulk-rerun ledger create`, or `\"ledger\": true` in the config)";
+    ErrorModel::new(404, detail)
 }
 
 fn digest(text: &str) -> String {

@@ -4,13 +4,16 @@
 //! ([`judge`]), and spawn what is left under the store's write lock, all or nothing.
 
 mod groups;
+mod history;
 mod judge;
 pub(crate) mod ledger;
 mod plan;
 mod resolve;
 mod spawn;
+mod stand;
 mod survey;
 mod trial;
+mod undo;
 
 use chrono::SecondsFormat;
 use serde_json::json;
@@ -22,12 +25,15 @@ use crate::contract::{
 };
 use crate::host::{Host, Key, RunRef, Session};
 use groups::{Group, Told};
+pub(crate) use history::{one, operations};
 pub(crate) use resolve::Keep;
 use resolve::Resolved;
+pub(crate) use stand::where_they_stand;
 pub use survey::Survey;
 pub(crate) use survey::survey;
 pub use trial::Trial;
 pub(crate) use trial::trial;
+pub(crate) use undo::undo;
 
 /// Carries a request out on a host's store, unless it is cancelled before it spawns. `keep` is asked of each
 /// matched run, before grouping.

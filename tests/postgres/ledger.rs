@@ -182,7 +182,7 @@ fn an_older_ledger_is_brought_up_to_date_under_the_feet_of_its_callers() {
         }
     });
     assert_eq!((operations(&store), store.count()), (12, 2 + 24));
-    assert_eq!(number(&store, "SELECT version FROM bulk_rerun.ledger"), 1);
+    assert_eq!(number(&store, "SELECT version FROM bulk_rerun.ledger"), 2);
     store.client.execute("CREATE OR REPLACE VIEW bulk_rerun.ledger AS SELECT 7 AS version");
     let error = call(&store.open(), &all_failed(json!({}))).unwrap_err();
     assert_error(&error, 500, &["version 7", "upgrade"]);

@@ -192,6 +192,14 @@ impl Session for CallbackSession<'_> {
         })
     }
 
+    fn can_undo(&self) -> bool {
+        false
+    }
+
+    fn undo(&mut self, _: &[RunRef<'_>], _: &mut dyn FnMut(usize, bool)) -> Result<(), HostError> {
+        Ok(())
+    }
+
     fn has_due_time(&self) -> bool {
         self.callbacks.heeds_due()
     }

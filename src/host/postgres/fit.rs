@@ -39,6 +39,16 @@ pub(super) struct Fitted {
     pub(super) spawn: Spawn,
     pub(super) spawn_many: Option<Spawn>,
     pub(super) new_ids: Option<IdKind>,
+    /// What takes a run back, where the profile has it.
+    pub(super) undo: Option<Undo>,
+}
+
+/// A statement that takes a run back.
+#[derive(Debug)]
+pub(super) struct Undo {
+    pub(super) sql: String,
+    /// What `$1`, `$2`, … stand for.
+    pub(super) parameters: Vec<SpawnParameter>,
 }
 
 /// A statement that starts runs.
@@ -75,8 +85,12 @@ impl Fitted {
 
     /// A rule that the spawn statement broke while it ran.
     pub(super) fn spawn_error(&self, message: &str) -> HostError {
-        let part = format!("spawn (generation \"{}\")", self.generation.name);
-        HostError::Profile { file: self.profile.file.clone(), part, message: format!("{message}; nothing was changed") }
+        self.broken("spawn", message)
+    }
+
+    /// A rule that a statement of the profile's broke while it ran.
+    pub(super) fn broken(&self, part: &str, message: &str) -> HostError {
+        failure(&self.profile, &self.generation, part, format!("{message}; nothing was changed"))
     }
 }
 
@@ -191,6 +205,7 @@ impl Fitting<'_> {
             let (view, id_type) = self.check_runs(profile, generation)?;
             self.check_columns_types(profile, generation, &view, id_type)?;
             let (spawn, spawn_many, new_ids) = self.check_spawns(profile, generation)?;
+            let undo = self.check_undo(profile, generation)?;
             let schema = self.schema_of(generation)?;
             let (profile, generation) = (profile.clone(), generation.clone());
             return Ok(Ok(Fitted {
@@ -207,6 +222,7 @@ impl Fitting<'_> {
                 spawn,
                 spawn_many,
                 new_ids,
+                undo,
             }));
         }
         Ok(Err(misfit.unwrap_or(Misfit::Lacks(Lack::default()))))

@@ -11,7 +11,7 @@ use super::error::for_people;
 use super::session::PostgresSession;
 use crate::contract::Triggered;
 use crate::host::ledger::{PRUNED_AT_ONCE, VERSION, newer, unwritable};
-use crate::host::{Entry, HostError, Ledger};
+use crate::host::{Entry, HostError, Ledger, Page, Recorded};
 
 const READING: &str = "reading the ledger";
 const WRITING: &str = "writing the ledger";
@@ -19,12 +19,13 @@ const WRITING: &str = "writing the ledger";
 /// Runs that are written in one statement.
 const RUNS_AT_ONCE: usize = 10_000;
 
-/// What a role needs for a re-run to be written down.
+/// What a role needs for a re-run to be written down, and undone.
 pub(super) const RIGHTS: [(&str, &str); 3] =
-    [("ledger", "SELECT"), ("operations", "SELECT, INSERT"), ("runs", "SELECT, INSERT")];
+    [("ledger", "SELECT"), ("operations", "SELECT, INSERT, UPDATE"), ("runs", "SELECT, INSERT, UPDATE")];
 
 /// What makes each version of the one before it, from nothing on.
-const MIGRATIONS: [&str; VERSION] = ["
+const MIGRATIONS: [&str; VERSION] = [
+    "
     CREATE TABLE bulk_rerun.operations (
         number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
         operation_id text NOT NULL UNIQUE,
@@ -50,7 +51,18 @@ const MIGRATIONS: [&str; VERSION] = ["
         rerun_of text NOT NULL,
         run_id text NOT NULL,
         PRIMARY KEY (operation, place)
-    )"];
+    )",
+    "
+    ALTER TABLE bulk_rerun.runs ADD COLUMN undone_at timestamptz;
+    CREATE INDEX runs_by_run ON bulk_rerun.runs (run_id);
+    CREATE INDEX runs_by_source ON bulk_rerun.runs (rerun_of)",
+];
+
+/// An entry's columns, but for the list of what was skipped, which may be long.
+const COLUMNS: &str =
+    "operation_id, to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"'), door, actor,
+                       reason, idempotency_key, request, request_digest, triggered, skipped,
+                       to_char(undone_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"')";
 
 /// Whether the database has a ledger. The catalogue may be read by everybody.
 pub(super) async fn is_there(client: &Client) -> Result<bool, Error> {
@@ -89,8 +101,8 @@ impl PostgresSession<'_> {
         if version > VERSION as i64 {
             return Err(newer(version, &self.place()));
         }
-        self.ledger_is_ours = version == VERSION as i64;
-        if !self.ledger_is_ours && self.is_writing {
+        self.ledger_is_old = version < VERSION as i64;
+        if self.ledger_is_old && self.is_writing {
             self.migrate_ledger()?;
         }
         Ok(true)
@@ -110,7 +122,7 @@ impl PostgresSession<'_> {
             );
             self.write(&sql)?;
         }
-        self.ledger_is_ours = true;
+        self.ledger_is_old = false;
         Ok(())
     }
 
@@ -124,6 +136,25 @@ impl PostgresSession<'_> {
     fn write(&self, sql: &str) -> Result<(), HostError> {
         let written = self.connection().wait_for(self.connection().client().batch_execute(sql));
         written.map_err(|error| self.cannot_write(error))
+    }
+
+    /// The entry of which this column has this value.
+    fn entry_with(&self, column: &str, value: &str) -> Result<Option<Entry>, HostError> {
+        let sql = format!(
+            "SELECT {COLUMNS}, skipped_list FROM bulk_rerun.operations
+             WHERE profile = $1 AND store_schema = $2 AND {column} = $3"
+        );
+        let (profile, schema) = self.whose();
+        Ok(self.entries(&sql, &[text(&profile), text(&schema), text(&value)])?.pop())
+    }
+
+    fn entries(&self, sql: &str, values: &[Value<'_>]) -> Result<Vec<Entry>, HostError> {
+        if self.ledger_is_old {
+            return Ok(Vec::new());
+        }
+        let found = self.connection().wait_for(self.connection().client().query_typed(sql, values));
+        let entries = found.and_then(|rows| rows.iter().map(entry).collect());
+        entries.map_err(|error| self.error(READING, error))
     }
 
     fn change(&self, sql: &str, values: &[Value<'_>]) -> Result<Vec<Row>, HostError> {
@@ -145,23 +176,53 @@ impl PostgresSession<'_> {
 }
 
 impl Ledger for PostgresSession<'_> {
-    fn find(&mut self, key: &str) -> Result<Option<Entry>, HostError> {
-        if !self.ledger_is_ours {
-            return Ok(None);
-        }
-        let sql =
-            "SELECT operation_id, to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"'), door,
-                       actor, reason, idempotency_key, request, request_digest, triggered, skipped, skipped_list
-                   FROM bulk_rerun.operations WHERE profile = $1 AND store_schema = $2 AND idempotency_key = $3";
-        let (profile, schema) = self.whose();
-        let values = [text(&profile), text(&schema), text(&key)];
-        let found = self.connection().wait_for(self.connection().client().query_typed(sql, &values));
-        let found = found.map_err(|error| self.error(READING, error))?;
-        found.first().map(entry).transpose().map_err(|error| self.error(READING, error))
+    fn is_old(&self) -> bool {
+        self.ledger_is_old
     }
 
-    fn runs(&mut self, operation_id: &str, each: &mut dyn FnMut(Triggered)) -> Result<(), HostError> {
-        let sql = "SELECT task_name, rerun_of, run_id FROM bulk_rerun.runs
+    fn get(&mut self, operation_id: &str) -> Result<Option<Entry>, HostError> {
+        self.entry_with("operation_id", operation_id)
+    }
+
+    fn list(&mut self, page: Page<'_>) -> Result<Vec<Entry>, HostError> {
+        let sql = format!(
+            "SELECT {COLUMNS}, '' FROM bulk_rerun.operations
+             WHERE profile = $1 AND store_schema = $2
+               AND ($3 IS NULL OR number < (SELECT number FROM bulk_rerun.operations WHERE operation_id = $3))
+               AND ($4 IS NULL OR created_at >= $4::timestamptz)
+               AND ($5 IS NULL OR number IN (SELECT operation FROM bulk_rerun.runs WHERE run_id = $5 OR rerun_of = $5))
+             ORDER BY number DESC LIMIT $6"
+        );
+        let (profile, schema) = self.whose();
+        let limit = i64::try_from(page.limit).unwrap_or(i64::MAX);
+        self.entries(
+            &sql,
+            &[
+                text(&profile),
+                text(&schema),
+                text(&page.before),
+                text(&page.since),
+                text(&page.run_id),
+                (&limit, Type::INT8),
+            ],
+        )
+    }
+
+    fn mark_undone(&mut self, operation_id: &str, at: &str, places: &[i64]) -> Result<(), HostError> {
+        let sql = "WITH operation AS (
+                       UPDATE bulk_rerun.operations SET undone_at = coalesce(undone_at, $1::text::timestamptz)
+                       WHERE operation_id = $2 RETURNING number)
+                   UPDATE bulk_rerun.runs SET undone_at = $1::text::timestamptz
+                   WHERE operation = (SELECT number FROM operation) AND place = ANY ($3)";
+        self.change(sql, &[text(&at), text(&operation_id), (&places, Type::INT8_ARRAY)]).map(|_| ())
+    }
+
+    fn find(&mut self, key: &str) -> Result<Option<Entry>, HostError> {
+        self.entry_with("idempotency_key", key)
+    }
+
+    fn runs(&mut self, operation_id: &str, each: &mut dyn FnMut(Recorded)) -> Result<(), HostError> {
+        let sql = "SELECT task_name, rerun_of, run_id, undone_at IS NOT NULL FROM bulk_rerun.runs
                    WHERE operation = (SELECT number FROM bulk_rerun.operations WHERE operation_id = $1) ORDER BY place";
         let values: Vec<Bound<'_>> = vec![(Box::new(operation_id), Type::TEXT)];
         let mut failed = None;
@@ -257,10 +318,12 @@ fn entry(row: &Row) -> Result<Entry, Error> {
         request_digest: row.try_get(7)?,
         triggered: row.try_get(8)?,
         skipped: row.try_get(9)?,
-        skipped_list: row.try_get(10)?,
+        undone_at: row.try_get(10)?,
+        skipped_list: row.try_get(11)?,
     })
 }
 
-fn run(row: &Row) -> Result<Triggered, Error> {
-    Ok(Triggered { task_name: row.try_get(0)?, rerun_of: row.try_get(1)?, run_id: row.try_get(2)? })
+fn run(row: &Row) -> Result<Recorded, Error> {
+    let run = Triggered { task_name: row.try_get(0)?, rerun_of: row.try_get(1)?, run_id: row.try_get(2)? };
+    Ok(Recorded { run, is_undone: row.try_get(3)? })
 }

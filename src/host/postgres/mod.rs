@@ -23,6 +23,7 @@ mod session;
 mod spawn;
 mod statements;
 mod tls;
+mod undo;
 mod url;
 mod watch;
 

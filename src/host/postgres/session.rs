@@ -37,8 +37,8 @@ pub(super) struct PostgresSession<'h> {
     pub(super) is_unchanged: bool,
     /// The lock of bulk re-runs is ours.
     pub(super) is_writing: bool,
-    /// The ledger is of our version.
-    pub(super) ledger_is_ours: bool,
+    /// The ledger is of an older version.
+    pub(super) ledger_is_old: bool,
     /// What is known of the transaction that writes.
     pub(super) proof: Option<Proof>,
     /// The first new run: its task, and its id.
@@ -69,7 +69,7 @@ impl<'h> PostgresSession<'h> {
             read_at: None,
             is_unchanged: false,
             is_writing: false,
-            ledger_is_ours: false,
+            ledger_is_old: false,
             proof: None,
             first_new: None,
             cancelled: None,
@@ -277,6 +277,15 @@ impl Session for PostgresSession<'_> {
 
     fn has_due_time(&self) -> bool {
         self.fitted.spawn.parameters.contains(&SpawnParameter::Due)
+    }
+
+    fn can_undo(&self) -> bool {
+        self.fitted.undo.is_some()
+    }
+
+    fn undo(&mut self, runs: &[RunRef<'_>], each: &mut dyn FnMut(usize, bool)) -> Result<(), HostError> {
+        self.undo_all(runs)?.into_iter().enumerate().for_each(|(index, taken)| each(index, taken));
+        Ok(())
     }
 
     fn ledger(&mut self) -> Result<Option<&mut dyn Ledger>, HostError> {

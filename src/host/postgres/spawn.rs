@@ -33,12 +33,12 @@ const READ_RUNS_AT_ONCE: usize = 4_000;
 const RUNS_IN_DOUBT: usize = 250;
 
 /// Statements that are under way at a time.
-const IN_FLIGHT: usize = 128;
+pub(super) const IN_FLIGHT: usize = 128;
 
 const NOT_UTF8: &str = "its parameters are not UTF-8, and a new run is never started without its own";
 
 /// How often a spawn begins anew after a deadlock.
-const CONFLICTS_MAX: u32 = 3;
+pub(super) const CONFLICTS_MAX: u32 = 3;
 
 /// How often it is tried in all to start runs that are all there afterwards.
 const ATTEMPTS: usize = 10;

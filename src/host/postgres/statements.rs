@@ -8,12 +8,12 @@ use tokio_postgres::error::ErrorPosition;
 use tokio_postgres::types::Type;
 
 use super::dialect::{IdType, Postgres};
-use super::fit::{Fitting, Spawn, failure};
+use super::fit::{Fitting, Spawn, Undo, failure};
 use super::parameters::{ARRAY, Numbered, number};
 use super::row::is_key;
 use crate::host::HostError;
 use crate::host::new_ids::IdKind;
-use crate::host::profile::{Generation, Profile, RETURNS_NO_ID, SpawnParameter};
+use crate::host::profile::{Generation, Profile, RETURNS_NO_ID, SpawnParameter, UNDO_TAKES, UNDOES_ANY};
 use crate::host::statement::{fitted_text, line_at};
 use crate::host::view::View;
 
@@ -97,6 +97,21 @@ impl Fitting<'_> {
             return Err(fail("the statement does not use the array :id, so it can't tell what to start".to_owned()));
         }
         Ok(Some(Spawn { sql, parameters, returns_ids }))
+    }
+
+    /// The undo compiles, and takes only the parameters that there are for it.
+    pub(super) fn check_undo(&self, profile: &Profile, generation: &Generation) -> Result<Option<Undo>, HostError> {
+        let Some(undo) = &generation.undo else { return Ok(None) };
+        let fail = |message: String| failure(profile, generation, "undo", message);
+        let Numbered { sql, parameters } = number(&self.text(undo, &fail)?, "text");
+        self.prepare("", &sql, "", &fail)?;
+        if let Some(other) = parameters.iter().find(|parameter| !SpawnParameter::OF_AN_UNDO.contains(parameter)) {
+            return Err(fail(format!("the parameter {} means nothing here: {UNDO_TAKES}", other.as_str())));
+        }
+        if !parameters.contains(&SpawnParameter::Id) {
+            return Err(fail(UNDOES_ANY.to_owned()));
+        }
+        Ok(Some(Undo { sql, parameters }))
     }
 
     /// What of a profile's statement is for this store.

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::{Connection, OptionalExtension, Statement};
 
 use super::dialect::Sqlite;
 use super::newer::needs_newer;
@@ -11,7 +11,9 @@ use super::plan::Seeks;
 use crate::host::HostError;
 use crate::host::lack::Lack;
 use crate::host::new_ids::IdKind;
-use crate::host::profile::{Engine, Generation, Profile, RETURNS_NO_ID, SpawnParameter, Version};
+use crate::host::profile::{
+    Engine, Generation, Profile, RETURNS_NO_ID, SpawnParameter, UNDO_TAKES, UNDOES_ANY, Version,
+};
 use crate::host::statement::{fitted_text, line_at};
 use crate::host::view::View;
 
@@ -25,6 +27,15 @@ pub(super) struct Fitted {
     /// What the spawn statement's parameters stand for, in their order.
     pub(super) spawn_parameters: Vec<SpawnParameter>,
     pub(super) new_ids: Option<IdKind>,
+    /// What takes a run back, where the profile has it.
+    pub(super) undo: Option<Undo>,
+}
+
+/// A statement that takes a run back.
+pub(super) struct Undo {
+    pub(super) sql: String,
+    /// What its parameters stand for, in their order.
+    pub(super) parameters: Vec<SpawnParameter>,
 }
 
 impl Fitted {
@@ -57,11 +68,12 @@ impl Fitted {
 
     /// A rule that the spawn statement broke while it ran.
     pub(super) fn spawn_error(&self, message: &str) -> HostError {
-        HostError::Profile {
-            file: self.profile.file.clone(),
-            part: format!("spawn (generation \"{}\")", self.generation.name),
-            message: format!("{message}; nothing was changed"),
-        }
+        self.broken("spawn", message)
+    }
+
+    /// A rule that a statement of the profile's broke while it ran.
+    pub(super) fn broken(&self, part: &str, message: &str) -> HostError {
+        wrong(&self.profile, &self.generation, part, format!("{message}; nothing was changed"))
     }
 }
 
@@ -122,6 +134,7 @@ fn first_that_fits(
         if lack.is_nothing() {
             let (view, seeks) = check_runs(connection, profile, generation)?;
             let (spawn, spawn_parameters, new_ids) = check_spawn(connection, profile, generation)?;
+            let undo = check_undo(connection, profile, generation)?;
             return Ok(Ok(Fitted {
                 profile: profile.clone(),
                 generation: generation.clone(),
@@ -130,6 +143,7 @@ fn first_that_fits(
                 spawn,
                 spawn_parameters,
                 new_ids,
+                undo,
             }));
         }
         // The generation that comes nearest says most about what is wrong.
@@ -250,18 +264,13 @@ fn check_spawn(
     if statement.readonly() {
         return Err(fail("the statement only reads; it must start a run".to_owned()));
     }
-    let parameters: Vec<SpawnParameter> = (1..=statement.parameter_count())
-        .map(|index| {
-            let name = statement.parameter_name(index).unwrap_or("?");
-            SpawnParameter::ALL.into_iter().find(|parameter| parameter.as_str() == name).ok_or_else(|| {
-                fail(format!(
-                    "the parameter {name} is unknown; there are {} (the source run's id, task and parameters, a new \
-                     ULID, a new UUID, the time in UTC, and when the new run is due)",
-                    SpawnParameter::ALL.map(SpawnParameter::as_str).join(", ")
-                ))
-            })
-        })
-        .collect::<Result<_, _>>()?;
+    let parameters = parameters(&statement, &SpawnParameter::ALL, &|name| {
+        fail(format!(
+            "the parameter {name} is unknown; there are {} (the source run's id, task and parameters, a new ULID, a new \
+             UUID, the time in UTC, and when the new run is due)",
+            SpawnParameter::ALL.map(SpawnParameter::as_str).join(", ")
+        ))
+    })?;
     if !parameters.contains(&SpawnParameter::Id) && !parameters.contains(&SpawnParameter::TaskName) {
         return Err(fail("the statement uses neither :id nor :task_name, so it can't tell what to start".to_owned()));
     }
@@ -271,6 +280,34 @@ fn check_spawn(
     }
     drop(statement);
     Ok((spawn, parameters, new_ids))
+}
+
+/// The undo compiles, writes, and takes only the parameters that there are for it.
+fn check_undo(connection: &Connection, profile: &Profile, generation: &Generation) -> Result<Option<Undo>, HostError> {
+    let Some(undo) = &generation.undo else { return Ok(None) };
+    let fail = |message: String| wrong(profile, generation, "undo", message);
+    let sql = text(connection, undo, &fail)?;
+    let statement = connection.prepare(&sql).map_err(|error| fail(does_not_compile(&sql, 0, &error)))?;
+    if statement.readonly() {
+        return Err(fail("the statement only reads; it must take a run back".to_owned()));
+    }
+    let unknown = |name: &str| fail(format!("the parameter {name} means nothing here: {UNDO_TAKES}"));
+    let parameters = parameters(&statement, &SpawnParameter::OF_AN_UNDO, &unknown)?;
+    if !parameters.contains(&SpawnParameter::Id) {
+        return Err(fail(UNDOES_ANY.to_owned()));
+    }
+    drop(statement);
+    Ok(Some(Undo { sql, parameters }))
+}
+
+/// What a statement's parameters stand for, in their order.
+fn parameters(
+    statement: &Statement<'_>,
+    known: &[SpawnParameter],
+    unknown: &dyn Fn(&str) -> HostError,
+) -> Result<Vec<SpawnParameter>, HostError> {
+    let names = (1..=statement.parameter_count()).map(|index| statement.parameter_name(index).unwrap_or("?"));
+    names.map(|name| known.iter().copied().find(|known| known.as_str() == name).ok_or_else(|| unknown(name))).collect()
 }
 
 /// What is said of a statement of the profile's that SQLite does not take; it stands so far behind the beginning.

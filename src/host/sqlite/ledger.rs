@@ -5,13 +5,14 @@ use rusqlite::{Connection, OptionalExtension, Row, ffi, params};
 use super::session::{SqliteSession, Transactions};
 use crate::contract::Triggered;
 use crate::host::ledger::{PRUNED_AT_ONCE, VERSION, newer, unwritable};
-use crate::host::{Entry, HostError, Ledger};
+use crate::host::{Entry, HostError, Ledger, Page, Recorded};
 
 const READING: &str = "reading the ledger";
 const WRITING: &str = "writing the ledger";
 
 /// What makes each version of the one before it, from nothing on.
-const MIGRATIONS: [&str; VERSION] = ["
+const MIGRATIONS: [&str; VERSION] = [
+    "
     CREATE TABLE main.bulk_rerun_operations (
         number INTEGER PRIMARY KEY,
         operation_id TEXT NOT NULL UNIQUE,
@@ -36,7 +37,17 @@ const MIGRATIONS: [&str; VERSION] = ["
         rerun_of TEXT NOT NULL,
         run_id TEXT NOT NULL,
         PRIMARY KEY (operation, place)
-    ) WITHOUT ROWID"];
+    ) WITHOUT ROWID",
+    "
+    ALTER TABLE main.bulk_rerun_runs ADD COLUMN undone_at TEXT;
+    CREATE INDEX main.bulk_rerun_runs_by_run ON bulk_rerun_runs (run_id);
+    CREATE INDEX main.bulk_rerun_runs_by_source ON bulk_rerun_runs (rerun_of)",
+];
+
+/// An entry's columns, but for the list of what was skipped, which may be long.
+const COLUMNS: &str =
+    "operation_id, created_at, door, actor, reason, idempotency_key, request, request_digest, triggered,
+                       skipped, undone_at";
 
 /// The version of the ledger that a store has, if it has one.
 pub(super) fn version(connection: &Connection) -> rusqlite::Result<Option<i64>> {
@@ -54,8 +65,10 @@ impl<T: Transactions> SqliteSession<'_, T> {
         if version > VERSION as i64 {
             return Err(newer(version, &self.place.path.display().to_string()));
         }
-        if version < VERSION as i64 && self.is_writing {
+        self.ledger_is_old = version < VERSION as i64;
+        if self.ledger_is_old && self.is_writing {
             self.migrate_ledger()?;
+            self.ledger_is_old = false;
         }
         Ok(true)
     }
@@ -97,25 +110,56 @@ impl<T: Transactions> SqliteSession<'_, T> {
         }
     }
 
-    fn try_find(&self, key: &str) -> rusqlite::Result<Option<Entry>> {
-        if version(self.connection())? != Some(VERSION as i64) {
+    /// The entry of which this column has this value.
+    fn entry_with(&self, column: &str, value: &str) -> rusqlite::Result<Option<Entry>> {
+        if self.ledger_is_old {
             return Ok(None);
         }
-        let sql = "SELECT operation_id, created_at, door, actor, reason, idempotency_key, request, request_digest,
-                          triggered, skipped, skipped_list
-                   FROM main.bulk_rerun_operations WHERE profile = ?1 AND idempotency_key = ?2";
-        let mut found = self.connection().prepare_cached(sql)?;
-        found.query_row([&*self.fitted.profile.name, key], entry).optional()
+        let sql = format!(
+            "SELECT {COLUMNS}, skipped_list FROM main.bulk_rerun_operations WHERE profile = ?1 AND {column} = ?2"
+        );
+        let mut found = self.connection().prepare_cached(&sql)?;
+        found.query_row([&*self.fitted.profile.name, value], entry).optional()
     }
 
-    fn each_recorded(&self, operation_id: &str, each: &mut dyn FnMut(Triggered)) -> rusqlite::Result<()> {
-        let sql = "SELECT task_name, rerun_of, run_id FROM main.bulk_rerun_runs
+    fn page(&self, page: Page<'_>) -> rusqlite::Result<Vec<Entry>> {
+        if self.ledger_is_old {
+            return Ok(Vec::new());
+        }
+        let sql = format!(
+            "SELECT {COLUMNS}, '' FROM main.bulk_rerun_operations
+             WHERE profile = ?1
+               AND (?2 IS NULL OR number < (SELECT number FROM main.bulk_rerun_operations WHERE operation_id = ?2))
+               AND (?3 IS NULL OR created_at >= ?3)
+               AND (?4 IS NULL OR number IN (
+                       SELECT operation FROM main.bulk_rerun_runs WHERE run_id = ?4 OR rerun_of = ?4))
+             ORDER BY number DESC LIMIT ?5"
+        );
+        let mut listed = self.connection().prepare_cached(&sql)?;
+        let limit = i64::try_from(page.limit).unwrap_or(i64::MAX);
+        listed
+            .query_map(params![self.fitted.profile.name, page.before, page.since, page.run_id, limit], entry)?
+            .collect()
+    }
+
+    fn mark(&self, operation_id: &str, at: &str, places: &[i64]) -> rusqlite::Result<()> {
+        let sql = "UPDATE main.bulk_rerun_operations SET undone_at = coalesce(undone_at, ?1) WHERE operation_id = ?2";
+        self.connection().prepare_cached(sql)?.execute([at, operation_id])?;
+        let sql = "UPDATE main.bulk_rerun_runs SET undone_at = ?1
+                   WHERE operation = (SELECT number FROM main.bulk_rerun_operations WHERE operation_id = ?2) AND place = ?3";
+        let mut update = self.connection().prepare_cached(sql)?;
+        places.iter().try_for_each(|place| update.execute(params![at, operation_id, place]).map(|_| ()))
+    }
+
+    fn each_recorded(&self, operation_id: &str, each: &mut dyn FnMut(Recorded)) -> rusqlite::Result<()> {
+        let sql = "SELECT task_name, rerun_of, run_id, undone_at IS NOT NULL FROM main.bulk_rerun_runs
                    WHERE operation = (SELECT number FROM main.bulk_rerun_operations WHERE operation_id = ?1)
                    ORDER BY place";
         let mut statement = self.connection().prepare_cached(sql)?;
         let mut rows = statement.query([operation_id])?;
         while let Some(row) = rows.next()? {
-            each(Triggered { task_name: row.get(0)?, rerun_of: row.get(1)?, run_id: row.get(2)? });
+            let run = Triggered { task_name: row.get(0)?, rerun_of: row.get(1)?, run_id: row.get(2)? };
+            each(Recorded { run, is_undone: row.get(3)? });
         }
         Ok(())
     }
@@ -182,16 +226,33 @@ fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
         request_digest: row.get(7)?,
         triggered: row.get(8)?,
         skipped: row.get(9)?,
-        skipped_list: row.get(10)?,
+        undone_at: row.get(10)?,
+        skipped_list: row.get(11)?,
     })
 }
 
 impl<T: Transactions> Ledger for SqliteSession<'_, T> {
-    fn find(&mut self, key: &str) -> Result<Option<Entry>, HostError> {
-        self.try_find(key).map_err(|error| self.place.error(READING, error))
+    fn is_old(&self) -> bool {
+        self.ledger_is_old
     }
 
-    fn runs(&mut self, operation_id: &str, each: &mut dyn FnMut(Triggered)) -> Result<(), HostError> {
+    fn get(&mut self, operation_id: &str) -> Result<Option<Entry>, HostError> {
+        self.entry_with("operation_id", operation_id).map_err(|error| self.place.error(READING, error))
+    }
+
+    fn list(&mut self, page: Page<'_>) -> Result<Vec<Entry>, HostError> {
+        self.page(page).map_err(|error| self.place.error(READING, error))
+    }
+
+    fn mark_undone(&mut self, operation_id: &str, at: &str, places: &[i64]) -> Result<(), HostError> {
+        self.mark(operation_id, at, places).map_err(|error| self.cannot_write(error))
+    }
+
+    fn find(&mut self, key: &str) -> Result<Option<Entry>, HostError> {
+        self.entry_with("idempotency_key", key).map_err(|error| self.place.error(READING, error))
+    }
+
+    fn runs(&mut self, operation_id: &str, each: &mut dyn FnMut(Recorded)) -> Result<(), HostError> {
         self.each_recorded(operation_id, each).map_err(|error| self.place.error(READING, error))
     }
 

@@ -24,6 +24,7 @@ mod row;
 mod serial;
 mod session;
 mod spawn;
+mod undo;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};

@@ -62,6 +62,8 @@ pub(super) struct SqliteSession<'p, T> {
     pub(super) is_unchanged: bool,
     /// The write lock is ours.
     pub(super) is_writing: bool,
+    /// The ledger is of an older version.
+    pub(super) ledger_is_old: bool,
 }
 
 impl<'p, T: Transactions> SqliteSession<'p, T> {
@@ -74,6 +76,7 @@ impl<'p, T: Transactions> SqliteSession<'p, T> {
             looked_until: None,
             is_unchanged: false,
             is_writing: false,
+            ledger_is_old: false,
         }
     }
 
@@ -385,6 +388,14 @@ impl<T: Transactions> Session for SqliteSession<'_, T> {
 
     fn has_due_time(&self) -> bool {
         self.fitted.spawn_parameters.contains(&SpawnParameter::Due)
+    }
+
+    fn can_undo(&self) -> bool {
+        self.fitted.undo.is_some()
+    }
+
+    fn undo(&mut self, runs: &[RunRef<'_>], each: &mut dyn FnMut(usize, bool)) -> Result<(), HostError> {
+        self.undo_all(runs, each)
     }
 
     fn ledger(&mut self) -> Result<Option<&mut dyn Ledger>, HostError> {

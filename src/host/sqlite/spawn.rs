@@ -280,7 +280,7 @@ fn new_run(statement: &mut Statement<'_>, new_id: String) -> rusqlite::Result<Ne
 
 /// The host's schema said no to one run: a constraint, a trigger that raises or that fails by itself, a value that does
 /// not fit.
-fn declines(error: &rusqlite::Error) -> bool {
+pub(super) fn declines(error: &rusqlite::Error) -> bool {
     use ffi::ErrorCode::{ConstraintViolation, TooBig, TypeMismatch};
     error.sqlite_error().is_some_and(|said| {
         matches!(said.code, ConstraintViolation | TypeMismatch | TooBig) || said.extended_code == ffi::SQLITE_ERROR
@@ -295,7 +295,7 @@ fn is_the_disks(error: &rusqlite::Error) -> bool {
 }
 
 /// SQLite's own words, or those of the host's trigger.
-fn words(error: &rusqlite::Error) -> String {
+pub(super) fn words(error: &rusqlite::Error) -> String {
     match error {
         rusqlite::Error::SqliteFailure(_, Some(message)) => message.clone(),
         other => other.to_string(),
