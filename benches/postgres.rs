@@ -5,6 +5,9 @@
 //! of rows where ours inserts new ones, whose foreign key the server checks. procrastinate's (`retry_job_by_id`, with the
 //! ids at hand) takes one job at a time, so the larger numbers are left out. Each turn works on tables that were filled
 //! anew; the median of seven turns counts. Needs what `tests/run` installs.
+//!
+//! A second table says what the ledger costs: the same re-run in a database with one and in a database without. It alone is
+//! `cargo bench --bench postgres -- ledger`.
 
 #[path = "../tests/support/postgres.rs"]
 mod postgres;
@@ -18,8 +21,14 @@ use comfy_table::{CellAlignment, Table, presets};
 
 use postgres::{Database, Kind, Server};
 
+/// The word that asks for the ledger's cost alone.
+const LEDGER: &str = "ledger";
+
 const SIZES: [u32; 3] = [1_000, 10_000, 100_000];
 const TURNS: usize = 7;
+
+/// How many runs are re-run with the ledger and without.
+const WRITTEN_DOWN: u32 = 10_000;
 
 /// More jobs than this are not retried one by one.
 const ONE_BY_ONE_MAX: u32 = 10_000;
@@ -27,17 +36,31 @@ const ONE_BY_ONE_MAX: u32 = 10_000;
 const REQUEST: &[u8] = br#"{"match_all": true, "filter": {"status": "failed"}, "options": {"unique_by": "run"}}"#;
 
 fn main() {
-    if !std::env::args().any(|argument| argument == "--bench") {
+    let arguments: Vec<String> = std::env::args().collect();
+    let has = |word: &str| arguments.iter().any(|argument| argument == word);
+    if !has("--bench") {
         return println!("these are benches: `cargo bench --bench postgres`");
     }
     let server: &'static Server = Box::leak(Box::new(Server::start(Kind::Durable)));
+    if !has(LEDGER) {
+        println!("{}", beside_the_runners(server));
+    }
+    println!("{}", with_the_ledger(server));
+}
+
+fn table(header: [&str; 5]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::ASCII_MARKDOWN);
-    table.set_header(["failed jobs", "its own retry, jobs/s", "ours, new runs/s", "ours / its own", "goal"]);
+    table.set_header(header);
     for index in 1..4 {
         let column = table.column_mut(index).expect("the header has it");
         column.set_cell_alignment(CellAlignment::Right);
     }
+    table
+}
+
+fn beside_the_runners(server: &'static Server) -> Table {
+    let mut table = table(["failed jobs", "its own retry, jobs/s", "ours, new runs/s", "ours / its own", "goal"]);
     for (runner, goal) in [(&PG_BOSS, 1.0), (&PROCRASTINATE, 20.0)] {
         let database = runner.set_up(server);
         for size in SIZES {
@@ -62,7 +85,38 @@ fn main() {
             ]);
         }
     }
-    println!("{table}");
+    table
+}
+
+/// How much longer a re-run takes that is written down.
+fn with_the_ledger(server: &'static Server) -> Table {
+    let mut table = table(["new runs", "no ledger, runs/s", "a ledger, runs/s", "a ledger / none, time", "goal"]);
+    for runner in [&PG_BOSS, &PROCRASTINATE] {
+        let [without, with] = [(); 2].map(|()| runner.set_up(server));
+        Plugin::open(&Config { ledger: true, ..Config::new(&with.url) }).expect("a ledger");
+        let fill = runner.fill(WRITTEN_DOWN);
+        let fill_both = format!("TRUNCATE bulk_rerun.operations, bulk_rerun.runs; {fill}");
+        eprintln!("{}: {WRITTEN_DOWN} jobs, with and without the ledger", runner.name);
+        let mut times: [Vec<f64>; 2] = [Vec::new(), Vec::new()];
+        for turn in 0..TURNS {
+            // Neither always comes first.
+            for index in if turn % 2 == 0 { [0, 1] } else { [1, 0] } {
+                let (database, fill) = [(&without, &fill), (&with, &fill_both)][index];
+                database.client().execute(fill);
+                times[index].push(rerun(database, WRITTEN_DOWN));
+            }
+        }
+        let mut ratios: Vec<f64> = times[0].iter().zip(&times[1]).map(|(without, with)| with / without).collect();
+        let per_second = |times: &mut [f64]| f64::from(WRITTEN_DOWN) / middle(times).expect("it took its turns");
+        table.add_row([
+            format!("{} {WRITTEN_DOWN}", runner.name),
+            format!("{:.0}", per_second(&mut times[0])),
+            format!("{:.0}", per_second(&mut times[1])),
+            middle(&mut ratios).map_or_else(String::new, |ratio| format!("{ratio:.2}×")),
+            "≤ 1.4×".to_owned(),
+        ]);
+    }
+    table
 }
 
 /// A runner with a retry of its own.

@@ -2,7 +2,8 @@
 //!
 //! Prints one table: medians in milliseconds, ratios of one run, and the goal beside each; nothing
 //! is asserted. `cargo bench -- --runs 10000000` (or `BENCH_RUNS=10000000`) measures a store of
-//! that size besides the one of a million runs; a smaller number measures that size alone.
+//! that size besides the one of a million runs; a smaller number measures that size alone. `cargo bench --bench rerun --
+//! ledger` measures what the ledger costs, and nothing else.
 //! Stores are made once and kept under `target/bench-stores`.
 
 mod support;
@@ -18,6 +19,9 @@ use support::{apart, door, http, lua, memory, resolve, spawn, store};
 
 const RUNS: usize = 1_000_000;
 const SPAWNED: usize = 10_000;
+
+/// The word that asks for the ledger's cost alone.
+const LEDGER: &str = "ledger";
 
 /// What a child process is started with to tell its own peak of memory.
 const PEAK_OF: &str = "--peak-of";
@@ -41,15 +45,23 @@ fn main() {
     let sizes = if runs > RUNS { vec![RUNS, runs] } else { vec![runs] };
 
     let mut report = Report::new();
-    sizes.iter().for_each(|&runs| resolve::bench(runs, &mut report));
-    spawn::bench(SPAWNED, &mut report);
-    sizes.iter().for_each(|&runs| peaks(runs, &mut report));
-    door::bench(&mut report);
-    lua::bench_a_call(&mut report);
-    sizes.iter().for_each(|&runs| lua::bench_every_run(runs, &mut report));
-    http::bench(&mut report);
+    match arguments.iter().any(|argument| argument == LEDGER) {
+        true => spawn::bench_ledger(SPAWNED, &mut report),
+        false => everything(&sizes, &mut report),
+    }
     println!("times in ms, medians of turns; ratios are medians over the turns");
     report.print();
+}
+
+fn everything(sizes: &[usize], report: &mut Report) {
+    sizes.iter().for_each(|&runs| resolve::bench(runs, report));
+    spawn::bench(SPAWNED, report);
+    spawn::bench_ledger(SPAWNED, report);
+    sizes.iter().for_each(|&runs| peaks(runs, report));
+    door::bench(report);
+    lua::bench_a_call(report);
+    sizes.iter().for_each(|&runs| lua::bench_every_run(runs, report));
+    http::bench(report);
 }
 
 fn wanted_runs(arguments: &[String]) -> usize {

@@ -81,7 +81,7 @@ fn examples(compiler: &str, language: &str) -> Result<(), Failed> {
     Ok(())
 }
 
-/// The header's examples: what is fenced, and in its first comment what is indented, without the table.
+/// The header's examples: what is fenced, and in its first comment what is indented, without the tables.
 fn blocks(header: &str) -> Vec<String> {
     let mut blocks = vec![String::new()];
     let mut is_fenced = false;
@@ -103,7 +103,7 @@ fn blocks(header: &str) -> Vec<String> {
             None => blocks.push(String::new()),
         }
     }
-    blocks.retain(|block| !block.is_empty() && !block.starts_with("function (bulk_rerun...)"));
+    blocks.retain(|block| !block.is_empty() && !block.contains("\n-----"));
     blocks
 }
 

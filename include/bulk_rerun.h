@@ -15,6 +15,47 @@
  *     bulk_rerun_plugin *runs = bulk_rerun_open("{\"store\": \"runs.db\"}", NULL);
  *     bulk_rerun_close(runs);
  *
+ * REQUESTS are JSON objects, the same at every door. A field may be spelled in camelCase as well; null is the
+ * same as absent, and an unknown field is an error.
+ *
+ *     a field               says
+ *     --------------------  ------------------------------------------------------------------------------
+ *     ids                   exactly these runs
+ *     match_all             true: every run that matches `filter`
+ *     filter                conditions on a run; all must hold
+ *     except_ids            runs to leave out, with `match_all`
+ *     options               what to do with the runs
+ *
+ *     a field of `filter`   a run matches when
+ *     --------------------  ------------------------------------------------------------------------------
+ *     status                its phase or its end reason is one of these: "failed,timeout"
+ *     task_name             its task's name is this
+ *     triggered_by          this has triggered it: "cron", "api", "ui"
+ *     search                its task's name or its id contains this
+ *     created_after         it was created then (RFC 3339) or later
+ *     created_before        it was created then or earlier
+ *     exit_code_min         its exit code is at least this
+ *     exit_code_max         its exit code is at most this
+ *     retries_only          true: it is a retry
+ *     is_failure            true: it counts as a failure, or `status` matches
+ *
+ *     an option             does
+ *     --------------------  ------------------------------------------------------------------------------
+ *     dry_run               true: changes nothing, and answers what would be spawned
+ *     with_runs             true: a dry run tells more of the runs behind each new one
+ *     expect_plan           spawns what a dry run's `plan` stands for, or nothing (409)
+ *     unique_by             one new run for each "task" (so if absent), task and "params", or "run"
+ *     except_tasks          leaves these tasks' runs out, with `match_all`
+ *     skip_active           true: skips what has a pending or running run
+ *     skip_superseded       true: skips what has succeeded since
+ *     limit                 spawns at most so many; more is an error (422)
+ *     take                  starts the first so many, and skips the rest as `not_taken`
+ *     start_at              lets the new runs be due then (RFC 3339), where the runner has a due time
+ *     spread                lets them fall due evenly over so long a time: "10m"
+ *     idempotency_key       with the same key and request again, spawns nothing and repeats the first answer
+ *     reason                says why, for the ledger
+ *     actor                 says who, for the ledger
+ *
  * ERRORS are JSON, an ErrorModel: `{"type", "title", "status", "detail", "errors"?}`. A call answers one
  * in place of its answer (bulk_rerun_is_error tells); other functions return NULL or -1 and put it in
  * `*error_json`, which is NULL otherwise. Pass NULL as `error_json` if you do not want it. NULL and text

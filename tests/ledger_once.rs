@@ -93,6 +93,19 @@ fn a_killed_call_is_made_good_by_the_same_key() {
     assert_eq!(store.integrity(), "ok");
 }
 
+/// They are written down by the hundred, and what is left of them one by one.
+#[test]
+fn an_answer_of_any_length_is_repeated_as_it_was() {
+    for runs in [0, 1, 99, 100, 101, 250] {
+        let store = store(runs);
+        let first = call(&open(&store.path), &keyed("k")).unwrap();
+        assert_eq!(first["triggered"].as_array().unwrap().len(), runs);
+        let mut again = call(&open(&store.path), &keyed("k")).unwrap();
+        assert_eq!(again["replayed"].take(), true);
+        assert_eq!((&again["triggered"], counts(&store)), (&first["triggered"], [runs as i64, 1, runs as i64]));
+    }
+}
+
 /// The peak of a process that only repeats a call of 100,000 new runs, beside that of the one that spawned them.
 #[test]
 #[cfg(target_os = "linux")]

@@ -22,7 +22,7 @@ pub fn bench(runs: usize, report: &mut Report) {
     let store = store::kept(Kind::Failures, runs);
     let rows = new_runs(&store);
     assert_eq!(rows.len(), runs);
-    let ours = || ours(&store, runs);
+    let ours = || ours(&store, runs, false);
     let bare = || {
         on_a_copy(&store, |copy| {
             let mut connection = Connection::open(copy).expect("the copy");
@@ -60,9 +60,29 @@ pub fn bench(runs: usize, report: &mut Report) {
     }
 }
 
-fn ours(store: &Path, runs: usize) -> Duration {
+/// What it costs to write all of it down. The limit is the same re-run in a store without a ledger.
+pub fn bench_ledger(runs: usize, report: &mut Report) {
+    let store = store::kept(Kind::Failures, runs);
+    eprintln!("spawning {runs} runs: with and without the ledger");
+    let contenders: [Contender<'_>; 2] = [false, true].map(|ledger| {
+        let store = &store;
+        Box::new(move || ours(store, runs, ledger)) as Contender<'_>
+    });
+    let times = take_turns(contenders.into());
+    report.add(&Row {
+        name: format!("spawn {runs}: with the ledger"),
+        limit: Some(times.median(0)),
+        ours: Some(times.median(1)),
+        ours_to_limit: Some(times.ratio(1, 0)),
+        goal: "with / without ≤ 1.4".to_owned(),
+        ..Row::default()
+    });
+}
+
+/// `ledger`: it is there before the call.
+fn ours(store: &Path, runs: usize, ledger: bool) -> Duration {
     on_a_copy(store, |copy| {
-        let plugin = Plugin::open(&Config::new(copy)).expect("the copy");
+        let plugin = Plugin::open(&Config { ledger, ..Config::new(copy) }).expect("the copy");
         let (took, answer) = timed(|| plugin.call(REQUEST).expect("an answer"));
         assert_eq!(answer.matches("run_id").count(), runs, "every task has its new run");
         took

@@ -2,7 +2,7 @@
 //!
 //! [`Request::from_json`](crate::Request::from_json) reads requests by hand, for the sake of its
 //! messages, and into types of another shape. These types say in JSON Schema exactly what it takes;
-//! `tests/http_openapi.rs` holds the two together.
+//! `tests/http/openapi.rs` and `tests/one_story.rs` hold the two together.
 
 #![allow(dead_code, reason = "only their shape is used")]
 
