@@ -3,9 +3,12 @@
 //!     apalis-app STORE push QUEUE NOTE NEEDS MAX_ATTEMPTS [IDEMPOTENCY_KEY]
 //!     apalis-app STORE work QUEUE POLL_INTERVAL_MS
 //!
-//! A job gives its note back, and fails unless the file that it needs is there.
+//! A job gives its note back, and fails unless the file that it needs is there. The id of each that succeeds goes to the file
+//! NOTES.
 
 use std::error::Error;
+use std::fs::File;
+use std::io::Write;
 use std::time::Duration;
 
 use apalis::prelude::*;
@@ -22,10 +25,12 @@ struct Job {
     needs: String,
 }
 
-async fn run(job: Job) -> Result<String, BoxDynError> {
+async fn run(job: Job, id: TaskId) -> Result<String, BoxDynError> {
     if !std::path::Path::new(&job.needs).exists() {
         return Err(format!("{} is not there", job.needs).into());
     }
+    let mut notes = File::options().create(true).append(true).open(std::env::var("NOTES")?)?;
+    writeln!(notes, "{id}")?;
     Ok(job.note)
 }
 
