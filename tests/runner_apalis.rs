@@ -10,6 +10,7 @@ use bulk_rerun::{Config, Plugin};
 use rusqlite::types::Value;
 use serde_json::json;
 use support::calls::{all_failed, call, rows, skipped, triggered};
+use support::fast_folder;
 use support::runners::{Process, Runner, check, output, rerun_the_failed, schema};
 use support::undo::{multiply, race};
 
@@ -24,7 +25,7 @@ struct App {
 
 impl App {
     fn new() -> App {
-        let app = App { runner: Runner::set_up("apalis"), folder: tempfile::tempdir().unwrap() };
+        let app = App { runner: Runner::set_up("apalis"), folder: fast_folder() };
         app.push("steady", "made for its schema", &app.missing(), 1, None);
         app.open().execute("DELETE FROM Jobs", ()).unwrap();
         app

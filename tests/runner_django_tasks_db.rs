@@ -12,6 +12,7 @@ use chrono::{SubsecRound, TimeDelta, Utc};
 use rusqlite::types::Value;
 use serde_json::json;
 use support::calls::{all_failed, call, rows, skipped, triggered};
+use support::fast_folder;
 use support::runners::{Process, Runner, check, output, rerun_the_failed, schema};
 use support::undo::{multiply, race};
 
@@ -26,7 +27,7 @@ struct Project {
 
 impl Project {
     fn new() -> Project {
-        let project = Project { runner: Runner::set_up("django-tasks-db"), folder: tempfile::tempdir().unwrap() };
+        let project = Project { runner: Runner::set_up("django-tasks-db"), folder: fast_folder() };
         output(project.manage("migrate", &[]));
         project
     }
