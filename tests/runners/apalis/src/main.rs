@@ -44,7 +44,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     if is_new {
         SqliteStorage::setup(&pool).await?;
     }
-    let mut storage = SqliteStorage::new(&pool).with_config(Config::default().queue(queue));
+    // Under load a worker of apalis's may sleep through its polls until its next heartbeat.
+    let config = Config::default().queue(queue).heartbeat_interval(Duration::from_secs(1)).missed_heartbeats(60);
+    let mut storage = SqliteStorage::new(&pool).with_config(config);
     match (*command, rest) {
         ("push", [note, needs, max_attempts, key @ ..]) => {
             let job = Job { note: (*note).to_owned(), needs: (*needs).to_owned() };
