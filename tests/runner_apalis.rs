@@ -10,7 +10,9 @@ use bulk_rerun::{Config, Plugin};
 use rusqlite::types::Value;
 use serde_json::json;
 use support::calls::{all_failed, call, rows, skipped, triggered};
+use support::fast_folder;
 use support::runners::{Process, Runner, check, output, rerun_the_failed, schema};
+use support::undo::{multiply, race};
 
 /// Everything of a job, the oldest first.
 const JOBS: &str = "SELECT * FROM Jobs ORDER BY rowid";
@@ -23,7 +25,7 @@ struct App {
 
 impl App {
     fn new() -> App {
-        let app = App { runner: Runner::set_up("apalis"), folder: tempfile::tempdir().unwrap() };
+        let app = App { runner: Runner::set_up("apalis"), folder: fast_folder() };
         app.push("steady", "made for its schema", &app.missing(), 1, None);
         app.open().execute("DELETE FROM Jobs", ()).unwrap();
         app
@@ -51,8 +53,13 @@ impl App {
 
     fn command(&self, command: &str, queue: &str) -> Command {
         let mut app = Command::new(self.runner.installed.join("debug/apalis-app"));
-        app.arg(self.store()).args([command, queue]);
+        app.arg(self.store()).args([command, queue]).env("NOTES", self.notes());
         app
+    }
+
+    /// The ids of the jobs that its workers have brought to success.
+    fn notes(&self) -> PathBuf {
+        self.folder.path().join("notes")
     }
 
     /// A file that jobs need, and that is not there.
@@ -125,6 +132,18 @@ fn its_own_workers_run_what_is_spawned() {
     let again = app.rerun_the_failed(&["--skip-active"]);
     assert_eq!((triggered(&again).len(), skipped(&again)), (0, vec![format!("{}: active", app.texts("id")[0])]));
     assert_eq!(app.texts("status"), ["Failed", "Done", "Done", "Pending"]);
+}
+
+#[test]
+fn each_is_taken_back_or_carried_out_once() {
+    let app = App::new();
+    app.push("steady", "always", app.folder.path(), 1, None);
+    let plugin = Plugin::open(&Config::new(app.store().to_str().unwrap())).unwrap();
+    multiply(&plugin, &|| {
+        app.open().execute("UPDATE Jobs SET status = 'Failed', attempts = max_attempts", ()).unwrap();
+    });
+    let carried_out = || fs::read_to_string(app.notes()).unwrap_or_default().lines().map(str::to_owned).collect();
+    race(&plugin, app.work("steady", 10), &carried_out);
 }
 
 #[test]

@@ -12,7 +12,9 @@ use chrono::{SubsecRound, TimeDelta, Utc};
 use rusqlite::types::Value;
 use serde_json::json;
 use support::calls::{all_failed, call, rows, skipped, triggered};
+use support::fast_folder;
 use support::runners::{Process, Runner, check, output, rerun_the_failed, schema};
+use support::undo::{multiply, race};
 
 /// Everything of a run, the oldest first.
 const RUNS: &str = "SELECT * FROM django_tasks_database_dbtaskresult ORDER BY rowid";
@@ -25,7 +27,7 @@ struct Project {
 
 impl Project {
     fn new() -> Project {
-        let project = Project { runner: Runner::set_up("django-tasks-db"), folder: tempfile::tempdir().unwrap() };
+        let project = Project { runner: Runner::set_up("django-tasks-db"), folder: fast_folder() };
         output(project.manage("migrate", &[]));
         project
     }
@@ -51,7 +53,7 @@ impl Project {
 
     fn python(&self) -> Command {
         let mut python = self.runner.python();
-        python.env("STORE", self.store()).env("DJANGO_SETTINGS_MODULE", "settings");
+        python.env("STORE", self.store()).env("NOTES", self.notes()).env("DJANGO_SETTINGS_MODULE", "settings");
         python
     }
 
@@ -67,6 +69,11 @@ impl Project {
         let mut app = self.python();
         app.arg(self.runner.files.join("app.py")).args(arguments);
         output(app)
+    }
+
+    /// The ids of the runs that its workers have brought to success.
+    fn notes(&self) -> PathBuf {
+        self.folder.path().join("notes")
     }
 
     /// A file that runs need, and that is not there.
@@ -135,6 +142,19 @@ fn its_own_worker_runs_what_is_spawned() {
     let again = project.rerun_the_failed(&["--skip-active"]);
     assert_eq!((triggered(&again).len(), skipped(&again)), (0, vec![format!("{source}: active")]));
     assert_eq!(project.texts("status"), ["FAILED", "SUCCESSFUL", "SUCCESSFUL", "READY"]);
+}
+
+#[test]
+fn each_is_taken_back_or_carried_out_once() {
+    let project = Project::new();
+    project.app(&["enqueue", "steady", "always", project.folder.path().to_str().unwrap()]);
+    let plugin = Plugin::open(&Config::new(project.store().to_str().unwrap())).unwrap();
+    multiply(&plugin, &|| {
+        let sql = r#"UPDATE django_tasks_database_dbtaskresult SET status = 'FAILED', worker_ids = '["a"]'"#;
+        project.open().execute(sql, ()).unwrap();
+    });
+    let carried_out = || fs::read_to_string(project.notes()).unwrap_or_default().lines().map(str::to_owned).collect();
+    race(&plugin, project.work("0.01"), &carried_out);
 }
 
 #[test]

@@ -11,9 +11,10 @@ use std::process::Command;
 use bulk_rerun::{Config, Plugin};
 use serde_json::{Value, json};
 
-use queues::{Application, Scenario, ids_go_by_the_key, nothing_has_failed};
+use queues::{Application, Scenario, ids_go_by_the_key, nothing_has_failed, what_check_says_is_enough_to_undo};
 use support::calls::{all_failed, assert_error, call, open_error, pairs, planned, skipped, triggered};
 use support::runners::{Process, output};
+use support::undo::{ByHand, multiply, race};
 
 // Its attempts are used up as soon as a worker has taken it for the last time; it has failed when it is let go.
 const STATES: &str = "
@@ -64,6 +65,36 @@ fn its_own_worker_runs_what_is_spawned() {
                   FROM graphile_worker._private_jobs";
     assert_eq!(application.column(copied).len(), 1, "{:?}", application.column(copied));
     assert_eq!(application.value("SELECT count(*) FROM graphile_worker._private_jobs"), "2");
+}
+
+#[test]
+fn what_nobody_has_begun_is_taken_back() {
+    for queue in [json!({}), json!({"queueName": "mail"})] {
+        let add = json!(["addJob", "steady", {"a": 1}, queue]);
+        let application = application(&json!([add, add, add, add]));
+        all_have_failed(&application);
+        let set = |id: &str, to: &str| {
+            application.client.execute(&format!("UPDATE graphile_worker._private_jobs SET {to} WHERE id = {id}"));
+        };
+        ByHand {
+            plugin: &application.plugin(),
+            rows: &|| application.by_id("SELECT id, job::text FROM graphile_worker._private_jobs AS job"),
+            begin: &|id| set(id, "attempts = 1, locked_at = now(), locked_by = 'a worker'"),
+            put_off: Some(&|id| set(id, "attempts = 1")),
+            taken: None,
+            has_due_time: true,
+        }
+        .play();
+        what_check_says_is_enough_to_undo(&application, "BYPASSRLS");
+    }
+}
+
+#[test]
+fn each_is_taken_back_or_carried_out_once() {
+    let application = application(&json!([["addJob", "steady", {"a": 1}]]));
+    multiply(&application.plugin(), &|| all_have_failed(&application));
+    let worker = work(&application);
+    race(&application.plugin(), worker, &|| application.carried_out());
 }
 
 #[test]
@@ -171,7 +202,7 @@ fn a_role_that_sees_no_rows_is_told_why() {
             format!("GRANT SELECT ON graphile_worker.migrations TO {role}"),
             format!("GRANT SELECT, INSERT ON graphile_worker._private_job_queues TO {role}"),
             format!("GRANT SELECT, INSERT ON graphile_worker._private_tasks TO {role}"),
-            format!("GRANT SELECT, INSERT, UPDATE ON graphile_worker._private_jobs TO {role}"),
+            format!("GRANT SELECT, INSERT, UPDATE, DELETE ON graphile_worker._private_jobs TO {role}"),
         ]
     );
     let answer = support::runners::rerun_the_failed(&application.database.url_as(&role), &[]);

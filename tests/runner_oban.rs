@@ -11,9 +11,10 @@ use std::process::Command;
 use bulk_rerun::{Config, Plugin};
 use serde_json::json;
 
-use queues::{Application, Scenario, ids_go_by_the_key, nothing_has_failed};
+use queues::{Application, Scenario, ids_go_by_the_key, nothing_has_failed, what_check_says_is_enough_to_undo};
 use support::calls::{all_failed, call, pairs, skipped, triggered};
 use support::runners::{Process, output};
+use support::undo::{ByHand, multiply, race};
 
 const STATES: &str = "SELECT id, worker, state FROM oban_jobs ORDER BY id";
 const ROWS: &str = "SELECT job::text FROM oban_jobs AS job ORDER BY id";
@@ -59,6 +60,35 @@ fn its_own_worker_runs_what_is_spawned() {
     let copied = "SELECT DISTINCT args::text || (meta ->> 'by') || tags::text || priority || max_attempts || queue
                   FROM oban_jobs WHERE worker LIKE '%Flaky'";
     assert_eq!(application.column(copied).len(), 1, "{:?}", application.column(copied));
+}
+
+#[test]
+fn what_nobody_has_begun_is_taken_back() {
+    let application = with_a_batch_of_twelve();
+    let set = |id: &str, to: &str| application.client.execute(&format!("UPDATE oban_jobs SET {to} WHERE id = {id}"));
+    application.client.execute("UPDATE oban_jobs SET max_attempts = 2, attempt = 2");
+    ByHand {
+        plugin: &application.plugin(),
+        rows: &|| application.by_id("SELECT id, job::text FROM oban_jobs AS job"),
+        begin: &|id| set(id, "state = 'executing', attempt = 1, attempted_at = timezone('UTC', now())"),
+        put_off: Some(&|id| set(id, "state = 'retryable', attempt = 1")),
+        taken: Some("cancelled"),
+        has_due_time: true,
+    }
+    .play();
+    let pruned_in_time = "SELECT DISTINCT cancelled_at BETWEEN timezone('UTC', now()) - interval '1 minute'
+                          AND timezone('UTC', now()) FROM oban_jobs WHERE state = 'cancelled'";
+    assert_eq!(application.column(pruned_in_time), ["t"]);
+    what_check_says_is_enough_to_undo(&application, "");
+}
+
+#[test]
+fn each_is_taken_back_or_carried_out_once() {
+    let application = application("public");
+    enqueue(&application, "public", "Steady");
+    multiply(&application.plugin(), &|| all_have_failed(&application));
+    let worker = work(&application, "public");
+    race(&application.plugin(), worker, &|| application.carried_out());
 }
 
 #[test]
@@ -118,7 +148,7 @@ fn check_lists_the_rights_that_a_role_needs() {
     assert_eq!(
         application.grant_what_check_says(&role),
         [
-            format!("GRANT SELECT, INSERT ON public.oban_jobs TO {role}"),
+            format!("GRANT SELECT, INSERT, UPDATE ON public.oban_jobs TO {role}"),
             format!("GRANT USAGE ON SEQUENCE public.oban_jobs_id_seq TO {role}"),
         ]
     );

@@ -12,9 +12,10 @@ use std::process::Command;
 use bulk_rerun::{Config, Plugin};
 use serde_json::{Value, json};
 
-use queues::{Application, Scenario, ids_go_by_the_key, nothing_has_failed};
+use queues::{Application, Scenario, ids_go_by_the_key, nothing_has_failed, what_check_says_is_enough_to_undo};
 use support::calls::{all_failed, assert_error, call, first_detail, open_error, skipped, triggered};
 use support::runners::{Process, output};
+use support::undo::{ByHand, multiply, race};
 
 const STATES: &str = "SELECT id, name, state FROM pgboss.job ORDER BY created_on, id";
 const ROWS: &str = "SELECT job::text FROM pgboss.job AS job ORDER BY created_on, id";
@@ -92,6 +93,58 @@ fn its_own_worker_runs_what_is_spawned(package: &'static str, version: u32) {
                           AND completed_on IS NULL AND output IS NULL AND singleton_on IS NULL
                    FROM pgboss.job WHERE state = 'created'";
     assert_eq!(application.column(waiting), ["t"]);
+}
+
+const EVERY_VERSION: [&str; 5] = [NEWEST, "pg-boss-12.23", "pg-boss-12.22", "pg-boss-11.0", "pg-boss-10.0"];
+
+#[test]
+fn what_nobody_has_begun_is_taken_back() {
+    for package in EVERY_VERSION {
+        let application = application_on(package, &[("q", json!({"retryLimit": 2}))]);
+        let send = json!(["send", "q", {"a": 1}]);
+        boss(&application, &json!([send, send, send, send]));
+        all_have_failed(&application);
+        let set = |id: &str, to: &str| {
+            application.client.execute(&format!("UPDATE pgboss.job SET {to} WHERE id = '{id}'"));
+        };
+        ByHand {
+            plugin: &application.plugin(),
+            rows: &|| application.by_id("SELECT id, job::text FROM pgboss.job AS job"),
+            begin: &|id| set(id, "state = 'active', started_on = now()"),
+            put_off: Some(&|id| set(id, "state = 'retry', started_on = now()")),
+            taken: Some("cancelled"),
+            has_due_time: true,
+        }
+        .play();
+        what_check_says_is_enough_to_undo(&application, "");
+        // As its own cancel leaves a job.
+        boss(&application, &json!([["send", "q", {}, {"id": "6f6a1c5e-0b7e-4a51-9f5c-1d2b3c4d5e6f"}]]));
+        boss(&application, &json!([["cancel", "q", "6f6a1c5e-0b7e-4a51-9f5c-1d2b3c4d5e6f"]]));
+        let left =
+            "SELECT DISTINCT completed_on IS NULL, started_on IS NULL, output IS NULL, retry_count FROM pgboss.job
+                    WHERE state = 'cancelled'";
+        assert_eq!(application.client.rows(left).len(), 1, "{package}: {:?}", application.client.rows(left));
+    }
+}
+
+fn each_is_taken_back_or_carried_out_once(package: &'static str) {
+    let application = application_on(package, &[("steady", json!({}))]);
+    boss(&application, &json!([["send", "steady", {"a": 1}]]));
+    multiply(&application.plugin(), &|| all_have_failed(&application));
+    // Each looks for jobs twice a second: many of them have somebody looking all the time.
+    let workers = vec![json!({"pollingIntervalSeconds": 0.5, "batchSize": 4}); 25];
+    let worker = work(&application, &json!({ "steady": workers }));
+    race(&application.plugin(), worker, &|| application.carried_out());
+}
+
+#[test]
+fn in_a_race_with_the_newest_each_is_taken_back_or_carried_out_once() {
+    each_is_taken_back_or_carried_out_once(NEWEST);
+}
+
+#[test]
+fn in_a_race_with_the_older_generation_each_is_taken_back_or_carried_out_once() {
+    each_is_taken_back_or_carried_out_once("pg-boss-12.22");
 }
 
 /// As servers are hardened: the tables are found in the runner's own schema.
@@ -255,7 +308,7 @@ fn check_lists_the_rights_that_a_role_needs() {
             format!("GRANT SELECT ON pgboss.queue TO {role}"),
             format!("GRANT SELECT ON pgboss.schedule TO {role}"),
             format!("GRANT SELECT ON pgboss.version TO {role}"),
-            format!("GRANT SELECT, INSERT ON pgboss.job TO {role}"),
+            format!("GRANT SELECT, INSERT, UPDATE ON pgboss.job TO {role}"),
         ]
     );
     let answer = support::runners::rerun_the_failed(&application.database.url_as(&role), &[]);

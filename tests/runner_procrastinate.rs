@@ -8,9 +8,10 @@ mod support;
 
 use serde_json::json;
 
-use queues::{Application, Scenario, ids_go_by_the_key, nothing_has_failed};
+use queues::{Application, Scenario, ids_go_by_the_key, nothing_has_failed, what_check_says_is_enough_to_undo};
 use support::calls::{all_failed, call, first_detail, pairs, skipped, triggered};
 use support::runners::{Process, output};
+use support::undo::{ByHand, multiply, race};
 
 const STATES: &str = "SELECT id, task_name, status AS state FROM procrastinate_jobs ORDER BY id";
 const ROWS: &str = "SELECT job::text FROM procrastinate_jobs AS job ORDER BY id";
@@ -67,6 +68,86 @@ fn its_own_worker_runs_what_is_spawned() {
     assert_eq!(application.plugin().survey().unwrap().unreadable_times, 0);
 }
 
+/// As its own worker leaves them, without waiting for one.
+fn all_have_failed(application: &Application) {
+    application
+        .client
+        .execute("UPDATE procrastinate_jobs SET status = 'failed', attempts = 1 WHERE status <> 'failed'");
+}
+
+fn what_nobody_has_begun_is_taken_back_from(application: &Application, taken: Option<&str>) {
+    let set = |id: &str, to: &str| {
+        application.client.execute(&format!("UPDATE procrastinate_jobs SET {to} WHERE id = {id}"));
+    };
+    ByHand {
+        plugin: &application.plugin(),
+        rows: &|| application.by_id("SELECT id, job::text FROM procrastinate_jobs AS job"),
+        begin: &|id| set(id, "status = 'doing'"),
+        put_off: Some(&|id| set(id, "attempts = 1")),
+        taken,
+        has_due_time: true,
+    }
+    .play();
+    what_check_says_is_enough_to_undo(application, "");
+}
+
+#[test]
+fn what_nobody_has_begun_is_taken_back() {
+    let application = with_a_batch_of_twelve();
+    what_nobody_has_begun_is_taken_back_from(&application, Some("cancelled"));
+    let noted = "SELECT count(*) FROM procrastinate_events WHERE type = 'cancelled'";
+    assert_eq!(application.value(noted), (24 - 2 + 24 + 24).to_string(), "its own trigger has noted each");
+}
+
+/// Its own migrations up to one of them, each by itself, as its users apply them.
+fn migrated_to(last: &str) -> Application {
+    let application = Application::new("procrastinate");
+    let python = std::fs::read_dir(application.runner.installed.join("venv/lib")).unwrap().next().unwrap().unwrap();
+    let folder = python.path().join("site-packages/procrastinate/sql/migrations");
+    let names = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let is_wanted = |path: &std::path::PathBuf| {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        name.ends_with(".sql") && &name[..last.len()] <= last
+    };
+    let mut migrations: Vec<_> = names.filter(is_wanted).collect();
+    migrations.sort();
+    assert!(migrations.len() > 20, "{migrations:?}");
+    for migration in migrations {
+        let mut psql = std::process::Command::new("psql");
+        psql.args([&application.database.url, "-qv", "ON_ERROR_STOP=1", "-f"]).arg(migration);
+        output(psql);
+    }
+    application
+}
+
+#[test]
+fn in_every_version_of_its_schema_what_nobody_has_begun_is_taken_back() {
+    for (last, taken) in [
+        ("02.00.03", None),
+        ("02.05.00", None),
+        ("02.06.00", None),
+        ("02.14.01", None),
+        ("03.00.00_01", Some("cancelled")),
+        ("03.00.00_50", Some("cancelled")),
+        ("03.01.00_50", Some("cancelled")),
+        ("03.02.00_50", Some("cancelled")),
+        ("03.03.00_01", Some("cancelled")),
+    ] {
+        let application = migrated_to(last);
+        fill_with_twelve(&application);
+        what_nobody_has_begun_is_taken_back_from(&application, taken);
+    }
+}
+
+#[test]
+fn each_is_taken_back_or_carried_out_once() {
+    let application = application();
+    defer(&application, "steady", &[]);
+    multiply(&application.plugin(), &|| all_have_failed(&application));
+    let worker = work(&application);
+    race(&application.plugin(), worker, &|| application.carried_out());
+}
+
 #[test]
 fn a_run_that_it_will_try_again_by_itself_is_pending() {
     let application = application();
@@ -121,7 +202,7 @@ fn check_lists_the_rights_that_a_role_needs() {
         [
             format!("GRANT SELECT ON public.procrastinate_periodic_defers TO {role}"),
             format!("GRANT SELECT, INSERT ON public.procrastinate_events TO {role}"),
-            format!("GRANT SELECT, INSERT ON public.procrastinate_jobs TO {role}"),
+            format!("GRANT SELECT, INSERT, UPDATE ON public.procrastinate_jobs TO {role}"),
             format!("GRANT USAGE ON SEQUENCE public.procrastinate_events_id_seq TO {role}"),
             format!("GRANT USAGE ON SEQUENCE public.procrastinate_jobs_id_seq TO {role}"),
         ]
@@ -133,12 +214,16 @@ fn check_lists_the_rights_that_a_role_needs() {
 /// As `batch_defer` leaves them: jobs whose events share one `now()`.
 fn with_a_batch_of_twelve() -> Application {
     let application = application();
+    fill_with_twelve(&application);
+    application
+}
+
+fn fill_with_twelve(application: &Application) {
     application.client.execute(
         "INSERT INTO procrastinate_jobs (queue_name, task_name, args)
          SELECT 'mail', 'task' || n % 2, json_build_object('n', n) FROM generate_series(1, 24) AS n;
          UPDATE procrastinate_jobs SET status = 'doing', attempts = 1; UPDATE procrastinate_jobs SET status = 'failed'",
     );
-    application
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Job runners on PostgreSQL: what every one of them has to show, with its own workers.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
@@ -11,6 +12,7 @@ use serde_json::{Value, json};
 use crate::postgres::{Client, Database, server};
 use crate::support::calls::{all_failed, call, skipped, triggered};
 use crate::support::runners::{Process, Runner, bulk_rerun, rerun_the_failed};
+use crate::support::undo::undo;
 
 /// An application of a runner's, with a database of its own.
 pub struct Application {
@@ -33,6 +35,16 @@ impl Application {
         self.folder.path().join("needed")
     }
 
+    /// The ids of the runs that its own workers have brought to success.
+    pub fn carried_out(&self) -> Vec<String> {
+        let notes = fs::read_to_string(self.notes()).unwrap_or_default();
+        notes.lines().map(str::to_owned).collect()
+    }
+
+    fn notes(&self) -> PathBuf {
+        self.folder.path().join("notes")
+    }
+
     /// From now on the flaky task succeeds.
     pub fn mend(&self) {
         fs::write(self.needed(), "").unwrap();
@@ -40,7 +52,7 @@ impl Application {
 
     /// A command of the application's, which finds its store.
     pub fn with_store(&self, mut command: Command) -> Command {
-        command.env("STORE", &self.database.url).env("NEEDED", self.needed());
+        command.env("STORE", &self.database.url).env("NEEDED", self.needed()).env("NOTES", self.notes());
         command
     }
 
@@ -61,6 +73,16 @@ impl Application {
     #[track_caller]
     pub fn column(&self, sql: &str) -> Vec<String> {
         self.client.rows(sql).into_iter().map(|mut row| row.remove(0).unwrap_or_default()).collect()
+    }
+
+    /// Every run, whole, by its id: the two columns of a query.
+    #[track_caller]
+    pub fn by_id(&self, sql: &str) -> BTreeMap<String, String> {
+        let pair = |row: Vec<Option<String>>| {
+            let [id, run] = <[_; 2]>::try_from(row).unwrap().map(Option::unwrap);
+            (id, run)
+        };
+        self.client.rows(sql).into_iter().map(pair).collect()
     }
 
     #[track_caller]
@@ -115,6 +137,18 @@ impl Application {
         }
         panic!("check is never satisfied: {all:?}")
     }
+}
+
+/// A role that has been granted what `check` says, and nothing else, may take a re-run back.
+pub fn what_check_says_is_enough_to_undo(application: &Application, attributes: &str) {
+    application.plugin().create_ledger().unwrap();
+    let role = application.role();
+    application.client.execute(&format!("ALTER ROLE {role} LOGIN {attributes}"));
+    application.grant_what_check_says(&role);
+    let plugin = Plugin::open(&Config::new(application.database.url_as(&role))).unwrap();
+    let answer = call(&plugin, &all_failed(json!({"unique_by": "run"}))).unwrap();
+    let undone = undo(&plugin, &answer["operation_id"]).unwrap();
+    assert_eq!(undone["undone"].as_array().unwrap().len(), triggered(&answer).len(), "{undone}");
 }
 
 /// What is special about a runner in the common scenario.

@@ -214,6 +214,8 @@ impl Ledger for PostgresSession<'_> {
                        WHERE operation_id = $2 RETURNING number)
                    UPDATE bulk_rerun.runs SET undone_at = $1::text::timestamptz
                    WHERE operation = (SELECT number FROM operation) AND place = ANY ($3)";
+        // They were written down WITH ORDINALITY, which counts from 1.
+        let places: Vec<i64> = places.iter().map(|place| place + 1).collect();
         self.change(sql, &[text(&at), text(&operation_id), (&places, Type::INT8_ARRAY)]).map(|_| ())
     }
 

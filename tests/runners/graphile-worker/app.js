@@ -1,6 +1,6 @@
 // An application with Graphile Worker. `node app.js do '[["addJob","flaky",{…},{…}], …]'` calls its utilities one after
-// the other and prints the new jobs' ids; `node app.js work` works.
-import { existsSync } from 'node:fs';
+// the other and prints the new jobs' ids; `node app.js work` works. The id of each job that succeeds goes to the file NOTES.
+import { appendFileSync, existsSync } from 'node:fs';
 import { makeWorkerUtils, run } from 'graphile-worker';
 
 const [command, json] = process.argv.slice(2);
@@ -14,11 +14,15 @@ if (command === 'do') {
   console.log(JSON.stringify(ids));
   await utils.release();
 } else {
-  // Fails as long as what it needs is missing.
-  async function flaky() {
-    if (!existsSync(process.env.NEEDED)) throw new Error('what I need is missing');
+  async function steady(payload, { job }) {
+    appendFileSync(process.env.NOTES, `${job.id}\n`);
   }
-  const runner = await run({ ...options, concurrency: 1, pollInterval: 500, taskList: { flaky, steady: async () => {} } });
+  // Fails as long as what it needs is missing.
+  async function flaky(payload, helpers) {
+    if (!existsSync(process.env.NEEDED)) throw new Error('what I need is missing');
+    await steady(payload, helpers);
+  }
+  const runner = await run({ ...options, concurrency: 1, pollInterval: 500, taskList: { flaky, steady } });
   console.log('working');
   await runner.promise;
 }

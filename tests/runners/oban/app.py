@@ -1,5 +1,6 @@
 """An application with Oban's workers. `python app.py install`, `python app.py work`, or
-`python app.py WORKER ARGUMENTS OPTIONS`, which enqueues a job (both JSON)."""
+`python app.py WORKER ARGUMENTS OPTIONS`, which enqueues a job (both JSON). The id of each job that succeeds goes to the file
+NOTES."""
 
 import asyncio
 import json
@@ -14,6 +15,11 @@ from psycopg_pool import AsyncConnectionPool
 PREFIX = os.environ.get("PREFIX", "public")
 
 
+def note(job):
+    with open(os.environ["NOTES"], "a") as notes:
+        print(job.id, file=notes)
+
+
 @worker(queue="mail", max_attempts=1)
 class Flaky:
     """Fails as long as what it needs is missing."""
@@ -21,6 +27,7 @@ class Flaky:
     async def process(self, job):
         if not os.path.exists(os.environ["NEEDED"]):
             raise RuntimeError("what I need is missing")
+        note(job)
 
 
 @worker(queue="mail", max_attempts=5)
@@ -39,7 +46,7 @@ class Steady:
     """Always succeeds."""
 
     async def process(self, job):
-        pass
+        note(job)
 
 
 async def main(command, *arguments):

@@ -3,9 +3,12 @@
 //!     apalis-app STORE push QUEUE NOTE NEEDS MAX_ATTEMPTS [IDEMPOTENCY_KEY]
 //!     apalis-app STORE work QUEUE POLL_INTERVAL_MS
 //!
-//! A job gives its note back, and fails unless the file that it needs is there.
+//! A job gives its note back, and fails unless the file that it needs is there. The id of each that succeeds goes to the file
+//! NOTES.
 
 use std::error::Error;
+use std::fs::File;
+use std::io::Write;
 use std::time::Duration;
 
 use apalis::prelude::*;
@@ -22,10 +25,12 @@ struct Job {
     needs: String,
 }
 
-async fn run(job: Job) -> Result<String, BoxDynError> {
+async fn run(job: Job, id: TaskId) -> Result<String, BoxDynError> {
     if !std::path::Path::new(&job.needs).exists() {
         return Err(format!("{} is not there", job.needs).into());
     }
+    let mut notes = File::options().create(true).append(true).open(std::env::var("NOTES")?)?;
+    writeln!(notes, "{id}")?;
     Ok(job.note)
 }
 
@@ -39,7 +44,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     if is_new {
         SqliteStorage::setup(&pool).await?;
     }
-    let mut storage = SqliteStorage::new(&pool).with_config(Config::default().queue(queue));
+    // Under load a worker of apalis's may sleep through its polls until its next heartbeat.
+    let config = Config::default().queue(queue).heartbeat_interval(Duration::from_secs(1)).missed_heartbeats(60);
+    let mut storage = SqliteStorage::new(&pool).with_config(config);
     match (*command, rest) {
         ("push", [note, needs, max_attempts, key @ ..]) => {
             let job = Job { note: (*note).to_owned(), needs: (*needs).to_owned() };
