@@ -16,9 +16,11 @@ mod rerun;
 #[cfg(feature = "http")]
 mod serve;
 mod shell;
+mod standings;
 mod status_words;
 mod table;
 mod usage;
+mod waiting;
 
 use std::io::{self, ErrorKind};
 use std::process::ExitCode;
@@ -54,8 +56,10 @@ Exit status:
   1    failed, or declined; nothing was changed
   2    bad usage
   3    done, but some runs were skipped since the host refused them
+  4    waited for, and a new run has not succeeded
+  5    waited for, and the time is up
   6    done, but the answer could not be written
-  130  interrupted (Ctrl-C); nothing was changed";
+  130  interrupted (Ctrl-C); nothing was changed, or no longer waiting";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -86,8 +90,8 @@ enum Failure {
     Failed(ErrorModel),
     /// Our own output could not be written; what was to be done was no more than that.
     Output(io::Error),
-    /// The new runs are there, and the answer that names them could not be written.
-    Untold(io::Error),
+    /// What was to be done is done, and the answer that tells it could not be written: what is said of it instead.
+    Untold(io::Error, &'static str),
     /// Ctrl-C stopped it, and nothing was changed.
     Interrupted(ErrorModel),
     /// The user said no.
@@ -103,10 +107,10 @@ impl Failure {
         }
     }
 
-    /// The same after new runs were spawned.
-    fn when_done(self) -> Failure {
+    /// The same when it is done.
+    fn when_done(self, done: &'static str) -> Failure {
         match self {
-            Failure::Output(error) => Failure::Untold(error),
+            Failure::Output(error) => Failure::Untold(error, done),
             other => other,
         }
     }
@@ -190,11 +194,8 @@ pub fn main() -> ExitCode {
             print_error(&unwritable(&error, "nothing was changed"), false);
             ExitCode::FAILURE
         }
-        Err(Failure::Untold(error)) => {
-            print_error(
-                &unwritable(&error, "but the new runs are there: do not repeat the re-run, look for them"),
-                false,
-            );
+        Err(Failure::Untold(error, done)) => {
+            print_error(&unwritable(&error, done), false);
             ExitCode::from(6)
         }
     }
