@@ -56,7 +56,12 @@ pub(super) enum NoAnswer {
 
 impl Interruptible {
     /// Takes Ctrl-C over.
-    pub(super) fn begin() -> io::Result<Interruptible> {
+    pub(super) fn begin() -> Result<Interruptible, ErrorModel> {
+        Interruptible::begin_or_fail()
+            .map_err(|error| ErrorModel::new(500, format!("Ctrl-C can't be taken over: {error}; nothing was changed")))
+    }
+
+    fn begin_or_fail() -> io::Result<Interruptible> {
         let_a_second_one_end()?;
         let (too_late, late) = mpsc::channel();
         let this = Interruptible { doing: Arc::new(Mutex::new(Doing::Nothing)), stopped: Arc::default(), late };

@@ -1,8 +1,10 @@
 //! The command line tool: one door among others, over the same contract.
 
 mod arguments;
+mod ask;
 mod check;
 mod demo;
+mod history;
 mod interrupt;
 mod ledger;
 mod log;
@@ -16,10 +18,13 @@ mod rerun;
 #[cfg(feature = "http")]
 mod serve;
 mod shell;
+mod show;
 mod standings;
 mod status_words;
 mod table;
+mod undo;
 mod usage;
+mod wait;
 mod waiting;
 
 use std::io::{self, ErrorKind};
@@ -76,6 +81,14 @@ enum Command {
     Check(check::Arguments),
     /// Keep a ledger of every re-run in the store, or shorten it, or take it away
     Ledger(ledger::Arguments),
+    /// List the re-runs that the ledger has
+    History(history::Arguments),
+    /// Show one of them, and where its new runs stand now
+    Show(show::Arguments),
+    /// Take back what no worker has begun of one
+    Undo(undo::Arguments),
+    /// Wait until the new runs of one have ended; the exit status tells whether they have succeeded
+    Wait(wait::Arguments),
     /// Run a script in Lua, which may select runs, choose among them, and re-run them
     #[cfg(feature = "lua")]
     Lua(lua::Arguments),
@@ -156,6 +169,10 @@ pub fn main() -> ExitCode {
         Command::Rerun(arguments) => arguments.output.json,
         Command::Check(arguments) => arguments.json,
         Command::Profiles(arguments) => arguments.json,
+        Command::History(arguments) => arguments.json,
+        Command::Show(arguments) => arguments.json,
+        Command::Undo(arguments) => arguments.json,
+        Command::Wait(arguments) => arguments.json,
         Command::Demo(_) | Command::Ledger(_) => false,
         #[cfg(feature = "lua")]
         Command::Lua(_) => false,
@@ -168,6 +185,10 @@ pub fn main() -> ExitCode {
         Command::Profiles(arguments) => profiles::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Ledger(arguments) => ledger::run(&arguments),
+        Command::History(arguments) => history::run(&arguments),
+        Command::Show(arguments) => show::run(&arguments),
+        Command::Undo(arguments) => undo::run(&arguments),
+        Command::Wait(arguments) => wait::run(&arguments),
         #[cfg(feature = "lua")]
         Command::Lua(arguments) => lua::run(&arguments),
         #[cfg(feature = "http")]

@@ -182,6 +182,11 @@ fn seconds(at: Instant) -> String {
     at.to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
+/// A time of the ledger's, to the second.
+pub(super) fn to_the_second(time: &str) -> String {
+    time.parse().map_or_else(|_| time.to_owned(), seconds)
+}
+
 /// How a run ended, or that it has not.
 pub(super) fn how_it_ended(run: &Run) -> String {
     let word = run.end_reason.as_deref().or(run.phase.as_deref()).unwrap_or_default();

@@ -1,6 +1,6 @@
 //! `bulk-rerun rerun`: shows the plan, asks, and re-runs exactly what was shown.
 
-use std::io::{self, BufRead, IsTerminal, Write};
+use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -10,13 +10,13 @@ use serde_json::json;
 use super::Failure;
 use super::arguments::{SelectorArguments, StoreArguments, later};
 use super::interrupt::Interruptible;
-use super::output::{BOLD, People, count};
+use super::output::{People, count};
 use super::progress::watch;
 use super::waiting::{self, Waited};
-use super::{report, status_words};
+use super::{ask, report, status_words};
 use crate::Plugin;
 use crate::contract::{
-    BulkRerunBody, ErrorModel, Instant, KEY_MAX, REASON_MAX, Reason, Request, UniqueBy, spelled, wrong_with_text,
+    BulkRerunBody, Instant, KEY_MAX, REASON_MAX, Reason, Request, UniqueBy, spelled, wrong_with_text,
 };
 
 #[derive(Debug, Args)]
@@ -198,12 +198,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let mut request = arguments.selector.request()?;
     arguments.options.apply(&mut request);
     let asks = !request.options.dry_run && !arguments.options.yes;
-    if asks && !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
-        let detail = "there is no terminal to ask on: add --yes to go ahead, or --dry-run to look first";
-        return Err(Failure::Usage(ErrorModel::new(400, detail)));
+    if asks {
+        ask::needs_a_terminal("--dry-run")?;
     }
-    let calls = Interruptible::begin()
-        .map_err(|error| ErrorModel::new(500, format!("Ctrl-C can't be taken over: {error}; nothing was changed")))?;
+    let calls = Interruptible::begin()?;
     let plugin = arguments.store.open()?;
     status_words::warn_of_unknown(&plugin, &request.selector);
 
@@ -217,7 +215,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         return Ok(status_of(&body));
     }
     if asks {
-        match ask(&plugin, &calls, &mut request, &arguments.output).map_err(Failure::while_nothing_is_done)? {
+        match show_and_ask(&plugin, &calls, &mut request, &arguments.output).map_err(Failure::while_nothing_is_done)? {
             Answer::No => return Err(Failure::Declined),
             // For people the plan has said it all.
             Answer::NothingToDo(body) if !arguments.output.json => return Ok(status_of(&body)),
@@ -269,7 +267,7 @@ enum Answer {
 }
 
 /// Shows the plan and asks; what was shown is what `request` then stands for.
-fn ask(
+fn show_and_ask(
     plugin: &Plugin,
     calls: &Interruptible,
     request: &mut Request,
@@ -282,25 +280,15 @@ fn ask(
     if planned == 0 && output.quiet {
         return Ok(Answer::NothingToDo(body));
     }
-    // What is asked about must be seen, wherever standard output goes to.
-    let on_stderr = output.json || !io::stdout().is_terminal();
-    let people = &mut if on_stderr { People::on_stderr(output.wide) } else { People::on_stdout(output.wide) };
+    let people = &mut ask::shown_on(output.json, output.wide);
     report::plan(people, plugin, &body)?;
     if planned == 0 {
         writeln!(people, "\nNothing to re-run.")?;
         return Ok(Answer::NothingToDo(body));
     }
     request.options.expect_plan = request.options.expect_plan.take().or(body.plan);
-    let mut terminal = anstream::stderr();
-    write!(terminal, "\n{BOLD}Spawn {}?{BOLD:#} [y/N] ", count(planned as u64, "new run"))?;
-    terminal.flush()?;
-    let mut answer = String::new();
-    io::stdin().lock().read_line(&mut answer)?;
-    if matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes") {
-        return Ok(Answer::Yes);
-    }
-    writeln!(terminal, "Nothing was changed.")?;
-    Ok(Answer::No)
+    let question = format!("Spawn {}?", count(planned as u64, "new run"));
+    Ok(if ask::is_wanted(&question)? { Answer::Yes } else { Answer::No })
 }
 
 impl OutputArguments {
