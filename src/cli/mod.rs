@@ -56,6 +56,9 @@ Examples:
   bulk-rerun rerun --store .runwisp/runwisp.db --dry-run \\
     --status failed,timeout --since 24h
 
+  # What was re-run today, where the store has a ledger?
+  bulk-rerun history --store .runwisp/runwisp.db --since 24h
+
 Exit status:
   0    done; nothing to do is done, too
   1    failed, or declined; nothing was changed

@@ -99,9 +99,11 @@ fn look(plugin: &Plugin, operation_id: Option<&str>, runs: &mut [NewRun]) -> Res
     }
     let asked: Vec<Triggered> = open.iter().map(|&place| runs[place].run.clone()).collect();
     let mut found = plugin.where_they_stand(&asked)?;
-    let is_undone_maybe = |run: &NewRun| run.standing.has_ended() && run.standing.phase != "ended";
-    // Only the ledger knows which of those that are gone were taken back.
-    if let Some(operation_id) = operation_id.filter(|_| found.iter().any(is_undone_maybe)) {
+    let may_be_undone = |NewRun { standing, .. }: &NewRun| {
+        standing.has_ended() && !(standing.has_succeeded() && standing.phase == "ended")
+    };
+    // Only the ledger knows which of those were taken back.
+    if let Some(operation_id) = operation_id.filter(|_| found.iter().any(may_be_undone)) {
         match plugin.operation(operation_id) {
             Ok(operation) => {
                 let whole = operation.runs.unwrap_or_default();

@@ -198,3 +198,5 @@ pub mod runners;
 // The fuzz targets have no tool to run.
 #[cfg(not(fuzzing))]
 pub mod tool;
+#[cfg(not(fuzzing))]
+pub mod worker;
