@@ -201,7 +201,8 @@ fn a_status_that_no_run_has_is_named() {
     assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), String::new()));
 }
 
-const COMMANDS: [&[&str]; 6] = [&[], &["rerun"], &["check"], &["profiles"], &["serve"], &["lua"]];
+const COMMANDS: [&[&str]; 10] =
+    [&[], &["rerun"], &["check"], &["profiles"], &["serve"], &["lua"], &["history"], &["show"], &["undo"], &["wait"]];
 
 /// The examples of a command's help, on a terminal of this width.
 fn examples(command: &[&str], columns: usize) -> String {
@@ -233,7 +234,8 @@ fn examples_can_be_copied_from_a_terminal_of_80_columns() {
 fn help_tells_the_exit_statuses_and_no_secret() {
     for arguments in [&["--help"][..], &["rerun", "--help"]] {
         let help = text(&bulk_rerun(arguments).stdout);
-        for status in ["0    done", "1    failed", "2    bad usage", "3    done", "6    done", "130  interrupted"] {
+        let common = ["0    done", "1    failed", "2    bad usage", "3    done", "6    done", "130  interrupted"];
+        for status in common.into_iter().chain(["a new run has not succeeded", "the time is up"]) {
             assert!(help.contains(status), "{status:?} is not in\n{help}");
         }
     }

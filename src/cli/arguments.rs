@@ -209,7 +209,7 @@ fn id(text: &str) -> Result<String, Infallible> {
 }
 
 /// A moment: a duration ago, counted from now, or an RFC 3339 time. It is fixed here, once for the whole command.
-fn moment(text: &str) -> Result<String, String> {
+pub(super) fn moment(text: &str) -> Result<String, String> {
     let ago = humantime::parse_duration(text).ok().and_then(|ago| chrono::Duration::from_std(ago).ok());
     // A year before 0 can't be written.
     if let Some(moment) = ago.and_then(|ago| Utc::now().checked_sub_signed(ago)).filter(|moment| moment.year() >= 0) {

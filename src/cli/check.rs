@@ -1,6 +1,5 @@
 //! `bulk-rerun check`: does it fit this store, and what would a re-run meet there?
 
-use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
@@ -12,6 +11,7 @@ use super::Failure;
 use super::arguments::StoreArguments;
 use super::output::{BOLD, People, count, printable};
 use super::progress::watch;
+use super::standings::in_words;
 use crate::contract::ErrorModel;
 use crate::host::{Particulars, StoreInfo};
 use crate::operation::{Survey, Trial};
@@ -143,11 +143,11 @@ fn print_runs(line: &mut dyn FnMut(&str, String) -> io::Result<()>, survey: &Sur
         ),
     )?;
     if !survey.end_reasons.is_empty() {
-        line("ended", words(&survey.end_reasons))?;
+        line("ended", in_words(&survey.end_reasons))?;
     }
     line("newest", newest(survey))?;
     if !survey.unknown_phases.is_empty() {
-        let words = words(&survey.unknown_phases);
+        let words = in_words(&survey.unknown_phases);
         line("phases", format!("{words}: neither pending, running nor ended; the profile's view must say which"))?;
     }
     if survey.nameless > 0 {
@@ -167,11 +167,6 @@ fn print_runs(line: &mut dyn FnMut(&str, String) -> io::Result<()>, survey: &Sur
         line("times", text)?;
     }
     Ok(())
-}
-
-/// `3 failed, 5 succeeded`.
-fn words(words: &BTreeMap<String, u64>) -> String {
-    words.iter().map(|(word, runs)| format!("{runs} {word}")).collect::<Vec<_>>().join(", ")
 }
 
 fn newest(survey: &Survey) -> String {

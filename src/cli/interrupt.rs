@@ -1,11 +1,13 @@
-//! Ctrl-C. The first one stops a search, and nothing is changed; a spawn is finished first, and it says so. A second one
-//! ends the tool at once.
+//! Ctrl-C. The first one stops a search, and nothing is changed; a spawn is finished first, and it says so; of a waiting it
+//! is the end, and the new runs go on. A second one ends the tool at once.
 
 use std::io::{self, Write};
 use std::process;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 use signal_hook::consts::SIGINT;
 use signal_hook::flag;
@@ -34,7 +36,7 @@ enum Doing {
     Nothing,
     /// It stops a call, as long as that only searches; this one may do more.
     Call { cancel: Cancel, spawns: bool },
-    /// It does nothing: the new runs are there, and are told in a moment.
+    /// It is only noted: what was to be done is done, or under way, and is told in a moment.
     Telling,
 }
 
@@ -42,6 +44,8 @@ enum Doing {
 pub(super) struct Interruptible {
     doing: Arc<Mutex<Doing>>,
     stopped: Arc<AtomicBool>,
+    /// Those that came too late to stop anything.
+    late: Receiver<()>,
 }
 
 /// Why there is no answer.
@@ -52,13 +56,29 @@ pub(super) enum NoAnswer {
 
 impl Interruptible {
     /// Takes Ctrl-C over.
-    pub(super) fn begin() -> io::Result<Interruptible> {
+    pub(super) fn begin() -> Result<Interruptible, ErrorModel> {
+        Interruptible::begin_or_fail()
+            .map_err(|error| ErrorModel::new(500, format!("Ctrl-C can't be taken over: {error}; nothing was changed")))
+    }
+
+    fn begin_or_fail() -> io::Result<Interruptible> {
         let_a_second_one_end()?;
-        let this = Interruptible { doing: Arc::new(Mutex::new(Doing::Nothing)), stopped: Arc::default() };
+        let (too_late, late) = mpsc::channel();
+        let this = Interruptible { doing: Arc::new(Mutex::new(Doing::Nothing)), stopped: Arc::default(), late };
         let (doing, stopped) = (Arc::clone(&this.doing), Arc::clone(&this.stopped));
         let mut signals = Signals::new([SIGINT])?;
-        thread::spawn(move || signals.forever().for_each(|_| pressed(&doing, &stopped)));
+        thread::spawn(move || signals.forever().for_each(|_| pressed(&doing, &stopped, &too_late)));
         Ok(this)
+    }
+
+    /// From now on a first Ctrl-C ends nothing by itself.
+    pub(super) fn only_note(&self) {
+        *lock(&self.doing) = Doing::Telling;
+    }
+
+    /// Waits so long for a Ctrl-C, and tells whether one came, now or when it was too late to stop a spawn.
+    pub(super) fn comes_within(&self, pause: Duration) -> bool {
+        self.late.recv_timeout(pause).is_ok()
     }
 
     /// Does a call, which Ctrl-C stops as long as it searches.
@@ -75,11 +95,15 @@ impl Interruptible {
     }
 }
 
-fn pressed(doing: &Mutex<Doing>, stopped: &AtomicBool) {
+fn pressed(doing: &Mutex<Doing>, stopped: &AtomicBool, too_late: &Sender<()>) {
+    // At the tool's very end nobody hears it any more.
+    let note = || {
+        let _ = too_late.send(());
+    };
     let (cancel, spawns) = match &*lock(doing) {
         Doing::Nothing => end(),
         Doing::Call { cancel, spawns } => (cancel.clone(), *spawns),
-        Doing::Telling => return,
+        Doing::Telling => return note(),
     };
     stopped.store(true, Ordering::SeqCst);
     // It may wait for the store's server, and the lock is not held meanwhile.
@@ -88,6 +112,7 @@ fn pressed(doing: &Mutex<Doing>, stopped: &AtomicBool) {
             end();
         }
         stopped.store(false, Ordering::SeqCst);
+        note();
         say("the new runs are being started, and that is finished first; Ctrl-C once more ends it at once");
     }
 }

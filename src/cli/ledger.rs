@@ -17,7 +17,8 @@ use crate::contract::ErrorModel;
 #[command(after_long_help = "\
 The ledger is kept in the store itself, beside the runner's tables, and written
 in the transaction of the new runs. Where there is one, every re-run is written
-down, by whatever door it comes, and an --idempotency-key can be given.
+down, by whatever door it comes, and an --idempotency-key can be given;
+`history`, `show`, `undo` and `wait` read it.
 
 Examples:
   bulk-rerun ledger create --store runwisp.db

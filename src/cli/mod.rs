@@ -1,8 +1,10 @@
 //! The command line tool: one door among others, over the same contract.
 
 mod arguments;
+mod ask;
 mod check;
 mod demo;
+mod history;
 mod interrupt;
 mod ledger;
 mod log;
@@ -16,9 +18,14 @@ mod rerun;
 #[cfg(feature = "http")]
 mod serve;
 mod shell;
+mod show;
+mod standings;
 mod status_words;
 mod table;
+mod undo;
 mod usage;
+mod wait;
+mod waiting;
 
 use std::io::{self, ErrorKind};
 use std::process::ExitCode;
@@ -49,13 +56,18 @@ Examples:
   bulk-rerun rerun --store .runwisp/runwisp.db --dry-run \\
     --status failed,timeout --since 24h
 
+  # What was re-run today, where the store has a ledger?
+  bulk-rerun history --store .runwisp/runwisp.db --since 24h
+
 Exit status:
   0    done; nothing to do is done, too
   1    failed, or declined; nothing was changed
   2    bad usage
   3    done, but some runs were skipped since the host refused them
+  4    waited for, and a new run has not succeeded
+  5    waited for, and the time is up
   6    done, but the answer could not be written
-  130  interrupted (Ctrl-C); nothing was changed";
+  130  interrupted (Ctrl-C); nothing was changed, or no longer waiting";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -72,6 +84,14 @@ enum Command {
     Check(check::Arguments),
     /// Keep a ledger of every re-run in the store, or shorten it, or take it away
     Ledger(ledger::Arguments),
+    /// List the re-runs that the ledger has
+    History(history::Arguments),
+    /// Show one of them, and where its new runs stand now
+    Show(show::Arguments),
+    /// Take back what no worker has begun of one
+    Undo(undo::Arguments),
+    /// Wait until the new runs of one have ended; the exit status tells whether they have succeeded
+    Wait(wait::Arguments),
     /// Run a script in Lua, which may select runs, choose among them, and re-run them
     #[cfg(feature = "lua")]
     Lua(lua::Arguments),
@@ -86,8 +106,8 @@ enum Failure {
     Failed(ErrorModel),
     /// Our own output could not be written; what was to be done was no more than that.
     Output(io::Error),
-    /// The new runs are there, and the answer that names them could not be written.
-    Untold(io::Error),
+    /// What was to be done is done, and the answer that tells it could not be written: what is said of it instead.
+    Untold(io::Error, &'static str),
     /// Ctrl-C stopped it, and nothing was changed.
     Interrupted(ErrorModel),
     /// The user said no.
@@ -103,10 +123,10 @@ impl Failure {
         }
     }
 
-    /// The same after new runs were spawned.
-    fn when_done(self) -> Failure {
+    /// The same when it is done.
+    fn when_done(self, done: &'static str) -> Failure {
         match self {
-            Failure::Output(error) => Failure::Untold(error),
+            Failure::Output(error) => Failure::Untold(error, done),
             other => other,
         }
     }
@@ -152,6 +172,10 @@ pub fn main() -> ExitCode {
         Command::Rerun(arguments) => arguments.output.json,
         Command::Check(arguments) => arguments.json,
         Command::Profiles(arguments) => arguments.json,
+        Command::History(arguments) => arguments.json,
+        Command::Show(arguments) => arguments.json,
+        Command::Undo(arguments) => arguments.json,
+        Command::Wait(arguments) => arguments.json,
         Command::Demo(_) | Command::Ledger(_) => false,
         #[cfg(feature = "lua")]
         Command::Lua(_) => false,
@@ -164,6 +188,10 @@ pub fn main() -> ExitCode {
         Command::Profiles(arguments) => profiles::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Ledger(arguments) => ledger::run(&arguments),
+        Command::History(arguments) => history::run(&arguments),
+        Command::Show(arguments) => show::run(&arguments),
+        Command::Undo(arguments) => undo::run(&arguments),
+        Command::Wait(arguments) => wait::run(&arguments),
         #[cfg(feature = "lua")]
         Command::Lua(arguments) => lua::run(&arguments),
         #[cfg(feature = "http")]
@@ -190,11 +218,8 @@ pub fn main() -> ExitCode {
             print_error(&unwritable(&error, "nothing was changed"), false);
             ExitCode::FAILURE
         }
-        Err(Failure::Untold(error)) => {
-            print_error(
-                &unwritable(&error, "but the new runs are there: do not repeat the re-run, look for them"),
-                false,
-            );
+        Err(Failure::Untold(error, done)) => {
+            print_error(&unwritable(&error, done), false);
             ExitCode::from(6)
         }
     }

@@ -5,11 +5,11 @@ use std::io::Write;
 
 use chrono::SecondsFormat;
 
-use super::Failure;
 use super::output::{BOLD, DIM, GOOD, People, count};
 use super::table::{Column, print_table};
+use super::{Failure, standings};
 use crate::Plugin;
-use crate::contract::{BulkRerunBody, Instant, Reason, RerunOptions, Run, Selector, Skipped};
+use crate::contract::{BulkRerunBody, Instant, Reason, RerunOptions, Run, Selector, Skipped, States};
 
 /// A dry run's plan, with what it tells of each source run (`with_runs`).
 pub(super) fn plan(out: &mut People, plugin: &Plugin, body: &BulkRerunBody) -> Result<(), Failure> {
@@ -76,7 +76,8 @@ pub(super) fn result(
             "{BOLD}Nothing was spawned now.{BOLD:#} The key was used before, for this very request: {spawned} then \
              (operation {operation})"
         )?,
-        _ => writeln!(out, "{GOOD}{spawned} spawned{GOOD:#}")?,
+        Some(operation) => writeln!(out, "{GOOD}{spawned} spawned{GOOD:#} (operation {operation})")?,
+        None => writeln!(out, "{GOOD}{spawned} spawned{GOOD:#}")?,
     }
     if !body.triggered.is_empty() {
         let rows = body
@@ -111,8 +112,8 @@ fn due(options: &RerunOptions) -> Option<String> {
     }
 }
 
-/// What a re-run has done, or a dry run would do, in one line.
-pub(super) fn summary(out: &mut People, body: &BulkRerunBody) -> Result<(), Failure> {
+/// What a re-run has done, or a dry run would do, in one line; with where its new runs stand, if they were waited for.
+pub(super) fn summary(out: &mut People, body: &BulkRerunBody, states: Option<&States>) -> Result<(), Failure> {
     match (&body.planned, body.matched) {
         (Some(planned), Some(matched)) => {
             let [spawns, matched] = [count(planned.len() as u64, "new run"), count(matched, "run")];
@@ -128,6 +129,9 @@ pub(super) fn summary(out: &mut People, body: &BulkRerunBody) -> Result<(), Fail
     if !reasons.is_empty() {
         let reasons: Vec<_> = reasons.iter().map(|(reason, number)| format!("{number} {}", reason.as_str())).collect();
         write!(out, "; {} skipped ({})", body.skipped.len(), reasons.join(", "))?;
+    }
+    if let Some(states) = states.filter(|states| !states.is_empty()) {
+        write!(out, "; {}", standings::in_words(states))?;
     }
     Ok(writeln!(out)?)
 }
@@ -176,6 +180,11 @@ pub(super) fn created(run: &Run) -> String {
 
 fn seconds(at: Instant) -> String {
     at.to_rfc3339_opts(SecondsFormat::Secs, true)
+}
+
+/// A time of the ledger's, to the second.
+pub(super) fn to_the_second(time: &str) -> String {
+    time.parse().map_or_else(|_| time.to_owned(), seconds)
 }
 
 /// How a run ended, or that it has not.

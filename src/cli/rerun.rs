@@ -1,20 +1,22 @@
 //! `bulk-rerun rerun`: shows the plan, asks, and re-runs exactly what was shown.
 
-use std::io::{self, BufRead, IsTerminal, Write};
+use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use serde_json::json;
 
 use super::Failure;
 use super::arguments::{SelectorArguments, StoreArguments, later};
 use super::interrupt::Interruptible;
-use super::output::{BOLD, People, count};
+use super::output::{People, count};
 use super::progress::watch;
-use super::{report, status_words};
+use super::waiting::{self, Waited};
+use super::{ask, report, status_words};
 use crate::Plugin;
 use crate::contract::{
-    BulkRerunBody, ErrorModel, Instant, KEY_MAX, REASON_MAX, Reason, Request, UniqueBy, wrong_with_text,
+    BulkRerunBody, Instant, KEY_MAX, REASON_MAX, Reason, Request, UniqueBy, spelled, wrong_with_text,
 };
 
 #[derive(Debug, Args)]
@@ -71,6 +73,10 @@ Examples:
   bulk-rerun rerun --store runwisp.db --status failed --since 24h \\
     --except-task newsletter --take 1
 
+  # From a CI job, which is to fail where a new run fails
+  bulk-rerun rerun --store runwisp.db --status failed --since 24h \\
+    --skip-superseded --yes --json --wait 30m
+
   # Exactly these two runs
   bulk-rerun rerun --store runwisp.db \\
     --ids 01JRX3M7ZD7Q8M5T8E2Y9V4B6C,01JRX3N2K4W6P0S9D3F5G7H1JK
@@ -84,8 +90,10 @@ Exit status:
   1    failed, or declined; nothing was changed
   2    bad usage
   3    done, but some runs were skipped since the host refused them
+  4    with --wait: a new run has not succeeded
+  5    with --wait: the time is up
   6    done, but the answer could not be written
-  130  interrupted (Ctrl-C); nothing was changed";
+  130  interrupted (Ctrl-C); nothing was changed, or no longer waiting";
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "What to do")]
@@ -100,6 +108,9 @@ struct OptionArguments {
     /// Do not ask
     #[arg(long, short)]
     yes: bool,
+    /// Wait until the new runs have ended, or no longer than this; tells how they came out
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration, conflicts_with = "dry_run")]
+    wait: Option<Option<Duration>>,
     /// What gets one new run: each task, each distinct task and parameters, or each selected run
     #[arg(long, value_name = "WHAT", value_enum)]
     unique_by: Option<UniqueByArgument>,
@@ -187,12 +198,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let mut request = arguments.selector.request()?;
     arguments.options.apply(&mut request);
     let asks = !request.options.dry_run && !arguments.options.yes;
-    if asks && !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
-        let detail = "there is no terminal to ask on: add --yes to go ahead, or --dry-run to look first";
-        return Err(Failure::Usage(ErrorModel::new(400, detail)));
+    if asks {
+        ask::needs_a_terminal("--dry-run")?;
     }
-    let calls = Interruptible::begin()
-        .map_err(|error| ErrorModel::new(500, format!("Ctrl-C can't be taken over: {error}; nothing was changed")))?;
+    let calls = Interruptible::begin()?;
     let plugin = arguments.store.open()?;
     status_words::warn_of_unknown(&plugin, &request.selector);
 
@@ -206,7 +215,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         return Ok(status_of(&body));
     }
     if asks {
-        match ask(&plugin, &calls, &mut request, &arguments.output).map_err(Failure::while_nothing_is_done)? {
+        match show_and_ask(&plugin, &calls, &mut request, &arguments.output).map_err(Failure::while_nothing_is_done)? {
             Answer::No => return Err(Failure::Declined),
             // For people the plan has said it all.
             Answer::NothingToDo(body) if !arguments.output.json => return Ok(status_of(&body)),
@@ -217,15 +226,33 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         plugin.create_ledger()?;
     }
     let body = watch("re-running", || calls.call(&plugin, &request))?;
-    if !body.triggered.is_empty() && !body.replayed {
-        let told =
-            arguments.output.print(&body, &request, |people| report::result(people, &plugin, &body, &request.options));
-        told.map_err(Failure::when_done)?;
-    } else if !arguments.output.quiet {
-        arguments.output.print(&body, &request, |people| report::result(people, &plugin, &body, &request.options))?;
+    let output = &arguments.output;
+    let is_new = !body.triggered.is_empty() && !body.replayed;
+    let tells = is_new || !output.quiet;
+    let told = |told: Result<(), Failure>| {
+        told.map_err(|failure| if is_new { failure.when_done(NEW_RUNS_ARE_THERE) } else { failure })
+    };
+    let report = |people: &mut People| report::result(people, &plugin, &body, &request.options);
+    let Some(timeout) = arguments.options.wait else {
+        if tells {
+            told(output.print(&body, &request, report))?;
+        }
+        return Ok(status_of(&body));
+    };
+    // One document, or one line, is printed when all is known.
+    if tells && !output.json && !output.summary {
+        told(report(&mut People::on_stdout(output.wide)))?;
     }
-    Ok(status_of(&body))
+    let operation_id = body.operation_id.as_deref();
+    let waited = waiting::for_spawned(&plugin, &calls, &body.triggered, operation_id, timeout)?;
+    waited.say_why(operation_id);
+    if tells {
+        told(output.print_waited(&body, &request, &waited))?;
+    }
+    Ok(waited.status().unwrap_or_else(|| status_of(&body)))
 }
+
+const NEW_RUNS_ARE_THERE: &str = "but the new runs are there: do not repeat the re-run, look for them";
 
 /// What the host refused is for somebody to look at.
 fn status_of(body: &BulkRerunBody) -> ExitCode {
@@ -240,7 +267,7 @@ enum Answer {
 }
 
 /// Shows the plan and asks; what was shown is what `request` then stands for.
-fn ask(
+fn show_and_ask(
     plugin: &Plugin,
     calls: &Interruptible,
     request: &mut Request,
@@ -253,25 +280,15 @@ fn ask(
     if planned == 0 && output.quiet {
         return Ok(Answer::NothingToDo(body));
     }
-    // What is asked about must be seen, wherever standard output goes to.
-    let on_stderr = output.json || !io::stdout().is_terminal();
-    let people = &mut if on_stderr { People::on_stderr(output.wide) } else { People::on_stdout(output.wide) };
+    let people = &mut ask::shown_on(output.json, output.wide);
     report::plan(people, plugin, &body)?;
     if planned == 0 {
         writeln!(people, "\nNothing to re-run.")?;
         return Ok(Answer::NothingToDo(body));
     }
     request.options.expect_plan = request.options.expect_plan.take().or(body.plan);
-    let mut terminal = anstream::stderr();
-    write!(terminal, "\n{BOLD}Spawn {}?{BOLD:#} [y/N] ", count(planned as u64, "new run"))?;
-    terminal.flush()?;
-    let mut answer = String::new();
-    io::stdin().lock().read_line(&mut answer)?;
-    if matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes") {
-        return Ok(Answer::Yes);
-    }
-    writeln!(terminal, "Nothing was changed.")?;
-    Ok(Answer::No)
+    let question = format!("Spawn {}?", count(planned as u64, "new run"));
+    Ok(if ask::is_wanted(&question)? { Answer::Yes } else { Answer::No })
 }
 
 impl OutputArguments {
@@ -292,6 +309,19 @@ impl OutputArguments {
             return Ok(());
         }
         let people = &mut People::on_stdout(self.wide);
-        if self.summary { report::summary(people, body) } else { report(people) }
+        if self.summary { report::summary(people, body, None) } else { report(people) }
+    }
+
+    /// The same once the new runs were waited for; people have had the report before.
+    fn print_waited(&self, body: &BulkRerunBody, request: &Request, waited: &Waited) -> Result<(), Failure> {
+        if self.json {
+            let mut answer = json!(body);
+            answer["runs"] = json!(waited.runs);
+            answer["states"] = json!(waited.states());
+            writeln!(io::stdout(), "{}", spelled(answer, request.spelling.unwrap_or_default()))?;
+            return Ok(());
+        }
+        let people = &mut People::on_stdout(self.wide);
+        if self.summary { report::summary(people, body, Some(&waited.states())) } else { waited.print(people) }
     }
 }

@@ -55,8 +55,18 @@ const MONTH_TO_MINUTE: std::ops::Range<usize> = 5..16;
 
 /// Prints a table; on a terminal it is made to fit, a long one is cut, and it says so.
 pub(super) fn print_table(out: &mut People, columns: &[Column], rows: Vec<Vec<String>>) -> io::Result<()> {
+    let shown = if out.is_terminal() { ROWS_ON_A_TERMINAL } else { usize::MAX };
+    print_rows(out, columns, rows, shown)
+}
+
+/// The same for somebody who has said how long it may be.
+pub(super) fn print_whole_table(out: &mut People, columns: &[Column], rows: Vec<Vec<String>>) -> io::Result<()> {
+    print_rows(out, columns, rows, usize::MAX)
+}
+
+fn print_rows(out: &mut People, columns: &[Column], rows: Vec<Vec<String>>, shown: usize) -> io::Result<()> {
     let all = rows.len();
-    let shown = if out.is_terminal() { all.min(ROWS_ON_A_TERMINAL) } else { all };
+    let shown = all.min(shown);
     let titles = columns.iter().map(|column| column.title().to_owned()).collect();
     let rows = rows.into_iter().take(shown).map(|row| row.iter().map(|text| printable(text)).collect());
     let rows: Vec<Vec<String>> = std::iter::once(titles).chain(rows).collect();

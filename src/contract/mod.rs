@@ -24,6 +24,8 @@ pub use config::Config;
 pub use error::{ErrorModel, Violation};
 pub(crate) use fields::nearest;
 pub(crate) use operations::ledger_time;
+#[cfg(feature = "cli")]
+pub(crate) use operations::spelled;
 pub use operations::{
     KeptRun, NewRun, Operation, Operations, OperationsQuery, Standing, States, UndoRequest, Undone, UndoneRun,
     count_states,

@@ -284,8 +284,8 @@ impl Undone {
     }
 }
 
-/// The names of states are the host's words, and stay as they are.
-fn spelled(mut answer: Value, spelling: Spelling) -> String {
+/// An answer as JSON text. The names of states are the host's words, and stay as they are.
+pub(crate) fn spelled(mut answer: Value, spelling: Spelling) -> String {
     let states = answer.get_mut("states").map(Value::take);
     let mut answer = spelling.apply(answer);
     if let Some(states) = states {

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::proxy::{Cut, Proxy};
 use crate::store::{SCHEMA, Store, all_failed, assert_error, call, triggered};
 
-fn kept(runs: u32) -> Store {
+pub fn kept(runs: u32) -> Store {
     let store = Store::with_failed(runs);
     assert_eq!(store.open().create_ledger(), Ok(true));
     store
@@ -27,13 +27,13 @@ fn operations(store: &Store) -> usize {
     number(store, "SELECT count(*) FROM bulk_rerun.operations")
 }
 
-fn tool(store: &Store, url: &str, arguments: &[&str]) -> Output {
+pub fn tool(store: &Store, url: &str, arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_bulk-rerun"));
     command.args(arguments).args(["--store", url, "--profile", store.profile().to_str().unwrap()]);
     command.output().unwrap()
 }
 
-fn said(output: &Output) -> String {
+pub fn said(output: &Output) -> String {
     String::from_utf8_lossy(&[&output.stdout[..], &output.stderr].concat()).into_owned()
 }
 

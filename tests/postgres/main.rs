@@ -16,5 +16,6 @@ mod spawning;
 mod standby;
 mod store;
 mod trouble;
+mod waiting;
 mod what_went_wrong;
 mod words;

@@ -200,3 +200,5 @@ pub mod runners;
 pub mod tool;
 #[cfg(not(fuzzing))]
 pub mod undo;
+#[cfg(not(fuzzing))]
+pub mod worker;

@@ -50,9 +50,14 @@ fn path() -> String {
     format!("{folder}:{}", std::env::var("PATH").unwrap())
 }
 
-/// A shell's command on a terminal (of util-linux's `script`) that is so wide, with `keys` typed once it asks. Answers its exit
-/// status, and what the terminal shows.
+/// A shell's command on a terminal that is so wide, with `keys` typed once it asks. Answers its exit status, and what the
+/// terminal shows.
 pub fn at_a_terminal(columns: usize, line: &str, keys: &str) -> (Option<i32>, String) {
+    typed_at("[y/N]", columns, line, keys)
+}
+
+/// The same (on a terminal of util-linux's `script`), with `keys` typed once these words are shown.
+pub fn typed_at(words: &str, columns: usize, line: &str, keys: &str) -> (Option<i32>, String) {
     let line = format!("stty cols {columns} rows 50; {line}");
     let mut child = Command::new("script")
         .args(["--quiet", "--return", "--flush", "--command", &line, "/dev/null"])
@@ -66,7 +71,7 @@ pub fn at_a_terminal(columns: usize, line: &str, keys: &str) -> (Option<i32>, St
     let mut keyboard = child.stdin.take().unwrap();
     let mut screen = child.stdout.take().unwrap();
     let mut shown = Vec::new();
-    read_until(&mut screen, &mut shown, "[y/N]");
+    read_until(&mut screen, &mut shown, words);
     keyboard.write_all(keys.as_bytes()).unwrap();
     screen.read_to_end(&mut shown).unwrap();
     (child.wait().unwrap().code(), text(&shown).replace('\r', ""))
