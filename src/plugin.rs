@@ -187,7 +187,7 @@ impl Plugin {
     /// 422 if it is no query; as [`Plugin::operations`] and [`Plugin::operation`].
     pub fn call_operations(&self, query_json: &[u8]) -> Result<String, ErrorModel> {
         let query = OperationsQuery::from_json(query_json)?;
-        let spelling = query.spelling.unwrap_or(self.wire);
+        let spelling = self.spelling_or_wire(query.spelling);
         Ok(match &query.operation_id {
             Some(operation_id) => self.operation(operation_id)?.to_json(spelling),
             None => self.operations(&query)?.to_json(spelling),
@@ -219,7 +219,7 @@ impl Plugin {
     /// 422 if it is no such request; as [`Plugin::undo`].
     pub fn call_undo(&self, request_json: &[u8]) -> Result<String, ErrorModel> {
         let request = UndoRequest::from_json(request_json)?;
-        Ok(self.undo(&request.operation_id)?.to_json(request.spelling.unwrap_or(self.wire)))
+        Ok(self.undo(&request.operation_id)?.to_json(self.spelling_or_wire(request.spelling)))
     }
 
     /// Takes back what no worker has begun of an operation.
@@ -228,7 +228,16 @@ impl Plugin {
     ///
     /// 404 if there is no ledger, or no such operation; 422 if the host can't take a run back; 500 or 503 if the store fails.
     pub fn undo(&self, operation_id: &str) -> Result<Undone, ErrorModel> {
-        self.reach(|host, _| operation::undo(host, operation_id), no_questions)
+        self.reach(|host, _| operation::undo(host, operation_id, None), no_questions)
+    }
+
+    /// The same, unless it is cancelled while it waits for its turn to write.
+    ///
+    /// # Errors
+    ///
+    /// As [`Plugin::undo`]; 503 if it was cancelled.
+    pub fn undo_unless(&self, cancel: &Cancel, operation_id: &str) -> Result<Undone, ErrorModel> {
+        self.reach(|host, _| operation::undo(host, operation_id, Some(cancel)), no_questions)
     }
 
     /// Where each of these new runs stands now.
@@ -242,7 +251,11 @@ impl Plugin {
 
     /// How a request is answered: in its own spelling where it shows one, else as the config says.
     pub fn spelling_of(&self, request: &Request) -> Spelling {
-        request.spelling.unwrap_or(self.wire)
+        self.spelling_or_wire(request.spelling)
+    }
+
+    pub(crate) fn spelling_or_wire(&self, shown: Option<Spelling>) -> Spelling {
+        shown.unwrap_or(self.wire)
     }
 
     /// Looks into the store as a search would, and finds nothing: whether it can be read.

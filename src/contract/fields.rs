@@ -273,6 +273,7 @@ impl<'a> Fields<'a> {
 /// The message for an unknown field, with the known one that it most resembles.
 fn unknown_field(written: &str, known: &[&str]) -> String {
     match nearest(written, known.iter().copied()) {
+        _ if known.is_empty() => "unknown field; there are none here, so drop it".to_owned(),
         Some(name) => format!("unknown field; did you mean `{name}`?"),
         None => format!("unknown field; known here: {}", known.join(", ")),
     }

@@ -30,6 +30,8 @@ pub use operations::{
     KeptRun, NewRun, Operation, Operations, OperationsQuery, Standing, States, UndoRequest, Undone, UndoneRun,
     count_states,
 };
+#[cfg(feature = "http")]
+pub(crate) use operations::{no_fields, no_parameters};
 pub use options::{RerunOptions, UniqueBy};
 pub use request::{Request, RunFilter, Selector};
 pub use run::{FAILURE_END_REASONS, Instant, Params, Phase, Run, is_success};

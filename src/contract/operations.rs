@@ -34,6 +34,9 @@ pub struct OperationsQuery {
 
 const KNOWN: &[&str] = &["operation_id", "limit", "before", "created_after", "run_id"];
 
+/// What a page of operations is asked for by.
+const PAGE: &[&str] = &["limit", "before", "created_after", "run_id"];
+
 impl OperationsQuery {
     /// Reads a query.
     ///
@@ -49,9 +52,21 @@ impl OperationsQuery {
     ///
     /// 400 if it is no JSON object, 422 with every violation.
     pub fn from_json(json: &[u8]) -> Result<OperationsQuery, ErrorModel> {
-        let node = Node::object_from_json(json, "query", r#"{"limit": 10}"#)?;
+        OperationsQuery::read(&Node::object_from_json(json, "query", r#"{"limit": 10}"#)?, KNOWN)
+    }
+
+    /// Reads a page's query from the names and texts of a URL.
+    ///
+    /// # Errors
+    ///
+    /// 422 with every violation.
+    pub fn from_pairs(pairs: impl IntoIterator<Item = (String, String)>) -> Result<OperationsQuery, ErrorModel> {
+        OperationsQuery::read(&of_pairs(pairs), PAGE)
+    }
+
+    fn read(node: &Node, known: &'static [&'static str]) -> Result<OperationsQuery, ErrorModel> {
         let mut findings = Findings::default();
-        let fields = Fields::read(&node, "query", KNOWN, &mut findings);
+        let fields = Fields::read(node, "query", known, &mut findings);
         let mut query = OperationsQuery {
             operation_id: read_text(&fields, "operation_id", KEY_MAX, &mut findings),
             limit: fields.count("limit", 1, &mut findings),
@@ -64,8 +79,7 @@ impl OperationsQuery {
             let message = format!("at most {LIMIT_MAX} are listed at once; go on with `before`, the last one's id");
             findings.report(&fields.place("limit"), message, fields.value("limit"));
         }
-        let asks_more =
-            ["limit", "before", "created_after", "run_id"].into_iter().find(|name| fields.node(name).is_some());
+        let asks_more = PAGE.iter().find(|name| fields.node(name).is_some());
         if let Some(name) = asks_more.filter(|_| query.operation_id.is_some()) {
             let message =
                 format!("`{}` names one operation; drop this field, or that one", fields.written("operation_id"));
@@ -80,6 +94,37 @@ impl OperationsQuery {
     pub(crate) fn limit(&self) -> u64 {
         self.limit.unwrap_or(LIMIT)
     }
+}
+
+/// The object that a URL's parameters stand for: all are texts there, a number too.
+fn of_pairs(pairs: impl IntoIterator<Item = (String, String)>) -> Node {
+    let typed = |(name, text): (String, String)| {
+        let number = (name == "limit").then(|| text.parse().ok()).flatten();
+        (name, number.map_or(Node::String(text), Node::Number))
+    };
+    Node::Object(pairs.into_iter().map(typed).collect())
+}
+
+/// Refuses every parameter of a URL whose path has said all that there is to say.
+#[cfg(feature = "http")]
+pub(crate) fn no_parameters(pairs: impl IntoIterator<Item = (String, String)>) -> Result<(), ErrorModel> {
+    nothing_in(&of_pairs(pairs), "query")
+}
+
+/// Refuses every field of such a request's body, which need not be there at all.
+#[cfg(feature = "http")]
+pub(crate) fn no_fields(json: &[u8]) -> Result<(), ErrorModel> {
+    if json.iter().all(u8::is_ascii_whitespace) {
+        return Ok(());
+    }
+    nothing_in(&Node::object_from_json(json, "request", "{}")?, "body")
+}
+
+#[cfg(feature = "http")]
+fn nothing_in(node: &Node, location: &str) -> Result<(), ErrorModel> {
+    let mut findings = Findings::default();
+    Fields::read(node, location, &[], &mut findings);
+    findings.unprocessable()
 }
 
 /// Which operation is to be undone.
@@ -143,6 +188,7 @@ pub struct Operation {
     pub runs: Option<Vec<NewRun>>,
     /// Asked for alone: how many of them stand where; by end reason, or by phase where that says it all.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "http", schema(inline))]
     pub states: Option<States>,
 }
 

@@ -1,6 +1,9 @@
 //! Where the door is, as the client sees it.
 
 use axum::extract::{OriginalUri, Request};
+use axum::http::HeaderValue;
+use axum::http::header::{CONTENT_TYPE, LINK};
+use axum::response::{IntoResponse, Response};
 
 use super::config::HttpConfig;
 use super::guard;
@@ -33,8 +36,13 @@ impl Base {
         self.origin.as_ref().map(|origin| format!("{origin}{}/schemas/{name}.json", self.prefix))
     }
 
-    /// The `Link` header of an answer that a JSON Schema describes.
-    pub(super) fn described_by(&self, name: &str) -> String {
-        format!("<{}/schemas/{name}.json>; rel=\"describedBy\"", self.prefix)
+    /// A success: JSON, with a `Link` to the JSON Schema that describes it.
+    pub(super) fn answer(&self, name: &str, json: String) -> Response {
+        let mut response = ([(CONTENT_TYPE, "application/json")], json).into_response();
+        let link = format!("<{}/schemas/{name}.json>; rel=\"describedBy\"", self.prefix);
+        if let Ok(link) = HeaderValue::from_str(&link) {
+            response.headers_mut().insert(LINK, link);
+        }
+        response
     }
 }

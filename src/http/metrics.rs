@@ -18,7 +18,7 @@ use prometheus_client::registry::{Registry, Unit};
 use super::door::Door;
 use super::openapi::Guarded;
 use super::problem::Problem;
-use crate::contract::BulkRerunBody;
+use crate::contract::{BulkRerunBody, Undone};
 
 /// The upper bounds of the durations' buckets, in seconds.
 const BUCKETS: [f64; 12] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0];
@@ -48,6 +48,7 @@ pub(super) struct Metrics {
     durations: Family<RouteLabels, Histogram, fn() -> Histogram>,
     triggered: Counter,
     skipped: Family<ReasonLabels, Counter>,
+    undone: Counter,
     queue: Gauge,
 }
 
@@ -60,6 +61,7 @@ impl Metrics {
             durations: Family::new_with_constructor(durations),
             triggered: Counter::default(),
             skipped: Family::default(),
+            undone: Counter::default(),
             queue: Gauge::default(),
         };
         let registry = &mut metrics.registry;
@@ -72,6 +74,7 @@ impl Metrics {
         );
         registry.register("runs_triggered", "New runs spawned", metrics.triggered.clone());
         registry.register("skipped", "Groups and ids that got no new run, by reason", metrics.skipped.clone());
+        registry.register("runs_undone", "New runs taken back", metrics.undone.clone());
         registry.register("queue_occupied", "Requests at work on the store or waiting for it", metrics.queue.clone());
         metrics
     }
@@ -84,6 +87,11 @@ impl Metrics {
         let (method, route) = (method.to_owned(), route.to_owned());
         self.durations.get_or_create(&RouteLabels { route: route.clone() }).observe(took.as_secs_f64());
         self.requests.get_or_create(&RequestLabels { method, route, status: status.as_u16() }).inc();
+    }
+
+    /// A re-run is undone.
+    pub(super) fn count_undone(&self, undone: &Undone) {
+        self.undone.inc_by(undone.undone.len() as u64);
     }
 
     /// A re-run is done.

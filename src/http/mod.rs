@@ -38,6 +38,7 @@ mod look;
 mod metrics;
 mod observe;
 mod openapi;
+mod operations;
 mod page;
 mod problem;
 mod queue;

@@ -19,13 +19,14 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
                       connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// Path, kind and text.
-const FILES: [(&str, &str, &str); 10] = [
+const FILES: [(&str, &str, &str); 11] = [
     ("/", "text/html; charset=utf-8", include_str!("page/index.html")),
     ("/page/page.css", "text/css; charset=utf-8", include_str!("page/page.css")),
     ("/page/page.js", SCRIPT, include_str!("page/page.js")),
     ("/page/api.js", SCRIPT, include_str!("page/api.js")),
     ("/page/copy.js", SCRIPT, include_str!("page/copy.js")),
     ("/page/form.js", SCRIPT, include_str!("page/form.js")),
+    ("/page/history.js", SCRIPT, include_str!("page/history.js")),
     ("/page/lost.js", SCRIPT, include_str!("page/lost.js")),
     ("/page/text.js", SCRIPT, include_str!("page/text.js")),
     ("/page/token.js", SCRIPT, include_str!("page/token.js")),
@@ -50,7 +51,7 @@ pub(super) async fn store(State(door): State<Arc<Door>>, request: Request) -> Re
     let about = json!({
         "store": info.schema().map_or_else(|| info.store.clone(), |schema| format!("{}, schema {schema}", info.store)),
         "runner": info.runner, "start": info.start, "writable": info.writable, "may_spawn": may_spawn,
-        "requires_filter": door.config.require_filter,
+        "requires_filter": door.config.require_filter, "ledger": info.ledger.is_some(),
     });
     Ok(([(CONTENT_TYPE, "application/json")], about.to_string()).into_response())
 }

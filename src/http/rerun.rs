@@ -3,15 +3,14 @@
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
-use axum::http::header::{CONTENT_TYPE, LINK};
-use axum::http::{HeaderValue, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::http::StatusCode;
+use axum::response::Response;
 use serde_json::Value;
 
 use super::base::Base;
 use super::body;
 use super::door::Door;
-use super::openapi::{Guarded, RERUN_PATH, Rerun, RunSelector};
+use super::openapi::{Body, Guarded, RERUN_PATH, Rerun, RunSelector, Store};
 use super::problem::Problem;
 use super::token;
 use super::{click, idempotency_key};
@@ -55,7 +54,7 @@ use crate::contract::{BulkRerunBody, Caller, ErrorModel, Request as RerunRequest
                     "planned": [{"task_name": "backup", "rerun_of": "01JRX3M7ZD7Q8M5T8E2Y9V4B6C", "matched": 4}],
                     "matched": 4, "plan": "sha256:3400ec022f80fe0de4cc4038324ccd903a94bc8c13cf651dc1f1eb20ba9305d4"}))),
             )),
-        Rerun, Guarded,
+        Rerun, Body, Store, Guarded,
     ),
 )]
 pub(super) async fn rerun(State(door): State<Arc<Door>>, request: Request) -> Result<Response, Problem> {
@@ -71,13 +70,7 @@ pub(super) async fn rerun(State(door): State<Arc<Door>>, request: Request) -> Re
         move |cancel: &Cancel| carry_out(&door, cancel, &json, Headers { by, key, click }, schema)
     };
     let answer = door.queue.run(door.config.request_timeout, work).await?;
-    let mut response = answer.into_response();
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    if let Ok(link) = HeaderValue::from_str(&base.described_by("BulkRerunBody")) {
-        headers.insert(LINK, link);
-    }
-    Ok(response)
+    Ok(base.answer("BulkRerunBody", answer))
 }
 
 /// What a request's headers say.

@@ -14,21 +14,21 @@ use tower_http::set_header::SetResponseHeaderLayer;
 
 use super::config::HttpConfig;
 use super::door::{Advice, Door};
-use super::{docs, guard, health, metrics, observe, openapi, page, problem, rerun, token};
+use super::{docs, guard, health, metrics, observe, openapi, operations, page, problem, rerun, token};
 use crate::Plugin;
 
 /// Every route of the door, for a host's own axum app: merged into it, or nested under a path.
 /// Paths that it does not have are the app's own affair.
 pub fn router(plugin: Arc<Plugin>, config: HttpConfig) -> Router {
     let door = Door::new(plugin, config, Advice::FIELDS);
-    guarded(operation(&door).merge(surroundings(&door)), &door)
+    guarded(endpoints(&door).merge(surroundings(&door)), &door)
 }
 
-/// The endpoint and what describes it, without the page, `/docs`, `/healthz` and `/metrics`: for an
+/// The endpoints and what describes them, without the page, `/docs`, `/healthz` and `/metrics`: for an
 /// app that has paths of its own there.
 pub fn api(plugin: Arc<Plugin>, config: HttpConfig) -> Router {
     let door = Door::new(plugin, config, Advice::FIELDS);
-    guarded(operation(&door), &door)
+    guarded(endpoints(&door), &door)
 }
 
 /// The whole of a server of its own: every route, and an answer for every other path.
@@ -44,12 +44,15 @@ pub(crate) fn tool(plugin: Arc<Plugin>, config: HttpConfig) -> Router {
 
 fn whole(door: &Arc<Door>) -> Router {
     let nothing = async || StatusCode::NOT_FOUND;
-    guarded(operation(door).merge(surroundings(door)).fallback(nothing), door)
+    guarded(endpoints(door).merge(surroundings(door)).fallback(nothing), door)
 }
 
-fn operation(door: &Arc<Door>) -> Router<Arc<Door>> {
+fn endpoints(door: &Arc<Door>) -> Router<Arc<Door>> {
     Router::new()
         .route(openapi::RERUN_PATH, post(rerun::rerun))
+        .route(openapi::OPERATIONS_PATH, get(operations::list))
+        .route(openapi::OPERATION_PATH, get(operations::one))
+        .route(openapi::UNDO_PATH, post(operations::undo))
         .route_layer(from_fn_with_state(Arc::clone(door), token::require))
         .route("/openapi.json", get(openapi::document))
         .route("/schemas/{file}", get(openapi::schema))

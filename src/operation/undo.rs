@@ -6,14 +6,18 @@ use serde_json::json;
 use super::history::recorded;
 use super::ledger::there_is_none;
 use super::stand::{Found, stand};
+use crate::cancel::Cancel;
 use crate::contract::{ErrorModel, KeptRun, Standing, Triggered, Undone, UndoneRun, ledger_time};
 use crate::host::{Host, HostError, Recorded, RunRef, Session};
 
-/// Undoes an operation, as far as that can be done: what was begun or is over is kept, and told.
-pub(crate) fn undo(host: &dyn Host, operation_id: &str) -> Result<Undone, ErrorModel> {
+/// Undoes an operation, as far as that can be done, unless it is cancelled before its turn to write: what was begun or is
+/// over is kept, and told.
+pub(crate) fn undo(host: &dyn Host, operation_id: &str, cancel: Option<&Cancel>) -> Result<Undone, ErrorModel> {
     let mut session = host.session()?;
     let session = &mut *session;
+    let _waiting = cancel.map(|cancel| cancel.search_begins(session.interrupter())).transpose()?;
     session.begin_write()?;
+    cancel.map(Cancel::spawn_begins).transpose()?;
     let Some(ledger) = session.ledger()? else { return Err(there_is_none()) };
     let (entry, recorded) = recorded(ledger, operation_id)?;
     if !session.can_undo() {

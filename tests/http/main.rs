@@ -8,6 +8,7 @@ mod files;
 mod health;
 mod ledger;
 mod openapi;
+mod operations;
 mod overload;
 mod safety;
 #[path = "../support/http.rs"]

@@ -4,6 +4,7 @@
 use bulk_rerun::{Request, Spelling};
 use serde_json::{Map, Value, json};
 
+use crate::support::calls::open;
 use crate::{night, serve};
 
 fn document() -> Value {
@@ -120,17 +121,65 @@ fn every_field_is_described_and_every_error_documented() {
             assert!(is_described, "{name}.{field} is not described: {schema}");
         }
     }
-    let operation = &document["paths"]["/api/runs/bulk/rerun"]["post"];
-    let statuses: Vec<&str> = operation["responses"].as_object().unwrap().keys().map(String::as_str).collect();
-    let mut sorted = statuses.clone();
-    sorted.sort_unstable();
-    assert_eq!(sorted, ["200", "400", "401", "403", "408", "409", "413", "415", "422", "500", "503"]);
-    for status in &sorted[1..] {
-        let content = &operation["responses"][status]["content"]["application/problem+json"];
-        assert_eq!(content["schema"]["$ref"], "#/components/schemas/ErrorModel", "{status}");
-        assert_eq!(content["example"]["status"].to_string(), *status);
+    for (path, method, statuses) in [
+        ("rerun", "post", "200 400 401 403 408 409 413 415 422 500 503"),
+        ("operations", "get", "200 401 403 404 422 500 503"),
+        ("operations/{operation_id}", "get", "200 401 403 404 422 500 503"),
+        ("operations/{operation_id}/undo", "post", "200 400 401 403 404 408 413 415 422 500 503"),
+    ] {
+        let operation = &document["paths"][format!("/api/runs/bulk/{path}")][method];
+        let mut sorted: Vec<&str> = operation["responses"].as_object().unwrap().keys().map(String::as_str).collect();
+        sorted.sort_unstable();
+        assert_eq!(sorted.join(" "), statuses, "{path}");
+        for status in &sorted[1..] {
+            let content = &operation["responses"][status]["content"]["application/problem+json"];
+            assert_eq!(content["schema"]["$ref"], "#/components/schemas/ErrorModel", "{path} {status}");
+            assert_eq!(content["example"]["status"].to_string(), *status);
+        }
+        let good = &operation["responses"]["200"]["content"]["application/json"];
+        assert!(good["example"].is_object() || good["examples"].is_object(), "{path} has no example");
+        for parameter in operation["parameters"].as_array().into_iter().flatten() {
+            assert!(parameter["description"].is_string(), "{path}: {parameter}");
+        }
     }
-    assert!(operation["requestBody"]["content"]["application/json"]["examples"].as_object().unwrap().len() >= 3);
+    let rerun = &document["paths"]["/api/runs/bulk/rerun"]["post"];
+    assert!(rerun["requestBody"]["content"]["application/json"]["examples"].as_object().unwrap().len() >= 3);
+}
+
+/// A URL's parameters are those that the reader knows, and the examples look like answers.
+#[test]
+fn operations_are_described_as_they_are() {
+    let store = night();
+    open(&store.path).create_ledger().unwrap();
+    let server = serve(&store);
+    let document = server.get("/openapi.json").json();
+    let list = "/api/runs/bulk/operations";
+    let parameters = document["paths"][list]["get"]["parameters"].as_array().unwrap();
+    let (camel, snake): (Vec<&str>, Vec<&str>) =
+        parameters.iter().map(|one| one["name"].as_str().unwrap()).partition(|name| name.contains(char::is_uppercase));
+    let unknown = server.get(&format!("{list}?zzzzzz=1")).json();
+    assert_eq!(unknown["errors"][0]["message"], format!("unknown field; known here: {}", snake.join(", ")));
+    assert_eq!(camel, ["createdAfter", "runId"]);
+
+    let id = server.post(r#"{"ids": ["a1", "b1"]}"#).json()["operation_id"].as_str().unwrap().to_owned();
+    store
+        .open()
+        .execute_batch("UPDATE runs SET status = 'running' WHERE status = 'pending' AND task_name = 'backup'")
+        .unwrap();
+    let fields =
+        |value: &Value| value.as_object().unwrap().keys().filter(|key| *key != "$schema").cloned().collect::<Vec<_>>();
+    for (path, method) in [("", "get"), ("/{operation_id}", "get"), ("/{operation_id}/undo", "post")] {
+        let url = format!("{list}{path}").replace("{operation_id}", &id);
+        let answer = server.send(&method.to_uppercase(), &url, &[], "").json();
+        let good = &document["paths"][format!("{list}{path}")][method]["responses"]["200"]["content"];
+        let example = &good["application/json"]["example"];
+        assert_eq!(fields(example), fields(&answer), "{path}");
+        for list in ["operations", "undone"] {
+            if let (Some(shown), Some(real)) = (example[list].get(0), answer[list].get(0)) {
+                assert_eq!(fields(shown), fields(real), "{list}");
+            }
+        }
+    }
 }
 
 /// The document's examples are good requests, and every reference in it leads somewhere.
@@ -155,9 +204,8 @@ fn examples_and_references_hold() {
     for example in examples.as_object().unwrap().values() {
         Request::from_json(example["value"].to_string().as_bytes()).unwrap();
     }
-    let schemas =
-        ["BulkRerunBody", "ErrorModel", "RunSelector"].map(|name| server.get(&format!("/schemas/{name}.json")).json());
-    documents.extend(schemas);
+    let names = ["BulkRerunBody", "ErrorModel", "Operation", "Operations", "RunSelector", "Undone"];
+    documents.extend(names.map(|name| server.get(&format!("/schemas/{name}.json")).json()));
     for document in documents {
         let mut found = Vec::new();
         references(&document, &mut found);

@@ -1,18 +1,9 @@
 // The page by keyboard and for a screen reader.
 
 import assert from "node:assert/strict";
-import { createRequire } from "node:module";
 import { test } from "node:test";
-import { PHONE, onPage, picture, settled, somePlan, stage } from "./browser.js";
+import { PHONE, broken, onPage, picture, settled, somePlan, stage } from "./browser.js";
 import { discard, makeStore, serve, sql, withoutTasks } from "./server.js";
-
-const AXE = createRequire(import.meta.url)("axe-core").source;
-
-/** The rules of axe that what is on show breaks. */
-async function broken(page) {
-  await page.evaluate(AXE);
-  return page.evaluate(async () => (await axe.run(document)).violations.map(({ id, nodes }) => `${id}: ${nodes[0].html}`));
-}
 
 const { store, server } = await stage();
 

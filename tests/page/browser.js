@@ -2,11 +2,13 @@
 
 import assert from "node:assert/strict";
 import { mkdirSync } from "node:fs";
+import { createRequire } from "node:module";
 import { join } from "node:path";
 import { after } from "node:test";
 import { chromium } from "playwright-core";
 import { discard, makeStore, serve } from "./server.js";
 
+const AXE = createRequire(import.meta.url)("axe-core").source;
 const PICTURES = join(import.meta.dirname ?? ".", "../../target/page");
 const DESKTOP = { width: 1280, height: 800 };
 export const PHONE = { width: 390, height: 844 };
@@ -55,6 +57,12 @@ export async function onPage(url, options, act) {
 export const picture = (page, name) => page.screenshot({ path: join(PICTURES, `${name}.png`) });
 export const title = (page) => page.locator("#summary h2");
 export const settled = (page) => page.waitForSelector("body:not(.searching)");
+
+/** The rules of axe that what is on show breaks. */
+export async function broken(page) {
+  await page.evaluate(AXE);
+  return page.evaluate(async () => (await axe.run(document)).violations.map(({ id, nodes }) => `${id}: ${nodes[0].html}`));
+}
 
 /** What failed in the last day and is not running by now: the demo has re-run it, so one task more is asked for. */
 export async function somePlan(page) {

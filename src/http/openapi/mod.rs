@@ -1,6 +1,7 @@
 //! `GET /openapi.json` and `GET /schemas/…`: what the door takes and answers, generated from the types.
 
 mod errors;
+mod parameters;
 mod request;
 mod twins;
 
@@ -18,13 +19,31 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use super::door::Door;
 use super::files::File;
 use super::problem::Problem;
-use super::{health, metrics, rerun};
-use crate::contract::{BulkRerunBody, ErrorModel};
-pub(super) use errors::{Guarded, Rerun};
+use super::{health, metrics, operations, rerun};
+use crate::contract::{BulkRerunBody, ErrorModel, Operation, Operations, Undone};
+pub(super) use errors::{Body, Guarded, Ledger, NoObject, Rerun, Store};
+pub(super) use parameters::PageParameters;
 pub(super) use request::RunSelector;
 
 /// The endpoint's path, which is RunWisp's.
 pub(super) const RERUN_PATH: &str = "/api/runs/bulk/rerun";
+
+/// What was re-run, and its undoing.
+pub(super) const OPERATIONS_PATH: &str = "/api/runs/bulk/operations";
+pub(super) const OPERATION_PATH: &str = "/api/runs/bulk/operations/{operation_id}";
+pub(super) const UNDO_PATH: &str = "/api/runs/bulk/operations/{operation_id}/undo";
+
+/// The routes that a token guards, and what they answer in either spelling.
+const GUARDED: [(&str, &str, Option<&str>); 5] = [
+    (RERUN_PATH, "post", Some("BulkRerunBody")),
+    (OPERATIONS_PATH, "get", Some("Operations")),
+    (OPERATION_PATH, "get", Some("Operation")),
+    (UNDO_PATH, "post", Some("Undone")),
+    ("/metrics", "get", None),
+];
+
+/// The schemas that have a document of their own.
+const DOCUMENTED: [&str; 6] = ["BulkRerunBody", "ErrorModel", "Operation", "Operations", "RunSelector", "Undone"];
 
 /// What OpenAPI 3.1's schemas are written in.
 const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
@@ -37,8 +56,8 @@ const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
             Fields may be spelled in snake_case or in camelCase; the answer is spelled as the request is. \
             Every error is a problem document (RFC 9457), and a failed request has changed nothing.",
     ),
-    paths(rerun::rerun, health::health, metrics::metrics),
-    components(schemas(RunSelector, BulkRerunBody, ErrorModel))
+    paths(rerun::rerun, operations::list, operations::one, operations::undo, health::health, metrics::metrics),
+    components(schemas(RunSelector, BulkRerunBody, ErrorModel, Operation, Operations, Undone))
 )]
 struct Description;
 
@@ -59,7 +78,7 @@ impl Documents {
             (name, file.with(ACCESS_CONTROL_ALLOW_ORIGIN, "*"))
         };
         Documents {
-            schemas: ["BulkRerunBody", "ErrorModel", "RunSelector"].map(standalone).into(),
+            schemas: DOCUMENTED.map(standalone).into(),
             openapi: File::new("application/json", openapi.to_string()),
         }
     }
@@ -94,12 +113,18 @@ fn openapi(with_token: bool) -> Value {
         schemas.values_mut().for_each(without_code);
         twins::add(schemas);
     }
-    let operation = &mut document["paths"][RERUN_PATH]["post"];
-    operation["requestBody"]["content"]["application/json"]["schema"] = twins::either("RunSelector");
-    operation["responses"]["200"]["content"]["application/json"]["schema"] = twins::either("BulkRerunBody");
-    if with_token {
-        for path in [(RERUN_PATH, "post"), ("/metrics", "get")] {
-            document["paths"][path.0][path.1]["security"] = json!([{ "token": [] }]);
+    let json = |schema: Value| json!({ "application/json": { "schema": schema } });
+    document["paths"][RERUN_PATH]["post"]["requestBody"]["content"]["application/json"]["schema"] =
+        twins::either("RunSelector");
+    document["paths"][UNDO_PATH]["post"]["requestBody"] =
+        json!({ "required": false, "content": json(json!({ "type": "object", "maxProperties": 0 })) });
+    for (path, method, answer) in GUARDED {
+        let operation = &mut document["paths"][path][method];
+        if let Some(name) = answer {
+            operation["responses"]["200"]["content"]["application/json"]["schema"] = twins::either(name);
+        }
+        if with_token {
+            operation["security"] = json!([{ "token": [] }]);
         }
     }
     document

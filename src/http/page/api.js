@@ -1,6 +1,7 @@
 // Talks to the server. Nothing here knows of the page.
 
 const ENDPOINT = "api/runs/bulk/rerun";
+const OPERATIONS = "api/runs/bulk/operations";
 const TOKEN = "bulk_rerun.token";
 const CLICK = "Bulk-Rerun-Click";
 
@@ -34,6 +35,29 @@ function post(request, signal, headers = {}) {
 /** What the server says of its store. */
 export function store() {
   return ask("page/store.json", { headers: {} });
+}
+
+/** The last so many re-runs that the store's ledger has. */
+export async function operations(limit) {
+  const page = await ask(`${OPERATIONS}?limit=${limit}`, { headers: {} });
+  return page.operations.map(snake);
+}
+
+/** One of them, with its new runs and where they stand. */
+export async function operation(id) {
+  const operation = snake(await ask(`${OPERATIONS}/${encodeURIComponent(id)}`, { headers: {} }));
+  return { ...operation, runs: operation.runs.map(snake) };
+}
+
+/** Takes back what no worker has begun of it. */
+export function undo(id) {
+  return ask(`${OPERATIONS}/${encodeURIComponent(id)}/undo`, { method: "POST", headers: {} });
+}
+
+/** Fields in snake_case, whatever the server's config says of requests that show no spelling. */
+function snake(fields) {
+  const spell = (name) => name.replace(/[A-Z]/g, (sign) => `_${sign.toLowerCase()}`);
+  return Object.fromEntries(Object.entries(fields).map(([name, value]) => [spell(name), value]));
 }
 
 /** Whether a problem is an answer to the request: nothing was changed. Else nobody can tell by it. */

@@ -3,6 +3,7 @@
 import * as api from "./api.js";
 import { copy } from "./copy.js";
 import * as form from "./form.js";
+import * as ledger from "./history.js";
 import * as lost from "./lost.js";
 import { element, foreign, spelled, timeOfDay } from "./text.js";
 import * as token from "./token.js";
@@ -181,6 +182,7 @@ async function go() {
     $("go").classList.remove("busy");
     $("selection").inert = false;
     standing();
+    ledger.refresh();
   }
 }
 
@@ -285,6 +287,7 @@ async function introduce() {
   $("store").replaceChildren(foreign(name, "bdi", { title: spelled(about.store) }), foreign(about.runner));
   standing();
   updateGo();
+  ledger.introduce(about);
 }
 
 function edited(pause) {
@@ -317,6 +320,8 @@ function start() {
     event.preventDefault();
     document.querySelector("#plan:not([hidden]), #result:not([hidden])").focus();
   });
+  // What is pending no longer may be re-run.
+  ledger.start(() => !$("plan").hidden && changed(0));
   token.start(() => {
     introduce();
     changed(0);

@@ -70,12 +70,12 @@ function why(reason, detail) {
   return element("span", {}, words ?? foreign(reason), detail ? ": " : null, detail ? foreign(detail) : null);
 }
 
-const text = (value) => foreign(value, "bdi", { class: "name" });
+export const text = (value) => foreign(value, "bdi", { class: "name" });
 const number = (value) => element("span", { class: "number" }, value.toLocaleString("en"));
-const id = (value, isNew = false) => (value === undefined ? "–" : foreign(value, "code", isNew ? { class: "new" } : {}));
+export const id = (value, isNew = false) => (value === undefined ? "–" : foreign(value, "code", isNew ? { class: "new" } : {}));
 const time = (at) => (at ? element("time", { datetime: at.toISOString(), title: at.toISOString() }, local(at).slice(0, 19).replace("T", " ")) : "–");
 
-function table(title, columns, rows, kind = "") {
+export function table(title, columns, rows, kind = "") {
   const body = element("tbody");
   const line = (cells) => element("tr", {}, ...cells.map((cell, index) => element("td", { "data-label": columns[index] }, cell)));
   const more = element("button", { type: "button", class: "plain more" }, `Show all ${rows.length.toLocaleString("en")}`);
