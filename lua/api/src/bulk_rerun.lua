@@ -1,7 +1,7 @@
 -- The Lua API, in the Lua that 5.1 to 5.5 and LuaJIT have in common. `native` has the calls of the core
 -- (native.rs); each answers its result, or nil and an error. How to use all this: lua/README.md.
 
-local native = ...
+local native, add_operations = ...
 -- A script may change these.
 local error, getmetatable, ipairs, pairs, pcall, setmetatable, tostring, type =
   error, getmetatable, ipairs, pairs, pcall, setmetatable, tostring, type
@@ -395,4 +395,6 @@ function bulk_rerun.attach(host)
   return new_host(must(native.attach(json, transactions == 3, host.heeds_due and true or false)), functions)
 end
 
+add_operations(native, bulk_rerun.array, Host, { fail = fail, must = must, is_callable = is_callable,
+  new_call = new_call, conclude = conclude, open_plugin = open_plugin_of, dispatcher = dispatcher })
 return bulk_rerun

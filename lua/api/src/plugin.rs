@@ -13,7 +13,7 @@ use std::rc::Rc;
 
 use mlua::{FromLuaMulti, Function, IntoLuaMulti, Lua, UserData, Value};
 
-use crate::core::{ABI_VERSION, Core, HEEDS_DUE, Handle, Host};
+use crate::core::{ABI_VERSION, Answer, Core, HEEDS_DUE, Handle, Host};
 use crate::decode;
 
 /// No memory was left even to take back what was started.
@@ -143,6 +143,22 @@ impl Plugin {
         // SAFETY: the core has just answered it.
         let answer = unsafe { self.core.take_text(answer) }.unwrap_or_default();
         self.started.set(started(&answer));
+        (answer, call.failure.take())
+    }
+
+    /// What this function of the core's answers, and why a function of the script's could not be called, if so.
+    pub(crate) fn ask(
+        &self,
+        lua: &Lua,
+        function: impl FnOnce(&Core) -> Answer,
+        request: &CStr,
+        dispatch: Option<Function>,
+    ) -> (String, Option<mlua::Error>) {
+        let call = Call::begin(self, lua, dispatch);
+        // SAFETY: the plugin is open and can't be closed while it is called; the request ends with a zero byte.
+        let answer = unsafe { function(self.core)(self.handle.get(), request.as_ptr()) };
+        // SAFETY: the core has just answered it.
+        let answer = unsafe { self.core.take_text(answer) }.unwrap_or_default();
         (answer, call.failure.take())
     }
 
