@@ -11,7 +11,7 @@ use serde_json::{Map, Value as Json};
 use crate::core::Core;
 use crate::decode::{self, Unreadable};
 use crate::encode::{self, Unwritable};
-use crate::plugin::{Cursor, NOT_ROLLED_BACK, Plugin};
+use crate::plugin::{Abilities, Cursor, NOT_ROLLED_BACK, Plugin};
 
 /// A result, or `nil` and an error.
 type Outcome = (Value, Value);
@@ -48,8 +48,9 @@ pub(crate) fn functions(lua: &Lua, core: &'static Core) -> mlua::Result<Table> {
 
     let open =
         move |lua: &Lua, config: LuaString| with_text(lua, &config, |config| answer(lua, Plugin::open(core, &config)));
-    let attach = move |lua: &Lua, (config, transactions, heeds_due): (LuaString, bool, bool)| {
-        with_text(lua, &config, |config| answer(lua, Plugin::attach(core, &config, transactions, heeds_due)))
+    let attach = move |lua: &Lua, (config, transactions, heeds_due, undo, ledger): (LuaString, bool, bool, bool, bool)| {
+        let abilities = Abilities { transactions, heeds_due, undo, ledger };
+        with_text(lua, &config, |config| answer(lua, Plugin::attach(core, &config, abilities)))
     };
     functions.set("open", function(lua, open)?)?;
     functions.set("attach", function(lua, attach)?)?;

@@ -37,6 +37,15 @@ pub(crate) struct Plugin {
 
 impl UserData for Plugin {}
 
+/// What a script's own host can do beside handing runs over and starting them.
+#[derive(Clone, Copy)]
+pub(crate) struct Abilities {
+    pub(crate) transactions: bool,
+    pub(crate) heeds_due: bool,
+    pub(crate) undo: bool,
+    pub(crate) ledger: bool,
+}
+
 /// A host that is written in Lua.
 struct ScriptHost {
     core: &'static Core,
@@ -75,12 +84,8 @@ impl Plugin {
     }
 
     /// `bulk_rerun_attach` over a host that is written in Lua.
-    pub(crate) fn attach(
-        core: &'static Core,
-        config: &CStr,
-        transactions: bool,
-        heeds_due: bool,
-    ) -> Result<Plugin, String> {
+    pub(crate) fn attach(core: &'static Core, config: &CStr, abilities: Abilities) -> Result<Plugin, String> {
+        let Abilities { transactions, heeds_due, undo: undoes, ledger } = abilities;
         let script = Box::new(ScriptHost { core, now: RefCell::default(), sink: Cell::default() });
         let host = Host {
             struct_size: size_of::<Host>(),
@@ -92,6 +97,9 @@ impl Plugin {
             begin: transactions.then_some(begin),
             commit: transactions.then_some(commit),
             rollback: transactions.then_some(rollback),
+            undo: undoes.then_some(undo),
+            find_operation: ledger.then_some(find_operation),
+            record_operation: ledger.then_some(record_operation),
         };
         let mut error = ptr::null_mut();
         // SAFETY: the pointers are good for the call; the core copies `host`, and its context lives as long as the
@@ -304,11 +312,29 @@ impl ScriptHost {
         done?
     }
 
-    fn spawn(&self, source_run: &CStr, reply: Handle) -> Option<i32> {
-        let answer: Option<String> = self.step("spawn", |lua| Ok(decode::run(lua, text(source_run)?)?))?;
+    /// The step of this name answers with JSON.
+    fn replying_step(
+        &self,
+        name: &str,
+        reply: Handle,
+        argument: impl FnOnce(&Lua) -> mlua::Result<Value>,
+    ) -> Option<i32> {
+        let answer: Option<String> = self.step(name, argument)?;
         let answer = CString::new(answer?).ok()?;
         // SAFETY: the reply is the core's for this callback, and the text ends with a zero byte.
         Some(unsafe { (self.core.reply_set)(reply, answer.as_ptr()) })
+    }
+
+    fn with_run(&self, name: &str, run: &CStr, reply: Handle) -> Option<i32> {
+        self.replying_step(name, reply, |lua| Ok(decode::run(lua, text(run)?)?))
+    }
+
+    fn find_operation(&self, query: &CStr, reply: Handle) -> Option<i32> {
+        self.replying_step("find_operation", reply, |lua| Ok(decode::value(lua, text(query)?)?))
+    }
+
+    fn record_operation(&self, operation: &CStr) -> Option<i32> {
+        self.step("record_operation", |lua| Ok(Value::String(lua.create_string(operation.to_bytes())?)))?
     }
 
     /// Where there is no memory left for it, there may be something to collect: what was started should not stay.
@@ -345,7 +371,22 @@ unsafe extern "C" fn runs(context: *mut c_void, selector: *const c_char, sink: H
 
 unsafe extern "C" fn spawn(context: *mut c_void, source_run: *const c_char, reply: Handle) -> i32 {
     // SAFETY: the core hands over its own context, a text that ends with a zero byte, and a reply for this callback.
-    guarded(|| unsafe { host(context).spawn(CStr::from_ptr(source_run), reply) })
+    guarded(|| unsafe { host(context).with_run("spawn", CStr::from_ptr(source_run), reply) })
+}
+
+unsafe extern "C" fn undo(context: *mut c_void, run: *const c_char, reply: Handle) -> i32 {
+    // SAFETY: the core hands over its own context, a text that ends with a zero byte, and a reply for this callback.
+    guarded(|| unsafe { host(context).with_run("undo", CStr::from_ptr(run), reply) })
+}
+
+unsafe extern "C" fn find_operation(context: *mut c_void, query: *const c_char, reply: Handle) -> i32 {
+    // SAFETY: the core hands over its own context, a text that ends with a zero byte, and a reply for this callback.
+    guarded(|| unsafe { host(context).find_operation(CStr::from_ptr(query), reply) })
+}
+
+unsafe extern "C" fn record_operation(context: *mut c_void, operation: *const c_char, _reply: Handle) -> i32 {
+    // SAFETY: the core hands over its own context, and a text that ends with a zero byte.
+    guarded(|| unsafe { host(context).record_operation(CStr::from_ptr(operation)) })
 }
 
 unsafe extern "C" fn begin(context: *mut c_void) -> i32 {
