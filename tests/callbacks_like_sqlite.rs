@@ -68,7 +68,7 @@ impl Side {
     /// What it answers, with numbers for its ids and without its times.
     fn call(&mut self, step: &Step) -> Value {
         let plugin = &self.plugin;
-        let mut told = match step {
+        let told = match step {
             Step::Rerun { request: number, key } => answer(plugin.call(request(*number, *key).to_string().as_bytes())),
             Step::List { limit, before, of_run } => {
                 let run = of_run.map(|number| self.runs.get(number).map_or("a2", String::as_str));
@@ -91,8 +91,7 @@ impl Side {
             let new = told["triggered"].as_array().unwrap().iter();
             self.runs.extend(new.map(|run| run["run_id"].as_str().unwrap().to_owned()));
         }
-        without_times(&mut told);
-        let mut text = told.to_string();
+        let mut text = without_times(&told.to_string());
         for (kind, ids) in [("operation", &self.operations), ("run", &self.runs)] {
             for (number, id) in ids.iter().enumerate() {
                 text = text.replace(&format!("\"{id}\""), &format!("\"{kind} {number}\""));
@@ -103,29 +102,23 @@ impl Side {
     }
 }
 
-/// When something was done; the error of a key that was used says it, too.
-fn without_times(told: &mut Value) {
-    for field in ["created_at", "undone_at"] {
-        if told[field].is_string() {
-            told[field] = json!("then");
-        }
+/// Times as the ledger has them, with milliseconds, are of this form.
+const TIME: &[u8] = b"0000-00-00T00:00:00.000Z";
+
+fn without_times(text: &str) -> String {
+    let is_time = |text: &str| {
+        let form = text.bytes().map(|byte| if byte.is_ascii_digit() { b'0' } else { byte });
+        text.len() >= TIME.len() && form.take(TIME.len()).eq(TIME.iter().copied())
+    };
+    let mut rest = text;
+    let mut without = String::new();
+    while let Some(sign) = rest.chars().next() {
+        let (said, length) =
+            if is_time(rest) { ("then", TIME.len()) } else { (&rest[..sign.len_utf8()], sign.len_utf8()) };
+        without += said;
+        rest = &rest[length..];
     }
-    for violation in told["errors"].as_array_mut().into_iter().flatten() {
-        let message = violation["message"].as_str().unwrap().to_owned();
-        if let Some((before, after)) = message.split_once(" at 20") {
-            violation["message"] = json!(format!("{before} then{}", &after[after.find(" (").unwrap_or(0)..]));
-        }
-    }
-    let detail = told["detail"].as_str().unwrap_or_default().to_owned();
-    if let Some((before, after)) = detail.split_once(" at 20") {
-        told["detail"] = json!(format!("{before} then{}", &after[after.find(" (").unwrap_or(0)..]));
-    }
-    for operation in told["operations"].as_array_mut().into_iter().flatten() {
-        without_times(operation);
-    }
-    if let Some(object) = told.as_object_mut() {
-        object.retain(|_, value| !value.is_null());
-    }
+    without
 }
 
 /// The runs of that night, as a host hands them over.
@@ -173,7 +166,7 @@ fn check(steps: &[Step], transactions: bool) {
 #[test]
 fn the_same_calls_are_answered_the_same() {
     let cases = (steps(), any::<bool>());
-    let done = runner(number(200)).run(&cases, |(steps, transactions)| {
+    let done = runner(number(60)).run(&cases, |(steps, transactions)| {
         check(&steps, transactions);
         Ok(())
     });

@@ -244,7 +244,8 @@ const UNKNOWN_MAX: usize = 4096;
 /// ```
 ///
 /// Where the host keeps the ledger, every re-run is in it, and an `idempotency_key` is one re-run. This one has
-/// room for a single operation, in its context:
+/// room for a single operation, in its context. (What a query says of an operation's id or key, the operation
+/// says in the same words.)
 ///
 /// ```c
 /// static int32_t my_record_operation(void *context, const char *operation_json, bulk_rerun_reply *reply) {
@@ -263,7 +264,6 @@ const UNKNOWN_MAX: usize = 4096;
 ///         snprintf(json, sizeof json, "{\"operations\": [%s]}", kept);
 ///         return bulk_rerun_reply_set(reply, json);
 ///     }
-///     /* The operation says its id and its key in the same words as the query. */
 ///     snprintf(json, sizeof json, "%.*s", (int)strlen(query_json) - 2, query_json + 1);
 ///     return bulk_rerun_reply_set(reply, strstr(kept, json) != NULL ? kept : "{}");
 /// }
@@ -273,6 +273,8 @@ const UNKNOWN_MAX: usize = 4096;
 ///     return bulk_rerun_reply_set(reply, "{\"undone\": false}");
 /// }
 /// ```
+///
+/// Sent twice, the second answer is the first one, with `replayed`, and nothing is started again:
 ///
 /// ```c
 /// static char my_ledger[4096] = "";
@@ -291,7 +293,7 @@ const UNKNOWN_MAX: usize = 4096;
 /// host.record_operation = my_record_operation;
 /// with_a_ledger = bulk_rerun_attach(&host, NULL, NULL);
 /// first = bulk_rerun_call(with_a_ledger, once);
-/// again = bulk_rerun_call(with_a_ledger, once); /* the first answer, with `replayed`: nothing is started */
+/// again = bulk_rerun_call(with_a_ledger, once);
 /// puts(first);
 /// puts(again);
 /// bulk_rerun_string_free(first);

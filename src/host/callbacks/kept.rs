@@ -133,12 +133,17 @@ struct Nothing {}
 ///
 /// What is wrong with it, in words that say where, and nothing of what its parts may be.
 pub(super) fn read<T: DeserializeOwned>(json: &str) -> Result<Option<T>, String> {
+    let unreadable = |why| format!("what it found can't be read: {why}");
+    // serde would take an array for an object whose fields are in this order.
+    if !json.trim_start().starts_with('{') {
+        return Err(unreadable(fault(json, "line 1")));
+    }
     if serde_json::from_str::<Nothing>(json).is_ok() {
         return Ok(None);
     }
     serde_json::from_str(json)
         .map(Some)
-        .map_err(|error| format!("what it found can't be read: {}", fault(json, &error)))
+        .map_err(|error| unreadable(fault(json, &format!("line {}, column {}", error.line(), error.column()))))
 }
 
 /// What an operation's fields and its runs' are. The others may be absent.
@@ -157,8 +162,8 @@ const TEXT: &str = "a string";
 const INTEGER: &str = "an integer of 64 bits";
 const ARRAY: &str = "an array";
 
-/// Why it can't be read: which field, of what kind. (serde's own words may quote what is in it.)
-fn fault(json: &str, error: &serde_json::Error) -> String {
+/// Why it can't be read: which field, of what kind, or else at which place. (serde's own words may quote what is in it.)
+fn fault(json: &str, place: &str) -> String {
     let found: Value = match serde_json::from_str(json) {
         Ok(found) => found,
         Err(error) => return format!("it is not JSON: {error}"),
@@ -170,9 +175,8 @@ fn fault(json: &str, error: &serde_json::Error) -> String {
         Some(None) => Some("`operations` is not an array".to_owned()),
         None => wrong_with(&found),
     };
-    let place = || format!("line {}, column {}", error.line(), error.column());
     wrong.unwrap_or_else(|| {
-        format!("it is neither what was asked for nor {{}}, or a field is of another kind or given twice ({})", place())
+        format!("it is neither what was asked for nor {{}}, or a field is of another kind or given twice ({place})")
     })
 }
 
