@@ -44,7 +44,8 @@
  *       _is_error, _string_free
  *     _open, _attach, _configure        any                    yes
  *     (itself), _call, _call_where,     any, several at once   on another plugin; on the callback's own
- *       _call_unless, _select                                  they answer an error (409)
+ *       _call_unless, _select,                                 they answer an error (409)
+ *       _operations, _undo
  *     _close                            any; waits for calls   yes, but on the callback's own plugin it
  *                                       of other threads       does nothing: it would wait for itself
  *     _cursor_next                      any, one by one        yes
@@ -513,6 +514,48 @@ char *bulk_rerun_cursor_next(struct bulk_rerun_cursor *cursor, char **error_json
 void bulk_rerun_cursor_close(struct bulk_rerun_cursor *cursor);
 
 /**
+ * The re-runs that the store's ledger has, newest first: `{"operations": [...]}`. The query says which: `limit`
+ * (50 if absent), `before` (the id of the last operation of the page before), `created_after`, and `run_id`
+ * (those that spawned this run, or re-ran it); `{}` asks for the newest of all.
+ *
+ * `{"operation_id": "..."}` asks for one operation, with its new `runs`, where each of them stands now, and
+ * `states`: how many stand where. To wait for their end, ask again now and then; without a ledger, open a cursor
+ * over the ids that the re-run has answered. Returns JSON in any case, which you free; an ErrorModel (404) where
+ * there is no ledger, or no such operation.
+ *
+ * ```c
+ * char *page = bulk_rerun_operations(plugin, "{\"limit\": 10}");
+ * fputs(page, bulk_rerun_is_error(page) ? stderr : stdout);
+ * bulk_rerun_string_free(page);
+ * ```
+ *
+ * # Safety
+ *
+ * `plugin` is NULL or open. `query_json` is NULL or ends with a NUL.
+ */
+char *bulk_rerun_operations(struct bulk_rerun_plugin *plugin,
+                            const char *query_json);
+
+/**
+ * Takes back what no worker has begun of an operation (`{"operation_id": "..."}`), in one transaction:
+ * `{"undone": [...], "kept": [...]}`, each with `task_name` and `run_id`, those that are kept with where they
+ * stand. A second undo finds nothing left to do. Returns JSON in any case, which you free; an ErrorModel where
+ * there is no ledger or no such operation (404), or the host can't take a run back (422).
+ *
+ * ```c
+ * char *undone = bulk_rerun_undo(plugin, "{\"operation_id\": \"01JRX3M7ZD7Q8M5T8E2Y9V4B6C\"}");
+ * fputs(undone, bulk_rerun_is_error(undone) ? stderr : stdout);
+ * bulk_rerun_string_free(undone);
+ * ```
+ *
+ * # Safety
+ *
+ * `plugin` is NULL or open. `request_json` is NULL or ends with a NUL.
+ */
+char *bulk_rerun_undo(struct bulk_rerun_plugin *plugin,
+                      const char *request_json);
+
+/**
  * Opens a plugin over a host's callbacks. The table is copied; its functions and its context must
  * stay good until the plugin is closed. Of the config only `tasks` and `wire` matter here; NULL is
  * the same as `{}`. Returns NULL if that fails, and an error in `*error_json`.
@@ -532,7 +575,8 @@ void bulk_rerun_cursor_close(struct bulk_rerun_cursor *cursor);
  * ```
  *
  * Where the host keeps the ledger, every re-run is in it, and an `idempotency_key` is one re-run. This one has
- * room for a single operation, in its context:
+ * room for a single operation, in its context. (What a query says of an operation's id or key, the operation
+ * says in the same words.)
  *
  * ```c
  * static int32_t my_record_operation(void *context, const char *operation_json, bulk_rerun_reply *reply) {
@@ -551,7 +595,6 @@ void bulk_rerun_cursor_close(struct bulk_rerun_cursor *cursor);
  *         snprintf(json, sizeof json, "{\"operations\": [%s]}", kept);
  *         return bulk_rerun_reply_set(reply, json);
  *     }
- *     /* The operation says its id and its key in the same words as the query. */
  *     snprintf(json, sizeof json, "%.*s", (int)strlen(query_json) - 2, query_json + 1);
  *     return bulk_rerun_reply_set(reply, strstr(kept, json) != NULL ? kept : "{}");
  * }
@@ -561,6 +604,8 @@ void bulk_rerun_cursor_close(struct bulk_rerun_cursor *cursor);
  *     return bulk_rerun_reply_set(reply, "{\"undone\": false}");
  * }
  * ```
+ *
+ * Sent twice, the second answer is the first one, with `replayed`, and nothing is started again:
  *
  * ```c
  * static char my_ledger[4096] = "";
@@ -579,7 +624,7 @@ void bulk_rerun_cursor_close(struct bulk_rerun_cursor *cursor);
  * host.record_operation = my_record_operation;
  * with_a_ledger = bulk_rerun_attach(&host, NULL, NULL);
  * first = bulk_rerun_call(with_a_ledger, once);
- * again = bulk_rerun_call(with_a_ledger, once); /* the first answer, with `replayed`: nothing is started */
+ * again = bulk_rerun_call(with_a_ledger, once);
  * puts(first);
  * puts(again);
  * bulk_rerun_string_free(first);

@@ -5,7 +5,8 @@ use std::process::Command;
 use std::{env, fs};
 
 /// In the order in which a reader needs them.
-const SOURCES: [&str; 9] = ["version", "strings", "default", "plugin", "cancel", "cursor", "host", "callback", "log"];
+const SOURCES: [&str; 10] =
+    ["version", "strings", "default", "plugin", "cancel", "cursor", "operations", "host", "callback", "log"];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))

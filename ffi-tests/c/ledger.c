@@ -1,4 +1,5 @@
-/* A host with a ledger and transactions, in memory: a key is one re-run, and what its callbacks say wrong fails the call. */
+/* A host with a ledger and transactions, in memory: a key is one re-run, an operation can be undone, and what its callbacks
+ * say wrong fails the call. */
 #include "check.h"
 
 #define LONG 4096
@@ -6,10 +7,12 @@
 typedef struct {
     char kept[4][LONG]; /* operations, in the order in which they came */
     int operations, before;
+    const char *task[8], *phase[8]; /* of the new runs; NULL for one that was taken back */
+    const char *phase_before[8];
     int spawned, spawned_before, recorded, in_transaction;
-    const char *says;     /* in place of what find_operation finds */
-    const char *complains; /* what record_operation replies */
-    int32_t status;       /* of record_operation */
+    const char *says;      /* in place of what find_operation finds */
+    const char *complains; /* what record_operation replies, or undo */
+    int32_t status;        /* of record_operation */
 } Host;
 
 static int32_t runs(void *context, const char *selector_json, bulk_rerun_sink *sink) {
@@ -17,16 +20,22 @@ static int32_t runs(void *context, const char *selector_json, bulk_rerun_sink *s
     char run[256];
     (void)selector_json;
     for (int i = 0; i < host->spawned; i++) {
-        snprintf(run, sizeof run, "{\"id\": \"n%d\", \"task_name\": \"backup\", \"phase\": \"pending\"}", i + 1);
-        CHECK(bulk_rerun_emit(sink, run) == 0);
+        if (host->phase[i] != NULL) {
+            snprintf(run, sizeof run, "{\"id\": \"n%d\", \"task_name\": \"%s\", \"phase\": \"%s\"}", i + 1, host->task[i],
+                     host->phase[i]);
+            CHECK(bulk_rerun_emit(sink, run) == 0);
+        }
     }
+    CHECK(bulk_rerun_emit(sink, "{\"id\": \"b1\", \"task_name\": \"report\", \"end_reason\": \"failed\"}") == 0);
     return bulk_rerun_emit(sink, "{\"id\": \"a1\", \"task_name\": \"backup\", \"end_reason\": \"failed\"}");
 }
 
 static int32_t spawn(void *context, const char *source_run_json, bulk_rerun_reply *reply) {
     Host *host = context;
     char json[64];
-    (void)source_run_json;
+    CHECK(host->spawned < 8);
+    host->task[host->spawned] = strstr(source_run_json, "report") != NULL ? "report" : "backup";
+    host->phase[host->spawned] = "pending";
     snprintf(json, sizeof json, "{\"run_id\": \"n%d\"}", ++host->spawned);
     return bulk_rerun_reply_set(reply, json);
 }
@@ -37,6 +46,7 @@ static int32_t begin(void *context) {
     host->in_transaction = 1;
     host->before = host->operations;
     host->spawned_before = host->spawned;
+    memcpy(host->phase_before, host->phase, sizeof host->phase);
     return 0;
 }
 
@@ -53,7 +63,24 @@ static int32_t rollback(void *context) {
     host->in_transaction = 0;
     host->operations = host->before;
     host->spawned = host->spawned_before;
+    memcpy(host->phase, host->phase_before, sizeof host->phase);
     return 0;
+}
+
+static int32_t undo(void *context, const char *run_json, bulk_rerun_reply *reply) {
+    Host *host = context;
+    const char *id = strstr(run_json, "\"id\":\"n");
+    CHECK(host->in_transaction && id != NULL);
+    int place = atoi(id + 7) - 1;
+    CHECK(place >= 0 && place < host->spawned);
+    if (host->complains != NULL) {
+        return bulk_rerun_reply_set(reply, host->complains);
+    }
+    if (host->phase[place] == NULL || strcmp(host->phase[place], "pending") != 0) {
+        return bulk_rerun_reply_set(reply, "{\"undone\": false}");
+    }
+    host->phase[place] = NULL;
+    return bulk_rerun_reply_set(reply, "{\"undone\": true}");
 }
 
 /* What the query says of an operation's id or key stands in it in the same words. */
@@ -110,6 +137,7 @@ static bulk_rerun_host table(Host *host) {
     table.begin = begin;
     table.commit = commit;
     table.rollback = rollback;
+    table.undo = undo;
     table.find_operation = find_operation;
     table.record_operation = record_operation;
     return table;
@@ -170,6 +198,46 @@ static void said_wrong(void) {
     bulk_rerun_close(plugin);
 }
 
+static void undoing(void) {
+    static Host host;
+    char request[128], *id;
+    bulk_rerun_plugin *plugin = attach(&host);
+    char *answer = bulk_rerun_call(plugin, "{\"ids\": [\"a1\", \"b1\"]}");
+    id = strstr(answer, "\"operation_id\":\"");
+    CHECK(id != NULL && host.spawned == 2);
+    snprintf(request, sizeof request, "{\"operation_id\": \"%.26s\"}", id + 16);
+    bulk_rerun_string_free(answer);
+
+    host.complains = "{\"error\": \"the door is stuck\"}";
+    EXPECT(bulk_rerun_undo(plugin, request), "the host's `undo` callback failed: the door is stuck");
+    host.complains = "{\"undone\": \"s3cret\"}";
+    answer = bulk_rerun_undo(plugin, request);
+    CHECK(strstr(answer, "it must be {\\\"undone\\\": true}") != NULL && strstr(answer, "s3cret") == NULL);
+    bulk_rerun_string_free(answer);
+    host.complains = NULL;
+    CHECK(host.recorded == 1 && host.phase[0] != NULL && host.phase[1] != NULL);
+
+    host.phase[1] = "running";
+    EXPECT(bulk_rerun_undo(plugin, request), "{\"undone\":[{\"task_name\":\"backup\",\"run_id\":\"n1\"}],"
+                                             "\"kept\":[{\"task_name\":\"report\",\"run_id\":\"n2\",\"phase\":\"running\"}]}");
+    CHECK(host.recorded == 2 && host.operations == 1 && host.phase[0] == NULL);
+    EXPECT(bulk_rerun_undo(plugin, request), "{\"undone\":[],");
+    EXPECT(bulk_rerun_operations(plugin, request), "\"states\":{\"running\":1,\"undone\":1}");
+    EXPECT(bulk_rerun_call(plugin, KEYED("k")), "\"run_id\":\"n3\"");
+    answer = bulk_rerun_operations(plugin, "{}");
+    CHECK(count(answer, "\"operation_id\":") == 2 && count(answer, "\"undone_at\":\"2") == 1);
+    CHECK(strstr(answer, "\"idempotency_key\":\"k\"") < strstr(answer, "\"undone_at\":\"2")); /* the newest first */
+    bulk_rerun_string_free(answer);
+    EXPECT(bulk_rerun_operations(plugin, "{\"run_id\": \"b1\", \"limit\": 1}"), "{\"operations\":[{\"operation_id\":\"");
+    bulk_rerun_close(plugin);
+
+    bulk_rerun_host without = table(&host);
+    without.undo = NULL;
+    plugin = bulk_rerun_attach(&without, NULL, NULL);
+    EXPECT(bulk_rerun_undo(plugin, request), "its callbacks no `undo`");
+    bulk_rerun_close(plugin);
+}
+
 static int32_t finds_nothing_to_say(void *context, const char *query_json, bulk_rerun_reply *reply) {
     (void)context, (void)query_json, (void)reply;
     return 0;
@@ -215,6 +283,7 @@ static void an_older_host(void) {
 int main(void) {
     keys();
     said_wrong();
+    undoing();
     one_without_the_other();
     an_older_host();
     return 0;

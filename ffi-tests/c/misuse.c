@@ -33,6 +33,10 @@ static void nothing_handed_over(const char *store) {
     EXPECT(bulk_rerun_call_where(NULL, FAILED, keep_all, NULL), "the plugin is NULL");
     EXPECT(bulk_rerun_call_where(plugin, NULL, keep_all, NULL), "no request");
     EXPECT(bulk_rerun_call_where(plugin, FAILED, NULL, NULL), "keep is NULL");
+    EXPECT(bulk_rerun_operations(NULL, "{}"), "the plugin is NULL");
+    EXPECT(bulk_rerun_operations(plugin, NULL), "no query");
+    EXPECT(bulk_rerun_undo(NULL, "{}"), "the plugin is NULL");
+    EXPECT(bulk_rerun_undo(plugin, NULL), "no request");
     CHECK(bulk_rerun_open(NULL, &error) == NULL);
     EXPECT(error, "no config");
     CHECK(bulk_rerun_open(NULL, NULL) == NULL);
@@ -97,6 +101,11 @@ static void nonsense(const char *store) {
     EXPECT(bulk_rerun_call(plugin, "{\"ids\": [\"\xff\xfe\"]}"), "\"status\":400");
     EXPECT(bulk_rerun_call(plugin, "\xc3"), "\"status\":400");
     EXPECT(bulk_rerun_call(plugin, "[]"), "an array");
+    EXPECT(bulk_rerun_operations(plugin, "{\"run_id\": \"\xff\"}"), "\"status\":400");
+    EXPECT(bulk_rerun_operations(plugin, "{\"limit\": 0, \"since\": \"24h\"}"), "query.since");
+    EXPECT(bulk_rerun_undo(plugin, "{\"operation_id\": 7}"), "body.operation_id");
+    EXPECT(bulk_rerun_operations(plugin, "{}"), "the store has no ledger");
+    EXPECT(bulk_rerun_undo(plugin, "{\"operation_id\": \"x\"}"), "the store has no ledger");
     CHECK(bulk_rerun_open("{\"store\": \"\xff\"}", &error) == NULL);
     EXPECT(error, "\"status\":400");
     CHECK(bulk_rerun_open("{\"store\": 7, \"busy_timeout_ms\": -1}", &error) == NULL);

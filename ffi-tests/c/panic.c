@@ -75,6 +75,10 @@ int main(int argc, char **argv) {
     EXPECT(bulk_rerun_call(plugin, FAILED), "bulk_rerun_call failed by a defect");
     panic_in("bulk_rerun_call_where");
     EXPECT(bulk_rerun_call_where(plugin, FAILED, keep_all, NULL), "bulk_rerun_call_where failed by a defect");
+    panic_in("bulk_rerun_operations");
+    EXPECT(bulk_rerun_operations(plugin, "{}"), "bulk_rerun_operations failed by a defect");
+    panic_in("bulk_rerun_undo");
+    EXPECT(bulk_rerun_undo(plugin, "{}"), "bulk_rerun_undo failed by a defect");
     bulk_rerun_cancel *cancel = bulk_rerun_cancel_new();
     panic_in("bulk_rerun_call_unless");
     EXPECT(bulk_rerun_call_unless(plugin, FAILED, cancel), "bulk_rerun_call_unless failed by a defect");

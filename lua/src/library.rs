@@ -132,6 +132,8 @@ impl Library {
             ));
         }
         // SAFETY: the core says that it has this version of the C ABI, and no library is ever closed here.
-        unsafe { Core::find(|symbol| self.find(symbol)) }.map_err(missing)
+        unsafe { Core::find(|symbol| self.find(symbol)) }.map_err(|symbol| {
+            format!("{name} has no function {symbol}: it is older than this module; install the two from one release")
+        })
     }
 }

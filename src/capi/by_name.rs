@@ -15,6 +15,8 @@ pub fn function(name: &CStr) -> Option<*const c_void> {
         b"bulk_rerun_select" => bulk_rerun_select as *const c_void,
         b"bulk_rerun_cursor_next" => bulk_rerun_cursor_next as *const c_void,
         b"bulk_rerun_cursor_close" => bulk_rerun_cursor_close as *const c_void,
+        b"bulk_rerun_operations" => bulk_rerun_operations as *const c_void,
+        b"bulk_rerun_undo" => bulk_rerun_undo as *const c_void,
         b"bulk_rerun_emit" => bulk_rerun_emit as *const c_void,
         b"bulk_rerun_reply_set" => bulk_rerun_reply_set as *const c_void,
         b"bulk_rerun_string_free" => bulk_rerun_string_free as *const c_void,

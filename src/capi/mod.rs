@@ -19,6 +19,7 @@ mod host;
 mod in_flight;
 #[cfg(feature = "capi")]
 mod log;
+mod operations;
 mod plugin;
 mod strings;
 mod version;
@@ -37,6 +38,7 @@ pub use log::{
     BULK_RERUN_LOG_DEBUG, BULK_RERUN_LOG_ERROR, BULK_RERUN_LOG_INFO, BULK_RERUN_LOG_TRACE, BULK_RERUN_LOG_WARN,
     bulk_rerun_set_log,
 };
+pub use operations::{bulk_rerun_operations, bulk_rerun_undo};
 pub use plugin::{PluginHandle, bulk_rerun_call, bulk_rerun_call_where, bulk_rerun_close, bulk_rerun_open};
 pub use strings::{bulk_rerun_is_error, bulk_rerun_string_free};
 pub use version::{BULK_RERUN_ABI_VERSION, bulk_rerun_abi_version, bulk_rerun_version};

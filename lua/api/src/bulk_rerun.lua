@@ -2,7 +2,7 @@
 -- (native.rs); each answers its result, or nil and an error. `script_host` is script_host.lua. How to use all
 -- this: lua/README.md.
 
-local native, script_host = ...
+local native, script_host, add_operations = ...
 -- A script may change these.
 local error, getmetatable, ipairs, pairs, pcall, setmetatable, tostring, type =
   error, getmetatable, ipairs, pairs, pcall, setmetatable, tostring, type
@@ -347,4 +347,6 @@ function bulk_rerun.attach(host)
   return new_host(must(native.attach(json, transactions == 3, heeds_due, undoes, has_ledger)), functions)
 end
 
+add_operations(native, bulk_rerun.array, Host, { fail = fail, must = must, is_callable = is_callable,
+  new_call = new_call, conclude = conclude, open_plugin = open_plugin_of, dispatcher = dispatcher })
 return bulk_rerun

@@ -40,6 +40,9 @@ pub struct Host {
     pub record_operation: Option<unsafe extern "C" fn(*mut c_void, *const c_char, Handle) -> i32>,
 }
 
+/// A function that answers a request's JSON with JSON in any case.
+pub(crate) type Answer = unsafe extern "C" fn(Handle, *const c_char) -> *mut c_char;
+
 /// A predicate over matched runs: 1 keeps, 0 drops, anything else fails the call.
 pub(crate) type Keep = unsafe extern "C" fn(*mut c_void, *const c_char) -> i32;
 
@@ -87,6 +90,8 @@ functions! {
     select = c"bulk_rerun_select": unsafe extern "C" fn(Handle, *const c_char, *mut *mut c_char) -> Handle;
     cursor_next = c"bulk_rerun_cursor_next": unsafe extern "C" fn(Handle, *mut *mut c_char) -> *mut c_char;
     cursor_close = c"bulk_rerun_cursor_close": unsafe extern "C" fn(Handle);
+    operations = c"bulk_rerun_operations": unsafe extern "C" fn(Handle, *const c_char) -> *mut c_char;
+    undo = c"bulk_rerun_undo": unsafe extern "C" fn(Handle, *const c_char) -> *mut c_char;
     emit = c"bulk_rerun_emit": unsafe extern "C" fn(Handle, *const c_char) -> i32;
     reply_set = c"bulk_rerun_reply_set": unsafe extern "C" fn(Handle, *const c_char) -> i32;
     string_free = c"bulk_rerun_string_free": unsafe extern "C" fn(*mut c_char);

@@ -3,15 +3,18 @@
 //! then, or -1 if there was too little even to roll back what had been started.
 
 use std::ffi::CString;
-use std::time::SystemTime;
+use std::sync::LazyLock;
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
 
 use mlua::{FromLuaMulti, Function, IntoLua, Lua, LuaString, MaybeSend, Table, UserDataRef, Value};
 use serde_json::{Map, Value as Json};
 
-use crate::core::Core;
+use crate::core::{Answer, Core};
 use crate::decode::{self, Unreadable};
 use crate::encode::{self, Unwritable};
-use crate::plugin::{Abilities, Cursor, NOT_ROLLED_BACK, Plugin};
+use crate::plugin::{Cursor, Plugin};
+use crate::script_host::{Abilities, NOT_ROLLED_BACK};
 
 /// A result, or `nil` and an error.
 type Outcome = (Value, Value);
@@ -48,16 +51,19 @@ pub(crate) fn functions(lua: &Lua, core: &'static Core) -> mlua::Result<Table> {
 
     let open =
         move |lua: &Lua, config: LuaString| with_text(lua, &config, |config| answer(lua, Plugin::open(core, &config)));
-    let attach = move |lua: &Lua, (config, transactions, heeds_due, undo, ledger): (LuaString, bool, bool, bool, bool)| {
-        let abilities = Abilities { transactions, heeds_due, undo, ledger };
-        with_text(lua, &config, |config| answer(lua, Plugin::attach(core, &config, abilities)))
-    };
+    let attach =
+        move |lua: &Lua, (config, transactions, heeds_due, undo, ledger): (LuaString, bool, bool, bool, bool)| {
+            let abilities = Abilities { transactions, heeds_due, undo, ledger };
+            with_text(lua, &config, |config| answer(lua, Plugin::attach(core, &config, abilities)))
+        };
     functions.set("open", function(lua, open)?)?;
     functions.set("attach", function(lua, attach)?)?;
     functions.set("is_open", lua.create_function(|_, plugin: UserDataRef<Plugin>| Ok(plugin.is_open()))?)?;
     functions.set("started", lua.create_function(|_, plugin: UserDataRef<Plugin>| Ok(plugin.started()))?)?;
     functions.set("close", lua.create_function(|_, plugin: UserDataRef<Plugin>| Ok(plugin.close()))?)?;
     functions.set("call", function(lua, call)?)?;
+    functions.set("operations", function(lua, |lua, asked| ask(lua, |core| core.operations, asked))?)?;
+    functions.set("undo", function(lua, |lua, asked| ask(lua, |core| core.undo, asked))?)?;
     functions.set("select", function(lua, select)?)?;
     functions.set("next", function(lua, next)?)?;
     functions.set(
@@ -75,6 +81,9 @@ pub(crate) fn functions(lua: &Lua, core: &'static Core) -> mlua::Result<Table> {
     let mark_array = |lua: &Lua, table: Table| encode::mark_array(lua, &table).map(|()| (Value::Nil, Value::Nil));
     functions.set("mark_array", function(lua, mark_array)?)?;
     functions.set("ago", function(lua, ago)?)?;
+    functions.set("seconds", lua.create_function(|_, duration: LuaString| Ok(seconds(&duration)))?)?;
+    functions.set("clock", lua.create_function(|_, ()| Ok(START.elapsed().as_secs_f64()))?)?;
+    functions.set("sleep", lua.create_function(|_, seconds: f64| Ok(sleep(seconds)))?)?;
     Ok(functions)
 }
 
@@ -93,12 +102,28 @@ fn call(
             Err(_) if plugin.started() > 0 => lua.gc_collect().and_then(|()| from_core(lua, &json))?,
             answer => answer?,
         };
-        // Of the two, only an error has a status.
-        match &answer {
-            Value::Table(model) if model.contains_key("status")? => Ok((Value::Nil, answer)),
-            _ => Ok((answer, Value::Nil)),
-        }
+        told(answer)
     })
+}
+
+/// `operations(plugin, query, dispatch)` and `undo(plugin, request, dispatch)`: what the core answers.
+fn ask(
+    lua: &Lua,
+    function: impl FnOnce(&Core) -> Answer,
+    (plugin, request, dispatch): (UserDataRef<Plugin>, LuaString, Option<Function>),
+) -> mlua::Result<Outcome> {
+    with_text(lua, &request, |request| match plugin.ask(lua, function, &request, dispatch) {
+        (_, Some(error)) => Err(error),
+        (json, None) => told(from_core(lua, &json)?),
+    })
+}
+
+/// An answer, or an error: of the two, only an error has a status.
+fn told(answer: Value) -> mlua::Result<Outcome> {
+    match &answer {
+        Value::Table(model) if model.contains_key("status")? => Ok((Value::Nil, answer)),
+        _ => Ok((answer, Value::Nil)),
+    }
 }
 
 /// `select(plugin, selector, dispatch)`: a cursor.
@@ -208,6 +233,19 @@ fn ago(lua: &Lua, duration: LuaString) -> mlua::Result<Outcome> {
         Some(time) => Ok((humantime::format_rfc3339_millis(time).to_string().into_lua(lua)?, Value::Nil)),
         None => error(lua, 400, &format!("{text:?} is no duration: expected how long ago, such as 24h, 7d or 1h 30m")),
     }
+}
+
+/// `seconds(duration)`: how long that is; `nil` if it is no duration.
+fn seconds(duration: &LuaString) -> Option<f64> {
+    humantime::parse_duration(&duration.to_string_lossy()).ok().map(|duration| duration.as_secs_f64())
+}
+
+/// What `clock()` counts from, in seconds, whatever becomes of the time of day.
+static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+/// `sleep(seconds)`.
+fn sleep(seconds: f64) {
+    thread::sleep(Duration::try_from_secs_f64(seconds).unwrap_or_default());
 }
 
 /// Times before 1970 are not written.
