@@ -11,8 +11,8 @@ use crate::library::{Installed, compile_c, compile_c_as, run, without_our_packag
 use crate::postgres;
 use crate::stores::Stores;
 
-const PROGRAMS: [&str; 9] =
-    ["contract", "misuse", "callbacks", "cancel", "astray", "cursor", "operations", "fork", "close"];
+const PROGRAMS: [&str; 10] =
+    ["contract", "misuse", "callbacks", "ledger", "cancel", "astray", "cursor", "operations", "fork", "close"];
 
 /// What watches over a program.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -79,8 +79,13 @@ fn job_runner() -> Result<(), Failed> {
 
     let plan = runner(&["rerun", r#"{"match_all": true, "options": {"dry_run": true}}"#]);
     assert!(plan.contains(r#""planned":[{"task_name":"backup","rerun_of":"2","matched":2}"#), "{plan}");
-    let answer = runner(&["rerun"]);
-    assert_eq!(answer, "{\"triggered\":[{\"task_name\":\"backup\",\"run_id\":\"4\",\"rerun_of\":\"2\"}]}\n");
+    let once = r#"{"match_all": true, "filter": {"status": "failed"}, "options": {"idempotency_key": "monday"}}"#;
+    for is_replayed in [false, true] {
+        let answer = runner(&["rerun", once]);
+        let triggered = r#"{"triggered":[{"task_name":"backup","run_id":"4","rerun_of":"2"}],"operation_id":"01"#;
+        assert!(answer.starts_with(triggered), "{answer}");
+        assert_eq!(answer.contains(r#""replayed":true"#), is_replayed, "{answer}");
+    }
     std::fs::write(place.path().join("disk"), "")?;
     assert_eq!(runner(&["work"]), "4 backup: exit status 0\n");
     assert_eq!(std::fs::read_to_string(place.path().join("log"))?, "one\ntwo\ntwo\n", "the newest one's command");

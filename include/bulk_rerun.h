@@ -61,7 +61,7 @@
  * `*error_json`, which is NULL otherwise. Pass NULL as `error_json` if you do not want it. NULL and text
  * that is not UTF-8 give such an error, and so does a defect of this library: it never ends the process.
  * A call that failed has changed nothing, but for the runs that a host without transactions has started
- * before (`triggered`).
+ * before (`triggered`), or has taken back.
  *
  *     char *error = NULL;
  *     bulk_rerun_plugin *none = bulk_rerun_open("{\"store\": \"/nowhere/runs.db\"}", &error);
@@ -93,7 +93,8 @@
  *     _cursor_close                     any, at any time       yes
  *     _cancel_new, _now, _free          any, at any time       yes
  *     _emit                             the callback's own     from `runs` alone
- *     _reply_set                        the callback's own     from `spawn` alone
+ *     _reply_set                        the callback's own     from `spawn`, `undo`, `find_operation` and
+ *                                                              `record_operation` alone
  *     _set_log                          any; waits for the     yes; from within the log itself it does
  *                                       old log's last word    not wait
  *
@@ -211,8 +212,8 @@ typedef struct bulk_rerun_cursor bulk_rerun_cursor;
 typedef struct bulk_rerun_plugin bulk_rerun_plugin;
 
 /**
- * Takes what became of a run that a `spawn` callback has started. Good until that callback returns, on its
- * thread alone.
+ * Takes what a `spawn`, `undo`, `find_operation` or `record_operation` callback replies. Good until that callback
+ * returns, on its thread alone.
  */
 typedef struct bulk_rerun_reply bulk_rerun_reply;
 
@@ -260,13 +261,40 @@ typedef struct bulk_rerun_host {
      */
     int32_t (*begin)(void *context);
     /**
-     * Makes what was spawned since `begin` last.
+     * Makes what was done since `begin` last.
      */
     int32_t (*commit)(void *context);
     /**
-     * Takes back what was spawned since `begin`.
+     * Takes back what was done since `begin`.
      */
     int32_t (*rollback)(void *context);
+    /**
+     * Takes a run back that no worker has begun, so that none ever will, and tells with `bulk_rerun_reply_set`
+     * whether it did: `{"undone": true}`, or `{"undone": false}` if it was too late. From then on `runs` hands
+     * the run over as ended, or not at all. NULL if the host can't do that.
+     */
+    int32_t (*undo)(void *context, const char *run_json, struct bulk_rerun_reply *reply);
+    /**
+     * Finds an operation that was recorded: replies its JSON as it was, or `{}` if there is none. The query is
+     * `{"operation_id": "..."}` or `{"idempotency_key": "..."}`. Or it is for a list: it has a `limit`, and maybe
+     * `before` (an operation's id: those that were recorded before it), `created_after` and `run_id` (the
+     * `run_id` or `rerun_of` of one of the `runs`). Then the reply is `{"operations": [...]}`, the newest first,
+     * and may have more than is asked for, since the plugin checks each one again. `find_operation` and
+     * `record_operation` are both set, and the host has a ledger, or both NULL.
+     */
+    int32_t (*find_operation)(void *context, const char *query_json, struct bulk_rerun_reply *reply);
+    /**
+     * Keeps an operation: what was re-run, by whom and why, and the new runs. All that a host must understand of
+     * its JSON is `operation_id`, `created_at`, and `idempotency_key` where that is there; it may keep the text as
+     * it is. It comes between `begin` and `commit`, and once more when the operation is undone: then it takes
+     * the place of what was kept under its `operation_id`. Nothing need be replied, but an `{"error": "..."}`
+     * may.
+     *
+     * A key is one re-run if the host lets one transaction in at a time, or fails to record another operation
+     * with the same key. Without `begin` an operation is recorded when its runs have been started: a crash in
+     * between leaves them without it and the key free, and of two calls at once with one key both may start runs.
+     */
+    int32_t (*record_operation)(void *context, const char *operation_json, struct bulk_rerun_reply *reply);
 } bulk_rerun_host;
 
 #ifdef __cplusplus
@@ -587,6 +615,64 @@ char *bulk_rerun_undo(struct bulk_rerun_plugin *plugin,
  * bulk_rerun_close(over_my_runner);
  * ```
  *
+ * Where the host keeps the ledger, every re-run is in it, and an `idempotency_key` is one re-run. This one has
+ * room for a single operation, in its context. (What a query says of an operation's id or key, the operation
+ * says in the same words.)
+ *
+ * ```c
+ * static int32_t my_record_operation(void *context, const char *operation_json, bulk_rerun_reply *reply) {
+ *     if (strlen(operation_json) > 4095) {
+ *         bulk_rerun_reply_set(reply, "{\"error\": \"there is no room for so many runs\"}");
+ *         return 1;
+ *     }
+ *     strcpy((char *)context, operation_json);
+ *     return 0;
+ * }
+ *
+ * static int32_t my_find_operation(void *context, const char *query_json, bulk_rerun_reply *reply) {
+ *     const char *kept = (const char *)context;
+ *     char json[4160];
+ *     if (strstr(query_json, "\"limit\":") != NULL) {
+ *         snprintf(json, sizeof json, "{\"operations\": [%s]}", kept);
+ *         return bulk_rerun_reply_set(reply, json);
+ *     }
+ *     snprintf(json, sizeof json, "%.*s", (int)strlen(query_json) - 2, query_json + 1);
+ *     return bulk_rerun_reply_set(reply, strstr(kept, json) != NULL ? kept : "{}");
+ * }
+ *
+ * static int32_t my_undo(void *context, const char *run_json, bulk_rerun_reply *reply) {
+ *     (void)context, (void)run_json;
+ *     return bulk_rerun_reply_set(reply, "{\"undone\": false}");
+ * }
+ * ```
+ *
+ * Sent twice, the second answer is the first one, with `replayed`, and nothing is started again:
+ *
+ * ```c
+ * static char my_ledger[4096] = "";
+ * const char *once = "{\"ids\": [\"7\"], \"options\": {\"idempotency_key\": \"monday\"}}";
+ * bulk_rerun_host host;
+ * bulk_rerun_plugin *with_a_ledger;
+ * char *first, *again;
+ * memset(&host, 0, sizeof host);
+ * host.struct_size = sizeof host;
+ * host.abi_version = BULK_RERUN_ABI_VERSION;
+ * host.context = my_ledger;
+ * host.runs = my_runs;
+ * host.spawn = my_spawn;
+ * host.undo = my_undo;
+ * host.find_operation = my_find_operation;
+ * host.record_operation = my_record_operation;
+ * with_a_ledger = bulk_rerun_attach(&host, NULL, NULL);
+ * first = bulk_rerun_call(with_a_ledger, once);
+ * again = bulk_rerun_call(with_a_ledger, once);
+ * puts(first);
+ * puts(again);
+ * bulk_rerun_string_free(first);
+ * bulk_rerun_string_free(again);
+ * bulk_rerun_close(with_a_ledger);
+ * ```
+ *
  * # Safety
  *
  * `host` is NULL (an error) or as long as its `struct_size` says. `config_json` is NULL or ends with
@@ -625,8 +711,9 @@ int32_t bulk_rerun_emit(struct bulk_rerun_sink *sink, const char *run_json);
 /**
  * Tells what became of the run, from within a `spawn` callback: `{"run_id": "..."}`, the new run's id;
  * `{"skipped": "..."}`, why the host declines to start it; or `{"error": "..."}`, why it has failed, which
- * fails the call and is the answer's `detail` then. Returns 0; anything else says that the text can't be
- * read, and fails the call. From elsewhere: as `bulk_rerun_emit`.
+ * fails the call and is the answer's `detail` then. The host's `undo`, `find_operation` and `record_operation`
+ * reply through it as well, in their own words, or with an `{"error": "..."}`. Returns 0; anything else says that
+ * the text can't be read, and fails the call. From elsewhere: as `bulk_rerun_emit`.
  *
  * ```c
  * static int32_t my_spawn(void *context, const char *source_run_json, bulk_rerun_reply *reply) {
@@ -639,7 +726,8 @@ int32_t bulk_rerun_emit(struct bulk_rerun_sink *sink, const char *run_json);
  *
  * `reply_json` is NULL or ends with a NUL; it is copied.
  */
-int32_t bulk_rerun_reply_set(struct bulk_rerun_reply *reply, const char *reply_json);
+int32_t bulk_rerun_reply_set(struct bulk_rerun_reply *reply,
+                             const char *reply_json);
 
 /**
  * Hands the log over to the host, for the whole process: a level (`BULK_RERUN_LOG_ERROR`, …), and what is to

@@ -52,8 +52,36 @@ function bulk_rerun.from_json(json) end
 ---@field begin? fun()
 ---@field commit? fun()
 ---@field rollback? fun()
+---@field undo? fun(run: bulk_rerun.Run): boolean Takes a run back that no worker has begun; false if it was too late.
+---@field find_operation? fun(query: bulk_rerun.OperationsQuery): any Finds operations that were recorded, as table or as JSON: one, or nil; where the query has a `limit`, a list, the newest first.
+---@field record_operation? fun(operation: bulk_rerun.RecordedOperation, json: string) Keeps an operation, as table or as JSON; recorded again, it takes the old one's place.
 ---@field tasks? string
 ---@field wire? "snake"|"camel"
+
+---What `find_operation` is asked for: one by its id or its key, or a list.
+---@class bulk_rerun.OperationsQuery
+---@field operation_id? string
+---@field idempotency_key? string
+---@field limit? integer A list: at most so many are told; more may be returned.
+---@field before? string A list: those that were recorded before this operation.
+---@field created_after? string A list: RFC 3339, in UTC.
+---@field run_id? string A list: those with this run among their `runs`, as `run_id` or `rerun_of`.
+
+---What a re-run was: of this only `operation_id`, `created_at` and `idempotency_key` need to be understood.
+---@class bulk_rerun.RecordedOperation
+---@field operation_id string
+---@field created_at string RFC 3339, in UTC
+---@field idempotency_key? string
+---@field door string
+---@field actor? string
+---@field reason? string
+---@field request table
+---@field request_digest string
+---@field triggered integer
+---@field skipped integer
+---@field runs { task_name: string, run_id: string, rerun_of: string, undone_at: string? }[]
+---@field skipped_list table[]
+---@field undone_at? string
 
 ---@class bulk_rerun.EmittedRun
 ---@field id string

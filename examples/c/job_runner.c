@@ -1,7 +1,8 @@
 /*
  * A small job runner that re-runs its failures with bulk_rerun. It keeps its jobs in SQLite, through the
  * system's library, runs them with the shell, and loads bulk_rerun only when it is wanted. The plugin
- * never opens the store: it asks for the jobs and has them started through callbacks.
+ * never opens the store: it asks for the jobs and has them started through callbacks, and has what it did
+ * kept beside them.
  *
  *     cc -std=c99 job_runner.c -o job_runner $(pkg-config --cflags bulk_rerun) -lsqlite3 -ldl
  *     ./job_runner jobs.db add backup 'test -e /mnt/disk && tar -C /mnt/disk -cf backup.tar .'
@@ -9,6 +10,7 @@
  *     ./job_runner jobs.db list
  *     ./job_runner jobs.db rerun                                  # each task's newest failure, once
  *     ./job_runner jobs.db rerun '{"match_all": true, "options": {"dry_run": true}}'
+ *     ./job_runner jobs.db rerun '{"match_all": true, "options": {"idempotency_key": "monday"}}'  # once, ever
  */
 #define _POSIX_C_SOURCE 200809L
 #include <bulk_rerun.h>
@@ -25,19 +27,37 @@ static const char *const SCHEMA =
     "CREATE TABLE IF NOT EXISTS job ("
     "  id INTEGER PRIMARY KEY, name TEXT NOT NULL, command TEXT NOT NULL,"
     "  state TEXT NOT NULL DEFAULT 'queued', exit_code INTEGER,"
-    "  created_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now')), again_of INTEGER)";
+    "  created_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now')), again_of INTEGER);"
+    "CREATE TABLE IF NOT EXISTS operation ("
+    "  number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, key TEXT UNIQUE, json TEXT NOT NULL)";
 
 /* A job as the plugin wants to see it. What a new run of it needs, its command, goes as its parameters. */
 static const char *const RUNS =
     "SELECT json_object('id', CAST(id AS TEXT), 'task_name', name, 'params', command,"
     "  'phase', CASE state WHEN 'queued' THEN 'pending' WHEN 'running' THEN 'running' ELSE 'ended' END,"
-    "  'end_reason', CASE WHEN state IN ('succeeded', 'failed') THEN state END,"
+    "  'end_reason', CASE WHEN state IN ('succeeded', 'failed', 'cancelled') THEN state END,"
     "  'exit_code', exit_code, 'created_at', created_at) FROM job";
 
 static const char *const SPAWN =
     "INSERT INTO job (name, command, again_of)"
     "  SELECT name, command, id FROM job WHERE id = json_extract(?1, '$.id')"
     "  RETURNING json_object('run_id', CAST(id AS TEXT))";
+
+static const char *const UNDO =
+    "UPDATE job SET state = 'cancelled' WHERE id = json_extract(?1, '$.id') AND state = 'queued'";
+
+/* The plugin's operations, as it wrote them: it checks again what is asked for of a list. */
+static const char *const RECORD =
+    "INSERT INTO operation (id, key, json)"
+    "  VALUES (json_extract(?1, '$.operation_id'), json_extract(?1, '$.idempotency_key'), ?1)"
+    "  ON CONFLICT (id) DO UPDATE SET json = excluded.json";
+
+static const char *const FIND =
+    "SELECT CASE WHEN json_extract(?1, '$.limit') THEN"
+    "    (SELECT json_object('operations', json_group_array(json(json)))"
+    "     FROM (SELECT json FROM operation ORDER BY number DESC))"
+    "  ELSE coalesce((SELECT json FROM operation WHERE id = json_extract(?1, '$.operation_id')"
+    "     OR key = json_extract(?1, '$.idempotency_key')), '{}') END";
 
 static sqlite3 *db;
 
@@ -77,19 +97,47 @@ static int32_t runs(void *context, const char *selector_json, bulk_rerun_sink *s
     return status != 0 || step == SQLITE_DONE ? status : 1;
 }
 
-/* The plugin has a job started again: queueing it is all that it takes here. */
-static int32_t spawn(void *context, const char *source_run_json, bulk_rerun_reply *reply) {
+/* Replies with the JSON that a statement returns; with this error, which the answer says then, if it returns none. */
+static int32_t reply_with(void *library, bulk_rerun_reply *reply, const char *sql, const char *json, const char *error) {
     int32_t (*reply_set)(bulk_rerun_reply *, const char *) = NULL;
-    sqlite3_stmt *statement = prepare(SPAWN, source_run_json);
+    sqlite3_stmt *statement = prepare(sql, json);
     int32_t status = 1;
-    *(void **)&reply_set = dlsym(context, "bulk_rerun_reply_set");
+    *(void **)&reply_set = dlsym(library, "bulk_rerun_reply_set");
     if (sqlite3_step(statement) == SQLITE_ROW) {
         status = reply_set(reply, (const char *)sqlite3_column_text(statement, 0));
     } else {
-        reply_set(reply, "{\"error\": \"the job can't be queued\"}"); /* what the answer says then */
+        reply_set(reply, error);
     }
     sqlite3_finalize(statement);
     return status;
+}
+
+/* The plugin has a job started again: queueing it is all that it takes here. */
+static int32_t spawn(void *context, const char *source_run_json, bulk_rerun_reply *reply) {
+    return reply_with(context, reply, SPAWN, source_run_json, "{\"error\": \"the job can't be queued\"}");
+}
+
+/* It takes a job back that no worker has begun. */
+static int32_t undo(void *context, const char *run_json, bulk_rerun_reply *reply) {
+    sqlite3_stmt *statement = prepare(UNDO, run_json);
+    int step = sqlite3_step(statement);
+    sqlite3_finalize(statement);
+    return step != SQLITE_DONE ? 1 : reply_with(context, reply,
+        "SELECT iif(changes() > 0, '{\"undone\": true}', '{\"undone\": false}')", NULL, "{}");
+}
+
+/* It looks for what it did. */
+static int32_t find_operation(void *context, const char *query_json, bulk_rerun_reply *reply) {
+    return reply_with(context, reply, FIND, query_json, "{\"error\": \"the operations can't be read\"}");
+}
+
+/* It has kept what it did. A key is there once: a second operation with it is none. */
+static int32_t record_operation(void *context, const char *operation_json, bulk_rerun_reply *reply) {
+    sqlite3_stmt *statement = prepare(RECORD, operation_json);
+    int step = sqlite3_step(statement);
+    (void)context, (void)reply;
+    sqlite3_finalize(statement);
+    return step == SQLITE_DONE ? 0 : 1;
 }
 
 static int32_t begin(void *context) {
@@ -125,7 +173,8 @@ static int rerun(const char *request) {
     *(void **)&close = dlsym(library, "bulk_rerun_close");
     *(void **)&string_free = dlsym(library, "bulk_rerun_string_free");
 
-    bulk_rerun_host host = {sizeof host, BULK_RERUN_ABI_VERSION, 0, library, runs, spawn, begin, commit, rollback};
+    bulk_rerun_host host = {sizeof host, BULK_RERUN_ABI_VERSION, 0, library, runs, spawn, begin, commit, rollback,
+                            undo, find_operation, record_operation};
     bulk_rerun_plugin *plugin = attach(&host, NULL, &error);
     if (plugin == NULL) {
         stop("bulk_rerun", error);

@@ -17,8 +17,8 @@ use crate::host::callbacks::Reply;
 /// Takes the runs that a `runs` callback hands over. Good until that callback returns, on its thread alone.
 pub struct SinkHandle(());
 
-/// Takes what became of a run that a `spawn` callback has started. Good until that callback returns, on its
-/// thread alone.
+/// Takes what a `spawn`, `undo`, `find_operation` or `record_operation` callback replies. Good until that callback
+/// returns, on its thread alone.
 pub struct ReplyHandle(());
 
 /// Takes one run.
@@ -31,28 +31,36 @@ struct Sink<'a> {
     failure: RefCell<Option<HostError>>,
 }
 
-/// What a `spawn` callback has said, or what was wrong with that.
-type Said = RefCell<Option<Result<Reply, String>>>;
+/// Takes what a callback replies: 0 if it can be read.
+type Take<'a> = dyn Fn(&[u8]) -> i32 + 'a;
 
 /// What is lent to a callback.
 #[derive(Clone, Copy)]
 enum Lent<'l, 'a> {
     Sink(&'l Sink<'a>),
-    Reply(&'l Said),
+    Reply(&'l Take<'a>),
 }
 
-/// What a host may reply: one of the three.
+/// What a `spawn` callback may reply: one of the two.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct ReplyJson {
+struct SpawnJson {
     run_id: Option<String>,
     skipped: Option<String>,
-    error: Option<String>,
 }
 
-const REPLIES: &str = r#"{"run_id": "…"}, {"skipped": "…"} or {"error": "…"}"#;
+const SPAWN_REPLIES: &str = r#"{"run_id": "…"}, {"skipped": "…"} or {"error": "…"}"#;
 
-/// What a host says in place of a run.
+/// What an `undo` callback may reply.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct UndoJson {
+    undone: bool,
+}
+
+const UNDO_REPLIES: &str = r#"{"undone": true}, {"undone": false} or {"error": "…"}"#;
+
+/// What a host says in place of a run, or of any reply.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ErrorJson {
@@ -79,15 +87,81 @@ pub(super) fn runs<'a>(emit: &'a mut Emit<'a>, callback: impl FnOnce(*mut SinkHa
 
 /// Calls a `spawn` callback.
 pub(super) fn spawn(callback: impl FnOnce(*mut ReplyHandle) -> i32) -> Result<Reply, HostError> {
-    let said = Said::default();
-    let status = lend(Lent::Reply(&said), callback).map_err(|why| failed("spawn", why))?;
-    match (said.into_inner(), status) {
-        (Some(Err(why)), _) => Err(failed("spawn", why)),
-        (Some(Ok(reply)), 0) => Ok(reply),
-        (Some(Ok(Reply::Skipped(why))), status) => Err(failed("spawn", format!("it returned {status}: {why}"))),
-        (None, 0) => Err(failed("spawn", "it returned 0, but never called bulk_rerun_reply_set")),
-        (_, status) => Err(failed("spawn", format!("it returned {status}"))),
+    let read = |json: &[u8]| match serde_json::from_slice(json) {
+        Ok(SpawnJson { run_id: Some(id), skipped: None }) => Ok(Reply::Started(id)),
+        Ok(SpawnJson { run_id: None, skipped: Some(why) }) => Ok(Reply::Skipped(why)),
+        Ok(_) => Err(format!("the reply must be one of {SPAWN_REPLIES}")),
+        Err(error) => Err(unreadable(&error, SPAWN_REPLIES)),
+    };
+    match replied("spawn", &read, callback)? {
+        (Some(Reply::Skipped(why)), status) if status != 0 => {
+            Err(failed("spawn", format!("it returned {status}: {why}")))
+        }
+        (reply, status) => needed("spawn", reply, status),
     }
+}
+
+/// Calls an `undo` callback.
+pub(super) fn undo(callback: impl FnOnce(*mut ReplyHandle) -> i32) -> Result<bool, HostError> {
+    let read = |json: &[u8]| match serde_json::from_slice(json) {
+        Ok(UndoJson { undone }) => Ok(undone),
+        Err(error) => Err(unreadable(&error, UNDO_REPLIES)),
+    };
+    let (reply, status) = replied("undo", &read, callback)?;
+    needed("undo", reply, status)
+}
+
+/// Calls a `find_operation` callback. Its reply is read by whoever has asked.
+pub(super) fn find_operation(callback: impl FnOnce(*mut ReplyHandle) -> i32) -> Result<String, HostError> {
+    let read = |json: &[u8]| match str::from_utf8(json) {
+        Ok(found) => Ok(found.to_owned()),
+        Err(error) => Err(format!("the reply is not UTF-8: {error}")),
+    };
+    let (reply, status) = replied("find_operation", &read, callback)?;
+    needed("find_operation", reply, status)
+}
+
+/// Calls a `record_operation` callback, which has nothing to reply but an error.
+pub(super) fn record_operation(callback: impl FnOnce(*mut ReplyHandle) -> i32) -> Result<(), HostError> {
+    let read = |_: &[u8]| Err::<(), _>(r#"the reply must be {"error": "…"}, or none"#.to_owned());
+    let (_, status) = replied("record_operation", &read, callback)?;
+    check("record_operation", status)
+}
+
+/// Calls a callback that replies: what it has said last, and what it has returned. An error that it says fails the
+/// call, and so does what can't be read.
+fn replied<T>(
+    name: &'static str,
+    read: &dyn Fn(&[u8]) -> Result<T, String>,
+    callback: impl FnOnce(*mut ReplyHandle) -> i32,
+) -> Result<(Option<T>, i32), HostError> {
+    let said = RefCell::new(None);
+    let take = |json: &[u8]| {
+        let (reply, status) = match serde_json::from_slice(json) {
+            Ok(ErrorJson { error }) => (Err(error), 0),
+            Err(_) => {
+                let reply = read(json);
+                let status = if reply.is_ok() { 0 } else { -1 };
+                (reply, status)
+            }
+        };
+        said.replace(Some(reply));
+        status
+    };
+    let status = lend(Lent::Reply(&take), callback).map_err(|why| failed(name, why))?;
+    let reply = said.into_inner().transpose().map_err(|why| failed(name, why))?;
+    Ok((reply, status))
+}
+
+/// What a callback has said that must say something.
+fn needed<T>(name: &'static str, reply: Option<T>, status: i32) -> Result<T, HostError> {
+    check(name, status)?;
+    reply.ok_or_else(|| failed(name, "it returned 0, but never called bulk_rerun_reply_set"))
+}
+
+/// Why a reply can't be read: where, but not what, for it may quote the run's parameters.
+fn unreadable(error: &serde_json::Error, replies: &str) -> String {
+    format!("the reply can't be read (line {}, column {}): it must be {replies}", error.line(), error.column())
 }
 
 pub(super) fn check(callback: &'static str, status: i32) -> Result<(), HostError> {
@@ -197,8 +271,9 @@ pub unsafe extern "C" fn bulk_rerun_emit(sink: *mut SinkHandle, run_json: *const
 
 /// Tells what became of the run, from within a `spawn` callback: `{"run_id": "..."}`, the new run's id;
 /// `{"skipped": "..."}`, why the host declines to start it; or `{"error": "..."}`, why it has failed, which
-/// fails the call and is the answer's `detail` then. Returns 0; anything else says that the text can't be
-/// read, and fails the call. From elsewhere: as `bulk_rerun_emit`.
+/// fails the call and is the answer's `detail` then. The host's `undo`, `find_operation` and `record_operation`
+/// reply through it as well, in their own words, or with an `{"error": "..."}`. Returns 0; anything else says that
+/// the text can't be read, and fails the call. From elsewhere: as `bulk_rerun_emit`.
 ///
 /// ```c
 /// static int32_t my_spawn(void *context, const char *source_run_json, bulk_rerun_reply *reply) {
@@ -216,20 +291,10 @@ pub unsafe extern "C" fn bulk_rerun_reply_set(reply: *mut ReplyHandle, reply_jso
     boundary::quietly(NAME, || {
         // SAFETY: as the caller promises.
         let json = unsafe { strings::read(reply_json) };
-        let Some(Lent::Reply(said)) = find(reply, NAME) else { return -1 };
-        let (read, status) = match serde_json::from_slice(json) {
-            Ok(ReplyJson { run_id: Some(id), skipped: None, error: None }) => (Ok(Reply::Started(id)), 0),
-            Ok(ReplyJson { run_id: None, skipped: Some(why), error: None }) => (Ok(Reply::Skipped(why)), 0),
-            Ok(ReplyJson { run_id: None, skipped: None, error: Some(why) }) => (Err(why), 0),
-            Ok(_) => (Err(format!("the reply must be one of {REPLIES}")), -1),
-            // Where, but not what: it may quote the run's parameters.
-            Err(error) => {
-                let place = format!("line {}, column {}", error.line(), error.column());
-                (Err(format!("the reply can't be read ({place}): it must be {REPLIES}")), -1)
-            }
-        };
-        said.replace(Some(read));
-        status
+        match find(reply, NAME) {
+            Some(Lent::Reply(take)) => take(json),
+            _ => -1,
+        }
     })
     .unwrap_or(-1)
 }

@@ -44,10 +44,35 @@ pub struct HostTable {
     /// Begins a transaction. `begin`, `commit` and `rollback` are all set or all NULL; without them,
     /// an error names the runs that were spawned before it.
     pub begin: Option<unsafe extern "C" fn(context: *mut c_void) -> i32>,
-    /// Makes what was spawned since `begin` last.
+    /// Makes what was done since `begin` last.
     pub commit: Option<unsafe extern "C" fn(context: *mut c_void) -> i32>,
-    /// Takes back what was spawned since `begin`.
+    /// Takes back what was done since `begin`.
     pub rollback: Option<unsafe extern "C" fn(context: *mut c_void) -> i32>,
+    /// Takes a run back that no worker has begun, so that none ever will, and tells with `bulk_rerun_reply_set`
+    /// whether it did: `{"undone": true}`, or `{"undone": false}` if it was too late. From then on `runs` hands
+    /// the run over as ended, or not at all. NULL if the host can't do that.
+    pub undo:
+        Option<unsafe extern "C" fn(context: *mut c_void, run_json: *const c_char, reply: *mut ReplyHandle) -> i32>,
+    /// Finds an operation that was recorded: replies its JSON as it was, or `{}` if there is none. The query is
+    /// `{"operation_id": "..."}` or `{"idempotency_key": "..."}`. Or it is for a list: it has a `limit`, and maybe
+    /// `before` (an operation's id: those that were recorded before it), `created_after` and `run_id` (the
+    /// `run_id` or `rerun_of` of one of the `runs`). Then the reply is `{"operations": [...]}`, the newest first,
+    /// and may have more than is asked for, since the plugin checks each one again. `find_operation` and
+    /// `record_operation` are both set, and the host has a ledger, or both NULL.
+    pub find_operation:
+        Option<unsafe extern "C" fn(context: *mut c_void, query_json: *const c_char, reply: *mut ReplyHandle) -> i32>,
+    /// Keeps an operation: what was re-run, by whom and why, and the new runs. All that a host must understand of
+    /// its JSON is `operation_id`, `created_at`, and `idempotency_key` where that is there; it may keep the text as
+    /// it is. It comes between `begin` and `commit`, and once more when the operation is undone: then it takes
+    /// the place of what was kept under its `operation_id`. Nothing need be replied, but an `{"error": "..."}`
+    /// may.
+    ///
+    /// A key is one re-run if the host lets one transaction in at a time, or fails to record another operation
+    /// with the same key. Without `begin` an operation is recorded when its runs have been started: a crash in
+    /// between leaves them without it and the key free, and of two calls at once with one key both may start runs.
+    pub record_operation: Option<
+        unsafe extern "C" fn(context: *mut c_void, operation_json: *const c_char, reply: *mut ReplyHandle) -> i32,
+    >,
 }
 
 // SAFETY: the header asks of a host that its callbacks, with its context, may be called from each
@@ -90,6 +115,35 @@ impl HostCallbacks for HostTable {
     fn rollback(&self) -> Result<(), HostError> {
         self.transaction("rollback", self.rollback)
     }
+
+    fn can_undo(&self) -> bool {
+        self.undo.is_some()
+    }
+
+    fn undo(&self, run_json: &str) -> Result<bool, HostError> {
+        let undo = self.undo.ok_or_else(|| failed("undo", "it is NULL"))?;
+        let run = strings::lend(run_json);
+        // SAFETY: a function of the host's, called as it was declared.
+        callback::undo(|reply| unsafe { undo(self.context, run.as_ptr(), reply) })
+    }
+
+    fn keeps_ledger(&self) -> bool {
+        self.find_operation.is_some() && self.record_operation.is_some()
+    }
+
+    fn find_operation(&self, query_json: &str) -> Result<String, HostError> {
+        let find = self.find_operation.ok_or_else(|| failed("find_operation", "it is NULL"))?;
+        let query = strings::lend(query_json);
+        // SAFETY: a function of the host's, called as it was declared.
+        callback::find_operation(|reply| unsafe { find(self.context, query.as_ptr(), reply) })
+    }
+
+    fn record_operation(&self, operation_json: &str) -> Result<(), HostError> {
+        let record = self.record_operation.ok_or_else(|| failed("record_operation", "it is NULL"))?;
+        let operation = strings::lend(operation_json);
+        // SAFETY: a function of the host's, called as it was declared.
+        callback::record_operation(|reply| unsafe { record(self.context, operation.as_ptr(), reply) })
+    }
 }
 
 impl HostTable {
@@ -121,7 +175,7 @@ impl HostTable {
             return bad(format!("host.abi_version is {version}: this library has version {BULK_RERUN_ABI_VERSION}"));
         }
         let unknown = size.saturating_sub(size_of::<HostTable>());
-        if unknown > UNKNOWN_MAX {
+        if unknown > UNKNOWN_MAX || (unknown == 0 && !SIZES.contains(&size)) {
             return bad(format!("host.struct_size is {size}, which no version has: set it to sizeof(bulk_rerun_host)"));
         }
         // SAFETY: the struct is as long as it says.
@@ -153,12 +207,20 @@ impl HostTable {
         if transaction.iter().any(Option::is_some) && transaction.iter().any(Option::is_none) {
             return bad("host.begin, host.commit and host.rollback must be all set or all NULL".to_owned());
         }
-        Ok(table)
+        let (missing, set) = match (table.find_operation, table.record_operation) {
+            (Some(_), None) => ("record_operation", "find_operation"),
+            (None, Some(_)) => ("find_operation", "record_operation"),
+            _ => return Ok(table),
+        };
+        bad(format!("host.{missing} is NULL, and host.{set} is not: set both, and the host has a ledger, or neither"))
     }
 }
 
 /// How long the struct was when it was first published.
 const SIZE_OF_VERSION_1: usize = mem::offset_of!(HostTable, rollback) + size_of::<*const c_void>();
+
+/// How long it ever was: what is cut off in between would be half an address.
+const SIZES: [usize; 2] = [SIZE_OF_VERSION_1, size_of::<HostTable>()];
 
 /// As much longer may a later version's struct be: what is longer still was never set.
 const UNKNOWN_MAX: usize = 4096;
@@ -179,6 +241,64 @@ const UNKNOWN_MAX: usize = 4096;
 /// host.spawn = my_spawn;
 /// over_my_runner = bulk_rerun_attach(&host, NULL, NULL);
 /// bulk_rerun_close(over_my_runner);
+/// ```
+///
+/// Where the host keeps the ledger, every re-run is in it, and an `idempotency_key` is one re-run. This one has
+/// room for a single operation, in its context. (What a query says of an operation's id or key, the operation
+/// says in the same words.)
+///
+/// ```c
+/// static int32_t my_record_operation(void *context, const char *operation_json, bulk_rerun_reply *reply) {
+///     if (strlen(operation_json) > 4095) {
+///         bulk_rerun_reply_set(reply, "{\"error\": \"there is no room for so many runs\"}");
+///         return 1;
+///     }
+///     strcpy((char *)context, operation_json);
+///     return 0;
+/// }
+///
+/// static int32_t my_find_operation(void *context, const char *query_json, bulk_rerun_reply *reply) {
+///     const char *kept = (const char *)context;
+///     char json[4160];
+///     if (strstr(query_json, "\"limit\":") != NULL) {
+///         snprintf(json, sizeof json, "{\"operations\": [%s]}", kept);
+///         return bulk_rerun_reply_set(reply, json);
+///     }
+///     snprintf(json, sizeof json, "%.*s", (int)strlen(query_json) - 2, query_json + 1);
+///     return bulk_rerun_reply_set(reply, strstr(kept, json) != NULL ? kept : "{}");
+/// }
+///
+/// static int32_t my_undo(void *context, const char *run_json, bulk_rerun_reply *reply) {
+///     (void)context, (void)run_json;
+///     return bulk_rerun_reply_set(reply, "{\"undone\": false}");
+/// }
+/// ```
+///
+/// Sent twice, the second answer is the first one, with `replayed`, and nothing is started again:
+///
+/// ```c
+/// static char my_ledger[4096] = "";
+/// const char *once = "{\"ids\": [\"7\"], \"options\": {\"idempotency_key\": \"monday\"}}";
+/// bulk_rerun_host host;
+/// bulk_rerun_plugin *with_a_ledger;
+/// char *first, *again;
+/// memset(&host, 0, sizeof host);
+/// host.struct_size = sizeof host;
+/// host.abi_version = BULK_RERUN_ABI_VERSION;
+/// host.context = my_ledger;
+/// host.runs = my_runs;
+/// host.spawn = my_spawn;
+/// host.undo = my_undo;
+/// host.find_operation = my_find_operation;
+/// host.record_operation = my_record_operation;
+/// with_a_ledger = bulk_rerun_attach(&host, NULL, NULL);
+/// first = bulk_rerun_call(with_a_ledger, once);
+/// again = bulk_rerun_call(with_a_ledger, once);
+/// puts(first);
+/// puts(again);
+/// bulk_rerun_string_free(first);
+/// bulk_rerun_string_free(again);
+/// bulk_rerun_close(with_a_ledger);
 /// ```
 ///
 /// # Safety

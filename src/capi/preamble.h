@@ -61,7 +61,7 @@
  * `*error_json`, which is NULL otherwise. Pass NULL as `error_json` if you do not want it. NULL and text
  * that is not UTF-8 give such an error, and so does a defect of this library: it never ends the process.
  * A call that failed has changed nothing, but for the runs that a host without transactions has started
- * before (`triggered`).
+ * before (`triggered`), or has taken back.
  *
  *     char *error = NULL;
  *     bulk_rerun_plugin *none = bulk_rerun_open("{\"store\": \"/nowhere/runs.db\"}", &error);
@@ -93,7 +93,8 @@
  *     _cursor_close                     any, at any time       yes
  *     _cancel_new, _now, _free          any, at any time       yes
  *     _emit                             the callback's own     from `runs` alone
- *     _reply_set                        the callback's own     from `spawn` alone
+ *     _reply_set                        the callback's own     from `spawn`, `undo`, `find_operation` and
+ *                                                              `record_operation` alone
  *     _set_log                          any; waits for the     yes; from within the log itself it does
  *                                       old log's last word    not wait
  *

@@ -119,6 +119,11 @@ pub trait Session {
         Ok(None)
     }
 
+    /// How the store gets a ledger, where it has none.
+    fn way_to_a_ledger(&self) -> &'static str {
+        "`bulk-rerun ledger create`, or `\"ledger\": true` in the config"
+    }
+
     /// Makes the ledger, after [`Session::begin_write`].
     fn create_ledger(&mut self) -> Result<(), HostError> {
         Err(HostError::Unusable(NO_PLACE_FOR_A_LEDGER.to_owned()))

@@ -65,7 +65,8 @@ fn begin(session: &mut dyn Session) -> Result<(), ErrorModel> {
 }
 
 fn of(session: &mut dyn Session) -> Result<&mut dyn Ledger, ErrorModel> {
-    session.ledger()?.ok_or_else(there_is_none)
+    let way = session.way_to_a_ledger();
+    session.ledger()?.ok_or_else(|| there_is_none(way))
 }
 
 fn find(ledger: &mut dyn Ledger, operation_id: &str) -> Result<Entry, ErrorModel> {

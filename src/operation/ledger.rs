@@ -13,7 +13,8 @@ pub(super) fn answered_before(
     session: &mut dyn Session,
     request: &Request,
 ) -> Result<Option<BulkRerunBody>, ErrorModel> {
-    let Some(ledger) = session.ledger()? else { return refuse_what_needs_it(&request.options).map(|()| None) };
+    let way = session.way_to_a_ledger();
+    let Some(ledger) = session.ledger()? else { return refuse_what_needs_it(&request.options, way).map(|()| None) };
     let Some(key) = &request.options.idempotency_key else { return Ok(None) };
     let Some(entry) = ledger.find(key)? else { return Ok(None) };
     if entry.request_digest != digest(&request.to_json()) {
@@ -40,7 +41,8 @@ pub(super) fn write_down(
     caller: &Caller,
     body: &mut BulkRerunBody,
 ) -> Result<(), ErrorModel> {
-    let Some(ledger) = session.ledger()? else { return refuse_what_needs_it(&request.options) };
+    let way = session.way_to_a_ledger();
+    let Some(ledger) = session.ledger()? else { return refuse_what_needs_it(&request.options, way) };
     let caller = request.caller.as_ref().unwrap_or(caller);
     let options = &request.options;
     let carried_out = request.to_json();
@@ -71,14 +73,14 @@ pub(super) fn try_out(session: &mut dyn Session) -> Result<(), HostError> {
 }
 
 /// What can't be kept must not look as if it were.
-fn refuse_what_needs_it(options: &RerunOptions) -> Result<(), ErrorModel> {
+fn refuse_what_needs_it(options: &RerunOptions, way_to_a_ledger: &str) -> Result<(), ErrorModel> {
     let given = [("idempotency_key", &options.idempotency_key), ("reason", &options.reason), ("actor", &options.actor)];
     let mut refusal: Option<ErrorModel> = None;
     for (field, text) in given {
         let Some(text) = text else { continue };
-        let message = "this needs the ledger, and the store has none: make one (`bulk-rerun ledger create`, or \
-                       `\"ledger\": true` in the config), or drop the field";
-        let error = ErrorModel::violation(&format!("body.options.{field}"), message.to_owned(), json!(text));
+        let message =
+            format!("this needs the ledger, and the store has none: make one ({way_to_a_ledger}), or drop the field");
+        let error = ErrorModel::violation(&format!("body.options.{field}"), message, json!(text));
         match &mut refusal {
             None => refusal = Some(error),
             Some(refusal) => refusal.errors.extend(error.errors),
@@ -118,7 +120,8 @@ pub(crate) fn prune(host: &dyn Host, before: DateTime<Utc>) -> Result<u64, Error
     let mut pruned = 0;
     loop {
         session.begin_write()?;
-        let Some(ledger) = session.ledger()? else { return Err(there_is_none()) };
+        let way = session.way_to_a_ledger();
+        let Some(ledger) = session.ledger()? else { return Err(there_is_none(way)) };
         let some = ledger.prune(&ledger_time(before))?;
         session.commit()?;
         pruned += some;
@@ -134,14 +137,16 @@ pub(crate) fn drop(host: &dyn Host) -> Result<(), ErrorModel> {
     session.begin_write()?;
     match session.ledger()? {
         Some(_) => session.drop_ledger()?,
-        None => return Err(there_is_none()),
+        None => return Err(there_is_none(session.way_to_a_ledger())),
     }
     Ok(session.commit()?)
 }
 
-pub(super) fn there_is_none() -> ErrorModel {
-    let detail = "the store has no ledger, so nothing is known of what was re-run; make one, and all is written down from then \
-                  on (`bulk-rerun ledger create`, or `\"ledger\": true` in the config)";
+pub(super) fn there_is_none(way_to_a_ledger: &str) -> ErrorModel {
+    let detail = format!(
+        "the store has no ledger, so nothing is known of what was re-run; make one, and all is written down from \
+         then on ({way_to_a_ledger})"
+    );
     ErrorModel::new(404, detail)
 }
 

@@ -1,4 +1,5 @@
-//! A host behind callbacks: its runs are lines of JSON in a file, and a door keeps them in memory for a call.
+//! A host behind callbacks: its runs are lines of JSON in a file, and a door keeps them in memory for a call. Where it has
+//! a ledger, that is another such file.
 
 use std::fs;
 use std::path::PathBuf;
@@ -61,6 +62,10 @@ impl TestStore for RunsFile {
 
     fn has_transactions(&self) -> bool {
         self.transactions
+    }
+
+    fn make_ledger(&self) -> Result<(), String> {
+        fs::write(self.path.with_extension("jsonl.operations"), "").map_err(|error| error.to_string())
     }
 
     fn rows(&self) -> Vec<String> {

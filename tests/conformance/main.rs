@@ -74,6 +74,11 @@ pub trait TestStore {
     fn has_transactions(&self) -> bool {
         true
     }
+    /// Gives it a ledger.
+    fn make_ledger(&self) -> Result<(), String> {
+        let config = Config { ledger: true, profile: self.profile(), ..Config::new(self.address()) };
+        Plugin::open(&config).map(drop).map_err(|error| error.to_string())
+    }
     /// Every row, every column, as text; new rows come last.
     fn rows(&self) -> Vec<String>;
     /// A run as the host has it: `None` if there is none.
@@ -101,8 +106,7 @@ fn main() {
     for (file, case) in cases::all() {
         for host in hosts::all() {
             for door in &doors {
-                if case.ledger && host.is_attached()
-                    || door.attaches() != host.is_attached()
+                if door.attaches() != host.is_attached()
                     || door.needs_sqlite() && !host.is_sqlite()
                     || case.needs.iter().any(|need| host.lacks().contains(&need.as_str()))
                 {
@@ -121,8 +125,7 @@ fn main() {
 fn run(case: &Case, door: &dyn Door, host: &dyn TestHost) -> Result<(), Failed> {
     let store = host.make(&cases::store(&case.store));
     if case.ledger {
-        let config = Config { ledger: true, profile: store.profile(), ..Config::new(store.address()) };
-        drop(Plugin::open(&config).map_err(|error| error.to_string())?);
+        store.make_ledger()?;
     }
     let mut plan = None;
     for (index, step) in case.step.iter().enumerate() {

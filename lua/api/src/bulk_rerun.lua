@@ -1,7 +1,8 @@
 -- The Lua API, in the Lua that 5.1 to 5.5 and LuaJIT have in common. `native` has the calls of the core
--- (native.rs); each answers its result, or nil and an error. How to use all this: lua/README.md.
+-- (native.rs); each answers its result, or nil and an error. `script_host` is script_host.lua. How to use all
+-- this: lua/README.md.
 
-local native, add_operations = ...
+local native, script_host, add_operations = ...
 -- A script may change these.
 local error, getmetatable, ipairs, pairs, pcall, setmetatable, tostring, type =
   error, getmetatable, ipairs, pairs, pcall, setmetatable, tostring, type
@@ -187,70 +188,12 @@ end
 
 -- A host's own functions ----------------------------------------------------------------------------
 
-local steps = {}
-
-local COLUMNS = {
-  "id", "task_name", "phase", "end_reason", "exit_code", "triggered_by", "created_at", "retry_attempt", "params",
-  "params_text", "is_failure", "unfit",
-}
-
--- A run as the core reads it: parameters are the host's own text.
-local function emitted(run)
-  if type(run) ~= "table" then
-    fail(422, "emit takes a run, a table such as { id = …, task_name = … }; got a " .. type(run))
-  end
-  local columns = copy(run)
-  -- Those that a metatable of the script's answers.
-  for _, name in ipairs(COLUMNS) do
-    columns[name] = run[name]
-  end
-  if columns.params_text ~= nil then
-    columns.params = columns.params_text
-  elseif type(columns.params) == "table" then
-    columns.params = must(native.encode(columns.params, "run.params"))
-  end
-  columns.params_text = nil
-  return must(native.encode(columns, "run"))
-end
-
-function steps.runs(host, selector)
-  local at_work = true
-  local function emit(run)
-    if not at_work then
-      fail(409, "emit works only while the host's runs function is at work")
-    end
-    return must(native.emit(host[PLUGIN], emitted(run)))
-  end
-  local done, cause = pcall(host[FUNCTIONS].runs, selector, emit)
-  at_work = false
-  if not done then
-    error(cause, 0)
-  end
-  return 0
-end
-
-function steps.spawn(host, run)
-  local id, reason = host[FUNCTIONS].spawn(run)
-  if type(id) == "string" then
-    return must(native.encode({ run_id = id }, "spawn"))
-  elseif id == nil and type(reason) == "string" then
-    return must(native.encode({ skipped = reason }, "spawn"))
-  end
-  local got = id == nil and "nil and a " .. type(reason) or "a " .. type(id)
-  fail(500, "the host's spawn must return the new run's id, a string, or nil and a reason; it returned " .. got)
-end
-
-for _, step in pairs { "begin", "commit", "rollback" } do
-  steps[step] = function(host)
-    host[FUNCTIONS][step]()
-    return 0
-  end
-end
+local steps = script_host(native, bulk_rerun.array, copy, fail, must)
 
 -- What the core calls for a script's own host.
 local function dispatcher(host, call)
   return host[FUNCTIONS] and guarded(call, function(step, argument)
-    return steps[step](host, argument)
+    return steps[step](host[FUNCTIONS], argument, host[PLUGIN])
   end)
 end
 
@@ -365,6 +308,10 @@ function bulk_rerun.open(config)
   return new_host(must(native.open(must(native.encode(config, "config")))))
 end
 
+local FUNCTION_NAMES = {
+  "runs", "spawn", "begin", "commit", "rollback", "undo", "find_operation", "record_operation",
+}
+
 function bulk_rerun.attach(host)
   if type(host) ~= "table" then
     fail(400, "bulk_rerun.attach takes a table such as { runs = …, spawn = … }, got a " .. type(host))
@@ -373,7 +320,7 @@ function bulk_rerun.attach(host)
   for _, name in ipairs { "tasks", "wire" } do
     config[name] = host[name]
   end
-  for _, name in pairs { "runs", "spawn", "begin", "commit", "rollback" } do
+  for _, name in pairs(FUNCTION_NAMES) do
     local f = host[name]
     config[name], functions[name] = nil, f
     if f ~= nil and not is_callable(f) then
@@ -389,10 +336,15 @@ function bulk_rerun.attach(host)
   if transactions ~= 0 and transactions ~= 3 then
     fail(400, "bulk_rerun.attach takes begin, commit and rollback all three, or none of them")
   end
+  if not functions.find_operation ~= not functions.record_operation then
+    fail(400, "bulk_rerun.attach takes find_operation and record_operation both, or neither")
+  end
   config.heeds_due = nil
   config.door = config.door or "lua"
   local json = must(native.encode(config, "config"))
-  return new_host(must(native.attach(json, transactions == 3, host.heeds_due and true or false)), functions)
+  local heeds_due = host.heeds_due and true or false
+  local undoes, has_ledger = functions.undo ~= nil, functions.find_operation ~= nil
+  return new_host(must(native.attach(json, transactions == 3, heeds_due, undoes, has_ledger)), functions)
 end
 
 add_operations(native, bulk_rerun.array, Host, { fail = fail, must = must, is_callable = is_callable,

@@ -32,6 +32,12 @@ pub struct Host {
     pub commit: Option<unsafe extern "C" fn(*mut c_void) -> i32>,
     /// Rolls it back.
     pub rollback: Option<unsafe extern "C" fn(*mut c_void) -> i32>,
+    /// Takes a run back that nobody has begun, and sets the reply.
+    pub undo: Option<unsafe extern "C" fn(*mut c_void, *const c_char, Handle) -> i32>,
+    /// Finds an operation that was recorded, or a list of them, and sets the reply.
+    pub find_operation: Option<unsafe extern "C" fn(*mut c_void, *const c_char, Handle) -> i32>,
+    /// Keeps an operation.
+    pub record_operation: Option<unsafe extern "C" fn(*mut c_void, *const c_char, Handle) -> i32>,
 }
 
 /// A function that answers a request's JSON with JSON in any case.

@@ -13,7 +13,8 @@ use serde_json::{Map, Value as Json};
 use crate::core::{Answer, Core};
 use crate::decode::{self, Unreadable};
 use crate::encode::{self, Unwritable};
-use crate::plugin::{Cursor, NOT_ROLLED_BACK, Plugin};
+use crate::plugin::{Cursor, Plugin};
+use crate::script_host::{Abilities, NOT_ROLLED_BACK};
 
 /// A result, or `nil` and an error.
 type Outcome = (Value, Value);
@@ -50,9 +51,11 @@ pub(crate) fn functions(lua: &Lua, core: &'static Core) -> mlua::Result<Table> {
 
     let open =
         move |lua: &Lua, config: LuaString| with_text(lua, &config, |config| answer(lua, Plugin::open(core, &config)));
-    let attach = move |lua: &Lua, (config, transactions, heeds_due): (LuaString, bool, bool)| {
-        with_text(lua, &config, |config| answer(lua, Plugin::attach(core, &config, transactions, heeds_due)))
-    };
+    let attach =
+        move |lua: &Lua, (config, transactions, heeds_due, undo, ledger): (LuaString, bool, bool, bool, bool)| {
+            let abilities = Abilities { transactions, heeds_due, undo, ledger };
+            with_text(lua, &config, |config| answer(lua, Plugin::attach(core, &config, abilities)))
+        };
     functions.set("open", function(lua, open)?)?;
     functions.set("attach", function(lua, attach)?)?;
     functions.set("is_open", lua.create_function(|_, plugin: UserDataRef<Plugin>| Ok(plugin.is_open()))?)?;

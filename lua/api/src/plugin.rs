@@ -1,26 +1,15 @@
-//! The core's plugins and cursors as Lua holds them, and the way back: a predicate and a host's
-//! callbacks, which are Lua functions.
-//!
-//! Nothing may be thrown through the core's frames. The Lua functions that are called here catch
-//! whatever a script raises, keep it, and say `nil`; `bulk_rerun.lua` raises it again when the core is back. Where Lua has
-//! no memory left, they may not get so far: that is kept here.
+//! The core's plugins and cursors as Lua holds them. The way back, a predicate and a host's own callbacks, is
+//! in `script_host.rs`.
 
-use std::cell::{Cell, RefCell};
-use std::ffi::{CStr, CString, c_char, c_void};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::cell::Cell;
+use std::ffi::{CStr, c_char, c_void};
 use std::ptr;
-use std::rc::Rc;
 
-use mlua::{FromLuaMulti, Function, IntoLuaMulti, Lua, UserData, Value};
+use mlua::{Function, Lua, UserData};
 
-use crate::core::{ABI_VERSION, Answer, Core, HEEDS_DUE, Handle, Host};
+use crate::core::{Answer, Core, Handle};
 use crate::decode;
-
-/// No memory was left even to take back what was started.
-pub(crate) const NOT_ROLLED_BACK: &str = "there was not enough memory to roll back";
-
-/// What a callback answers to the core when it has failed.
-const FAILED: i32 = -1;
+use crate::script_host::{Abilities, Callback, Failure, ScriptHost, guarded, text};
 
 /// A plugin of the core's; closed when Lua collects it, if not before.
 pub(crate) struct Plugin {
@@ -37,34 +26,6 @@ pub(crate) struct Plugin {
 
 impl UserData for Plugin {}
 
-/// A host that is written in Lua.
-struct ScriptHost {
-    core: &'static Core,
-    /// The function to call, while a call is under way.
-    now: RefCell<Option<Callback>>,
-    /// Where the runs go that are being handed over, while `runs` is at work.
-    sink: Cell<Option<Handle>>,
-}
-
-/// A Lua function that the core may call while a call is under way. It does not raise.
-#[derive(Clone)]
-struct Callback {
-    lua: Lua,
-    function: Function,
-    failure: Failure,
-}
-
-/// Why a function could not be asked, or could not answer.
-type Failure = Rc<RefCell<Option<mlua::Error>>>;
-
-impl Callback {
-    /// What the function answers; `None` if it has failed.
-    fn call<A: IntoLuaMulti, R: FromLuaMulti>(&self, arguments: impl FnOnce(&Lua) -> mlua::Result<A>) -> Option<R> {
-        let answer = arguments(&self.lua).and_then(|arguments| self.function.call(arguments));
-        answer.map_err(|error| *self.failure.borrow_mut() = Some(error)).ok()
-    }
-}
-
 impl Plugin {
     /// `bulk_rerun_open`, or the core's error as JSON.
     pub(crate) fn open(core: &'static Core, config: &CStr) -> Result<Plugin, String> {
@@ -75,24 +36,9 @@ impl Plugin {
     }
 
     /// `bulk_rerun_attach` over a host that is written in Lua.
-    pub(crate) fn attach(
-        core: &'static Core,
-        config: &CStr,
-        transactions: bool,
-        heeds_due: bool,
-    ) -> Result<Plugin, String> {
-        let script = Box::new(ScriptHost { core, now: RefCell::default(), sink: Cell::default() });
-        let host = Host {
-            struct_size: size_of::<Host>(),
-            abi_version: ABI_VERSION,
-            flags: if heeds_due { HEEDS_DUE } else { 0 },
-            context: (&raw const *script).cast_mut().cast(),
-            runs: Some(runs),
-            spawn: Some(spawn),
-            begin: transactions.then_some(begin),
-            commit: transactions.then_some(commit),
-            rollback: transactions.then_some(rollback),
-        };
+    pub(crate) fn attach(core: &'static Core, config: &CStr, abilities: Abilities) -> Result<Plugin, String> {
+        let script = Box::new(ScriptHost::new(core));
+        let host = script.table(abilities);
         let mut error = ptr::null_mut();
         // SAFETY: the pointers are good for the call; the core copies `host`, and its context lives as long as the
         // plugin does.
@@ -276,11 +222,6 @@ impl Drop for Cursor {
     }
 }
 
-/// Runs a callback's work; whatever goes wrong in it fails the core's call.
-fn guarded(work: impl FnOnce() -> Option<i32>) -> i32 {
-    catch_unwind(AssertUnwindSafe(work)).ok().flatten().unwrap_or(FAILED)
-}
-
 unsafe extern "C" fn keep(context: *mut c_void, run: *const c_char) -> i32 {
     guarded(|| {
         // SAFETY: `Plugin::call` hands a `Callback` over, which outlives the call; the core's text ends with a zero byte.
@@ -298,83 +239,4 @@ fn started(json: &str) -> usize {
     }
     let answer: serde_json::Value = serde_json::from_str(json).unwrap_or_default();
     answer["triggered"].as_array().map_or(0, Vec::len)
-}
-
-/// A text of the core's, which is UTF-8.
-fn text(json: &CStr) -> mlua::Result<&str> {
-    json.to_str().map_err(mlua::Error::external)
-}
-
-impl ScriptHost {
-    /// Calls the function for the step of this name; `None` if it failed.
-    fn step<R: FromLuaMulti>(&self, name: &str, argument: impl FnOnce(&Lua) -> mlua::Result<Value>) -> Option<R> {
-        // A clone: the function may call the plugin again.
-        let callback = self.now.borrow().clone()?;
-        callback.call(|lua| Ok((name, argument(lua)?)))
-    }
-
-    fn runs(&self, selector: &CStr, sink: Handle) -> Option<i32> {
-        let outer = self.sink.replace(Some(sink));
-        let done = self.step("runs", |lua| Ok(decode::value(lua, text(selector)?)?));
-        self.sink.set(outer);
-        done?
-    }
-
-    fn spawn(&self, source_run: &CStr, reply: Handle) -> Option<i32> {
-        let answer: Option<String> = self.step("spawn", |lua| Ok(decode::run(lua, text(source_run)?)?))?;
-        let answer = CString::new(answer?).ok()?;
-        // SAFETY: the reply is the core's for this callback, and the text ends with a zero byte.
-        Some(unsafe { (self.core.reply_set)(reply, answer.as_ptr()) })
-    }
-
-    /// Where there is no memory left for it, there may be something to collect: what was started should not stay.
-    fn rollback(&self) -> Option<i32> {
-        let once = || self.step("rollback", |_| Ok(Value::Nil));
-        let collected = || self.now.borrow().as_ref().is_some_and(|callback| callback.lua.gc_collect().is_ok());
-        let Some(done) = once().or_else(|| if collected() { once() } else { None }) else {
-            let callback = self.now.borrow();
-            *callback.as_ref()?.failure.borrow_mut() = Some(mlua::Error::runtime(NOT_ROLLED_BACK));
-            return None;
-        };
-        done
-    }
-
-    fn transaction(&self, step: &str) -> Option<i32> {
-        self.step(step, |_| Ok(Value::Nil))?
-    }
-}
-
-/// The host that a callback is for.
-///
-/// # Safety
-///
-/// `context` is the one that `Plugin::attach` handed over, and its plugin is in use.
-unsafe fn host<'a>(context: *mut c_void) -> &'a ScriptHost {
-    // SAFETY: the plugin in use holds it.
-    unsafe { &*context.cast::<ScriptHost>() }
-}
-
-unsafe extern "C" fn runs(context: *mut c_void, selector: *const c_char, sink: Handle) -> i32 {
-    // SAFETY: the core hands over its own context, a text that ends with a zero byte, and a sink for this callback.
-    guarded(|| unsafe { host(context).runs(CStr::from_ptr(selector), sink) })
-}
-
-unsafe extern "C" fn spawn(context: *mut c_void, source_run: *const c_char, reply: Handle) -> i32 {
-    // SAFETY: the core hands over its own context, a text that ends with a zero byte, and a reply for this callback.
-    guarded(|| unsafe { host(context).spawn(CStr::from_ptr(source_run), reply) })
-}
-
-unsafe extern "C" fn begin(context: *mut c_void) -> i32 {
-    // SAFETY: the core hands over its own context.
-    guarded(|| unsafe { host(context) }.transaction("begin"))
-}
-
-unsafe extern "C" fn commit(context: *mut c_void) -> i32 {
-    // SAFETY: the core hands over its own context.
-    guarded(|| unsafe { host(context) }.transaction("commit"))
-}
-
-unsafe extern "C" fn rollback(context: *mut c_void) -> i32 {
-    // SAFETY: the core hands over its own context.
-    guarded(|| unsafe { host(context) }.rollback())
 }

@@ -132,7 +132,7 @@ fn fault(run_json: &str, error: &serde_json::Error) -> String {
     id + &wrong
 }
 
-fn kind(value: &Value) -> &'static str {
+pub(super) fn kind(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
         Value::Bool(_) => "a boolean",

@@ -2,11 +2,15 @@
 //! store is none that we know, or that we must not open.
 //!
 //! A host is asked in the contract's own words, a selector as JSON, and answers with runs in canonical
-//! columns. It may filter, or hand over everything: every run is checked again.
+//! columns. It may filter, or hand over everything: every run is checked again. Where it has the ledger, it
+//! keeps each operation as the JSON that it is given.
 
 mod handed;
+mod kept;
+mod ledger;
 mod session;
 
+use super::ledger::VERSION;
 use super::{Host, HostError, Particulars, Session, StoreInfo};
 use session::CallbackSession;
 
@@ -47,7 +51,7 @@ pub trait HostCallbacks: Send + Sync {
         Ok(())
     }
 
-    /// Makes what was spawned last.
+    /// Makes what was spawned, taken back and recorded last.
     ///
     /// # Errors
     ///
@@ -56,12 +60,62 @@ pub trait HostCallbacks: Send + Sync {
         Ok(())
     }
 
-    /// Gives up what was spawned.
+    /// Gives up what was spawned, taken back and recorded.
     ///
     /// # Errors
     ///
     /// The host's own failure.
     fn rollback(&self) -> Result<(), HostError> {
+        Ok(())
+    }
+
+    /// Whether `undo` does something.
+    fn can_undo(&self) -> bool {
+        false
+    }
+
+    /// Takes back a run that no worker has begun, so that none ever will: true if it has done so, false if it
+    /// was too late. From then on `runs` hands the run over as ended, or not at all.
+    ///
+    /// # Errors
+    ///
+    /// The host's own failure, which fails the call.
+    fn undo(&self, _run_json: &str) -> Result<bool, HostError> {
+        Ok(false)
+    }
+
+    /// Whether `find_operation` and `record_operation` do something: the host keeps the ledger, and each
+    /// re-run is written down there.
+    ///
+    /// With transactions an `idempotency_key` is one re-run, if the host lets one of them in at a time, or fails
+    /// to record a second operation with the key. Without transactions an operation is recorded when its runs
+    /// have been started: a crash in between leaves them without it and the key free, and of two calls at once
+    /// with one key both may start runs.
+    fn keeps_ledger(&self) -> bool {
+        false
+    }
+
+    /// The operation that is asked for, as it was recorded, as JSON; `{}` where there is none. The query is
+    /// `{"operation_id": …}` or `{"idempotency_key": …}`. Or it is for a list: it has a `limit`, and maybe
+    /// `before` (an operation's id: those that were recorded before it), `created_after` and `run_id` (the
+    /// `run_id` or `rerun_of` of one of the `runs`). Then the answer is `{"operations": […]}`, the newest first,
+    /// and may have more than is asked for: all of it is checked again.
+    ///
+    /// # Errors
+    ///
+    /// The host's own failure, which fails the call.
+    fn find_operation(&self, _query_json: &str) -> Result<String, HostError> {
+        Ok("{}".to_owned())
+    }
+
+    /// Keeps an operation: JSON, of which a host must understand nothing but `operation_id`, `created_at`, and
+    /// `idempotency_key` where that is there. Recorded again, it takes the place of what was kept under its
+    /// `operation_id`: so it is noted what was undone.
+    ///
+    /// # Errors
+    ///
+    /// The host's own failure, which fails the call.
+    fn record_operation(&self, _operation_json: &str) -> Result<(), HostError> {
         Ok(())
     }
 }
@@ -102,7 +156,7 @@ impl Host for CallbackHost {
             particulars: Particulars::Callbacks { transactions: self.callbacks.has_transactions() },
             lacks: Vec::new(),
             read_whole_for_an_id: Vec::new(),
-            ledger: None,
+            ledger: self.callbacks.keeps_ledger().then_some(VERSION as i64),
             writable: true,
             open_in: Vec::new(),
             start: "when the host starts it".to_owned(),

@@ -8,24 +8,29 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde_json::json;
 
 use super::handed::{self, Handed};
+use super::kept::Kept;
 use super::{HostCallbacks, Reply};
 use crate::contract::{Params, Phase, Run, RunFilter, Selector};
-use crate::host::{Columns, Due, Freshness, HostError, Interrupter, Key, Query, RunRef, RunRow, Session, Spawned};
+use crate::host::{
+    Columns, Due, Freshness, HostError, Interrupter, Key, Ledger, Query, RunRef, RunRow, Session, Spawned,
+};
 
 /// As many source runs are asked for at once, before they are started again.
 const ASKED_AT_ONCE: usize = 10_000;
 
 /// A session; what of it is open is given up when it is dropped.
 pub(super) struct CallbackSession<'h> {
-    callbacks: &'h dyn HostCallbacks,
+    pub(super) callbacks: &'h dyn HostCallbacks,
     in_transaction: bool,
+    /// The operation that was found last.
+    pub(super) found: Option<Kept>,
     /// Set when nobody waits for the search any more.
     is_cancelled: Arc<AtomicBool>,
 }
 
 impl<'h> CallbackSession<'h> {
     pub(super) fn new(callbacks: &'h dyn HostCallbacks) -> Self {
-        CallbackSession { callbacks, in_transaction: false, is_cancelled: Arc::default() }
+        CallbackSession { callbacks, in_transaction: false, found: None, is_cancelled: Arc::default() }
     }
 
     /// Asks for runs, and hands over those that the query means.
@@ -193,11 +198,22 @@ impl Session for CallbackSession<'_> {
     }
 
     fn can_undo(&self) -> bool {
-        false
+        self.callbacks.can_undo()
     }
 
-    fn undo(&mut self, _: &[RunRef<'_>], _: &mut dyn FnMut(usize, bool)) -> Result<(), HostError> {
-        Ok(())
+    fn undo(&mut self, runs: &[RunRef<'_>], each: &mut dyn FnMut(usize, bool)) -> Result<(), HostError> {
+        self.each_of_runs(runs, &mut |index, run| {
+            each(index, run.map_or(Ok(false), |run| self.callbacks.undo(&run.to_json()))?);
+            Ok(())
+        })
+    }
+
+    fn ledger(&mut self) -> Result<Option<&mut dyn Ledger>, HostError> {
+        Ok(if self.callbacks.keeps_ledger() { Some(self) } else { None })
+    }
+
+    fn way_to_a_ledger(&self) -> &'static str {
+        "the host's callbacks `find_operation` and `record_operation`"
     }
 
     fn has_due_time(&self) -> bool {
