@@ -110,8 +110,8 @@ fn apalis_what_a_worker_has_given_back_is_kept() {
 fn django_what_nobody_has_begun_is_taken_back() {
     let runs = ["a", "b", "c", "d"].map(|id| {
         format!(
-            "INSERT INTO django_tasks_database_dbtaskresult VALUES ('{id}', '{{}}', 0, 'shop.mail', 'default', 'default',
-             '9999-01-01 00:00:00', '2026-04-15 12:00:00', NULL, NULL, NULL, '', '', '[\"w\"]', 'FAILED');"
+            "INSERT INTO django_tasks_database_dbtaskresult VALUES ('{id}', '{{}}', 0, 'shop.mail', 'default',
+             'default', '9999-01-01 00:00:00', '2026-04-15 12:00:00', NULL, NULL, NULL, '', '', '[\"w\"]', 'FAILED');"
         )
     });
     let store = store(DJANGO, &runs.concat());

@@ -113,9 +113,10 @@ pub fn multiply(plugin: &Plugin, fail_all: &dyn Fn()) {
     }
 }
 
-/// A thousand new runs are started under the eyes of the runner's own worker, and taken back while it is at them: in the first
-/// round when it has carried one out, and a little later in each. Each of them is taken back, or carried out once: never both,
-/// and never neither. `carried_out` tells the id of each run that the worker has carried out, as often as it has.
+/// A thousand new runs are started under the eyes of the runner's own worker, and taken back while it is at them: in
+/// the first round when it has carried one out, and a little later in each. Each of them is taken back, or carried out
+/// once: never both, and never neither. `carried_out` tells the id of each run that the worker has carried out, as
+/// often as it has.
 pub fn race(plugin: &Plugin, mut worker: Process, carried_out: &dyn Fn() -> Vec<String>) {
     plugin.create_ledger().unwrap();
     let (mut undone, mut kept): (Vec<String>, Vec<String>) = Default::default();

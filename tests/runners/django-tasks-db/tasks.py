@@ -1,5 +1,5 @@
-"""The project's tasks. Each gives its note back, and fails unless the file that it needs is there. The id of each run that
-succeeds goes to the file NOTES, as the table spells it."""
+"""The project's tasks. Each gives its note back, and fails unless the file that it needs is there. The id of each run
+that succeeds goes to the file NOTES, as the table spells it."""
 
 import os
 

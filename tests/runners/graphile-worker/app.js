@@ -1,5 +1,6 @@
 // An application with Graphile Worker. `node app.js do '[["addJob","flaky",{…},{…}], …]'` calls its utilities one after
-// the other and prints the new jobs' ids; `node app.js work` works. The id of each job that succeeds goes to the file NOTES.
+// the other and prints the new jobs' ids; `node app.js work` works. The id of each job that succeeds goes to the file
+// NOTES.
 import { appendFileSync, existsSync } from 'node:fs';
 import { makeWorkerUtils, run } from 'graphile-worker';
 

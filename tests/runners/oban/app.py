@@ -1,6 +1,5 @@
-"""An application with Oban's workers. `python app.py install`, `python app.py work`, or
-`python app.py WORKER ARGUMENTS OPTIONS`, which enqueues a job (both JSON). The id of each job that succeeds goes to the file
-NOTES."""
+"""An application with Oban's workers. `python app.py install`, `python app.py work`, or `python app.py WORKER ARGUMENTS
+OPTIONS`, which enqueues a job (both JSON). The id of each job that succeeds goes to the file NOTES."""
 
 import asyncio
 import json

@@ -1,7 +1,7 @@
 // An application with pg-boss. `node app.js do '[["send","flaky",{…},{…}], …]'` calls pg-boss's methods one after the
-// other and prints what they answer; `node app.js retry QUEUE` finds and retries every failed job of a queue at once and prints how
-// many seconds that took, for the benches; `node app.js work '{"flaky":{…}, …}'` works on queues, with options for each,
-// or a list of them for several workers. The id of each job that succeeds goes to the file NOTES.
+// other and prints what they answer; `node app.js retry QUEUE` finds and retries every failed job of a queue at once
+// and prints how many seconds that took, for the benches; `node app.js work '{"flaky":{…}, …}'` works on queues, with
+// options for each, or a list of them for several workers. The id of each job that succeeds goes to the file NOTES.
 // PG_BOSS names the package, of those in package.json.
 import { appendFileSync, existsSync } from 'node:fs';
 

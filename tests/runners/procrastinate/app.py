@@ -1,5 +1,5 @@
-"""An application with procrastinate's tasks, for its own command line: `procrastinate --app app.app`. The id of each job that
-succeeds goes to the file NOTES."""
+"""An application with procrastinate's tasks, for its own command line: `procrastinate --app app.app`. The id of each
+job that succeeds goes to the file NOTES."""
 
 import os
 

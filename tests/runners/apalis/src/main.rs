@@ -3,8 +3,8 @@
 //!     apalis-app STORE push QUEUE NOTE NEEDS MAX_ATTEMPTS [IDEMPOTENCY_KEY]
 //!     apalis-app STORE work QUEUE POLL_INTERVAL_MS
 //!
-//! A job gives its note back, and fails unless the file that it needs is there. The id of each that succeeds goes to the file
-//! NOTES.
+//! A job gives its note back, and fails unless the file that it needs is there. The id of each that succeeds goes to
+//! the file NOTES.
 
 use std::error::Error;
 use std::fs::File;
