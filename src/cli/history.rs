@@ -28,8 +28,6 @@ Examples:
   # Where does this run come from, and was it re-run itself?
   bulk-rerun history --store runwisp.db --run 01JRX3M7ZD7Q8M5T8E2Y9V4B6C")]
 pub(super) struct Arguments {
-    #[command(flatten)]
-    store: StoreArguments,
     /// Those at this time or later: 24h (ago), 7d, or 2026-04-15T02:00:00Z
     #[arg(long, value_name = "TIME", value_parser = instant)]
     since: Option<Instant>,
@@ -48,6 +46,8 @@ pub(super) struct Arguments {
     /// Do not make the table fit the terminal
     #[arg(long, conflicts_with = "json")]
     wide: bool,
+    #[command(flatten)]
+    store: StoreArguments,
 }
 
 fn instant(text: &str) -> Result<Instant, String> {

@@ -90,7 +90,7 @@ enum Command {
     Show(show::Arguments),
     /// Take back what no worker has begun of one
     Undo(undo::Arguments),
-    /// Wait until the new runs of one have ended; the exit status tells whether they have succeeded
+    /// Wait until the new runs of one have ended; the exit status tells how
     Wait(wait::Arguments),
     /// Run a script in Lua, which may select runs, choose among them, and re-run them
     #[cfg(feature = "lua")]

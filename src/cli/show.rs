@@ -20,14 +20,14 @@ pub(super) struct Arguments {
     /// The operation's id, as `rerun` and `history` show it
     #[arg(value_parser = NonEmptyStringValueParser::new())]
     operation: String,
-    #[command(flatten)]
-    store: StoreArguments,
     /// Print the operation as JSON on standard output
     #[arg(long)]
     pub(super) json: bool,
     /// Do not make the tables fit the terminal
     #[arg(long, conflicts_with = "json")]
     wide: bool,
+    #[command(flatten)]
+    store: StoreArguments,
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {

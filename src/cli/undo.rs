@@ -39,8 +39,6 @@ pub(super) struct Arguments {
     /// The operation's id, as `rerun` and `history` show it
     #[arg(value_parser = NonEmptyStringValueParser::new())]
     operation: String,
-    #[command(flatten)]
-    store: StoreArguments,
     /// Do not ask
     #[arg(long, short)]
     yes: bool,
@@ -50,6 +48,8 @@ pub(super) struct Arguments {
     /// Do not make the tables fit the terminal
     #[arg(long, conflicts_with = "json")]
     wide: bool,
+    #[command(flatten)]
+    store: StoreArguments,
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {

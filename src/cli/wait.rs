@@ -39,8 +39,6 @@ pub(super) struct Arguments {
     /// The operation's id, as `rerun` and `history` show it
     #[arg(value_parser = NonEmptyStringValueParser::new())]
     operation: String,
-    #[command(flatten)]
-    store: StoreArguments,
     /// Wait no longer than this
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
     timeout: Option<Duration>,
@@ -50,6 +48,8 @@ pub(super) struct Arguments {
     /// Do not make the tables fit the terminal
     #[arg(long, conflicts_with = "json")]
     wide: bool,
+    #[command(flatten)]
+    store: StoreArguments,
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
