@@ -36,6 +36,16 @@ fn what_is_done_and_can_not_be_told_is_exit_status_6() {
 }
 
 #[test]
+fn what_became_of_the_ledger_and_can_not_be_told_is_exit_status_6_too() {
+    let store = night();
+    for command in ["create", "prune --older-than 1d", "drop"] {
+        let (full, said) = status(&format!("bulk-rerun ledger {command} --store '{}' > /dev/full", store.path_str()));
+        assert_eq!(full, Some(6), "{command}: {said}");
+        assert!(said.contains("it is done"), "{command}: {said}");
+    }
+}
+
+#[test]
 fn what_only_looks_fails_on_a_full_disk_and_not_where_nobody_reads_on() {
     let store = night();
     for command in [

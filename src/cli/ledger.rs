@@ -53,12 +53,11 @@ enum What {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
-    let out = &mut People::on_stdout(false);
-    match &arguments.what {
-        What::Create { store } => {
-            let made = store.open()?.create_ledger()?;
-            writeln!(out, "{}", if made { "The ledger was made." } else { "There is a ledger already." })?;
-        }
+    let said = match &arguments.what {
+        What::Create { store } => match store.open()?.create_ledger()? {
+            true => "The ledger was made.".to_owned(),
+            false => "There is a ledger already.".to_owned(),
+        },
         What::Prune { store, older_than } => {
             let before =
                 chrono::Duration::from_std(*older_than).ok().and_then(|age| Utc::now().checked_sub_signed(age));
@@ -67,12 +66,14 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
             })?;
             let plugin = store.open()?;
             let pruned = watch("pruning the ledger", || plugin.prune_ledger(before))?;
-            writeln!(out, "{} taken out of the ledger.", count(pruned, "re-run"))?;
+            format!("{} taken out of the ledger.", count(pruned, "re-run"))
         }
         What::Drop { store } => {
             store.open()?.drop_ledger()?;
-            writeln!(out, "The ledger was taken away.")?;
+            "The ledger was taken away.".to_owned()
         }
-    }
+    };
+    let told = writeln!(People::on_stdout(false), "{said}").map_err(Failure::from);
+    told.map_err(|failure| failure.when_done("but it is done: do not repeat it"))?;
     Ok(ExitCode::SUCCESS)
 }
