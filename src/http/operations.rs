@@ -6,6 +6,7 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::http::{StatusCode, Uri};
 use axum::response::Response;
+use serde::Deserialize;
 
 use super::base::Base;
 use super::body;
@@ -89,7 +90,7 @@ pub(super) async fn list(State(door): State<Arc<Door>>, request: Request) -> Res
 )]
 pub(super) async fn one(
     State(door): State<Arc<Door>>,
-    path: Result<Path<String>, PathRejection>,
+    path: Result<Path<Named>, PathRejection>,
     request: Request,
 ) -> Result<Response, Problem> {
     let base = Base::of(&request, &door.config);
@@ -132,7 +133,7 @@ pub(super) async fn one(
 )]
 pub(super) async fn undo(
     State(door): State<Arc<Door>>,
-    path: Result<Path<String>, PathRejection>,
+    path: Result<Path<Named>, PathRejection>,
     request: Request,
 ) -> Result<Response, Problem> {
     let base = Base::of(&request, &door.config);
@@ -164,10 +165,16 @@ fn parameters(uri: &Uri) -> impl Iterator<Item = (String, String)> {
     form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()).into_owned()
 }
 
-/// The operation that a path names. What the ledger can't have as an id is none of its own.
-fn id_in(path: Result<Path<String>, PathRejection>) -> Result<String, Problem> {
+/// The operation that a path names. An app that nests the door may have more in its paths.
+#[derive(Deserialize)]
+pub(super) struct Named {
+    operation_id: String,
+}
+
+/// Its id. What the ledger can't have as an id is none of its own.
+fn id_in(path: Result<Path<Named>, PathRejection>) -> Result<String, Problem> {
     match path {
-        Ok(Path(id)) if wrong_with_text(&id, KEY_MAX).is_none() => Ok(id),
+        Ok(Path(Named { operation_id })) if wrong_with_text(&operation_id, KEY_MAX).is_none() => Ok(operation_id),
         _ => {
             let detail =
                 format!("the path names no operation: an operation's id is a ULID; {OPERATIONS_PATH} lists them");

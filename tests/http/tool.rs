@@ -34,9 +34,13 @@ impl Tool {
     }
 
     fn post(&self, body: &str, token: Option<&str>) -> (u16, Value) {
+        self.post_to("rerun", body, token)
+    }
+
+    fn post_to(&self, path: &str, body: &str, token: Option<&str>) -> (u16, Value) {
         let config = ureq::Agent::config_builder().http_status_as_error(false).proxy(None).build();
         let agent = ureq::Agent::new_with_config(config);
-        let mut request = agent.post(format!("{}/api/runs/bulk/rerun", self.url)).content_type("application/json");
+        let mut request = agent.post(format!("{}/api/runs/bulk/{path}", self.url)).content_type("application/json");
         if let Some(token) = token {
             request = request.header("authorization", format!("Bearer {token}"));
         }
@@ -197,6 +201,21 @@ fn the_token_comes_from_a_file_too() {
         assert!(code == Some(2) && error.contains("BULK_RERUN_TOKEN"), "{error}");
         assert!(!error.contains("two words"));
     }
+}
+
+#[test]
+fn who_has_undone_a_re_run_is_in_the_log() {
+    let store = night();
+    let file = store.path.with_extension("token");
+    fs::write(&file, "anna:horse\n").unwrap();
+    let flags = ["--listen", "127.0.0.1:0", "--ledger", "--token-file", file.to_str().unwrap()];
+    let tool = Tool::start(store.path_str(), &flags, None);
+    let id = tool.post(r#"{"ids": ["a1", "b1"]}"#, Some("horse")).1["operation_id"].as_str().unwrap().to_owned();
+    let undo = format!("operations/{id}/undo");
+    assert_eq!(tool.post_to(&undo, "", Some("wrong")).0, 401);
+    assert_eq!(tool.post_to(&undo, "", Some("horse")).0, 200);
+    let log = tool.end().1;
+    assert!(log.contains(&format!("undid operation_id=\"{id}\" undone=2 kept=0 by=\"anna\"")), "{log}");
 }
 
 #[test]

@@ -91,6 +91,7 @@ test("axe finds nothing on the list, nor in its question, and a phone has room f
       // The preview fades in.
       await page.waitForFunction(() => document.getAnimations().length === 0 && !document.body.matches(".searching"));
       assert.deepEqual(await broken(page), []);
+      await page.locator("#history").evaluate((list) => list.scrollIntoView());
       await picture(page, `history-${options.colorScheme ?? "light"}-${options.viewport ? "phone" : "desktop"}`);
       assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), (options.viewport ?? { width: 1280 }).width);
       // By keyboard alone.

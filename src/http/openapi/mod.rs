@@ -12,6 +12,7 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, HeaderMap};
 use axum::response::Response;
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
@@ -88,9 +89,15 @@ pub(super) async fn document(State(door): State<Arc<Door>>, headers: HeaderMap) 
     door.documents.openapi.answer(&headers)
 }
 
+/// The schema that a path names.
+#[derive(Deserialize)]
+pub(super) struct Named {
+    file: String,
+}
+
 pub(super) async fn schema(
     State(door): State<Arc<Door>>,
-    Path(file): Path<String>,
+    Path(Named { file }): Path<Named>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let schema = file.strip_suffix(".json").and_then(|name| door.documents.schemas.get(name));

@@ -6,7 +6,7 @@ use utoipa::openapi::Required;
 use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::schema::{AnyOfBuilder, KnownFormat, ObjectBuilder, Schema, SchemaFormat, Type};
 
-use crate::contract::Spelling;
+use crate::contract::{KEY_MAX, Spelling};
 
 /// Which page is asked for.
 pub(in super::super) struct PageParameters;
@@ -15,9 +15,9 @@ impl IntoParams for PageParameters {
     fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
         let parameters = [
             ("limit", "At most so many; else 50.", limit()),
-            ("before", "Those before this operation: the last one of the page before.", id()),
+            ("before", "Those before this operation: the last one of the page before.", id(Some(KEY_MAX))),
             ("created_after", "Those at this time or later.", instant()),
-            ("run_id", "Those that spawned this run, or re-ran it.", id()),
+            ("run_id", "Those that spawned this run, or re-ran it.", id(None)),
         ];
         let in_either_spelling = |(name, description, schema): (&str, &str, Schema)| {
             let camel = Some(Spelling::Camel.of(name)).filter(|camel| camel != name);
@@ -44,11 +44,11 @@ fn limit() -> Schema {
     ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1)).maximum(Some(1000)).into()
 }
 
-/// Not blank, and without NUL.
-fn id() -> Schema {
+/// Not blank, and without NUL. A runner's own ids may be of any length.
+fn id(longest: Option<usize>) -> Schema {
     ObjectBuilder::new()
         .schema_type(Type::String)
-        .max_length(Some(255))
+        .max_length(longest)
         .pattern(Some(r"^[^\x00]*[^\s\x00][^\x00]*$"))
         .examples([json!("01M860BN9H2Q6S8V0X4Z7B1D3F")])
         .into()
