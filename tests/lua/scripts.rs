@@ -9,7 +9,7 @@ use crate::{file, in_every_lua, succeeded};
 
 pub fn trials() -> Vec<Trial> {
     let mut trials = Vec::new();
-    for name in ["values", "runs", "rerun", "predicates", "attach", "ledger", "lifetime"] {
+    for name in ["values", "runs", "rerun", "predicates", "attach", "ledger", "lifetime", "operations", "wait"] {
         let script = file(&format!("tests/lua/scripts/{name}.lua"));
         trials.extend(in_every_lua(&format!("script: {name}"), move |lua| {
             let store = Store::new().holding(&rows());
@@ -61,7 +61,7 @@ fn rows() -> Vec<Row> {
 fn every_script_is_run() -> Trial {
     Trial::test("every script is run", || {
         let names = fs::read_dir(file("tests/lua/scripts")).unwrap().count();
-        assert_eq!(names, 10, "a script is missing from the list, or the list from the scripts");
+        assert_eq!(names, 12, "a script is missing from the list, or the list from the scripts");
         Ok(())
     })
 }

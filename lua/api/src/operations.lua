@@ -27,7 +27,8 @@ local function without_nulls(operation)
 end
 
 -- The id of an operation, which may be a report's, or an operation's itself.
-local function id_of(operation, method)
+local function id_of(host, operation, method)
+  of.open_plugin(host, method)
   local id = operation
   if type(operation) == "table" then
     id = operation.operation_id or operation.operationId
@@ -54,11 +55,11 @@ function Host:operations(query)
 end
 
 function Host:operation(id)
-  return without_nulls(ask(self, "operations", { operation_id = id_of(id, "operation") }, "query"))
+  return without_nulls(ask(self, "operations", { operation_id = id_of(self, id, "operation") }, "query"))
 end
 
 function Host:undo(id)
-  return ask(self, "undo", { operation_id = id_of(id, "undo") }, "body")
+  return ask(self, "undo", { operation_id = id_of(self, id, "undo") }, "body")
 end
 
 -- Waiting -----------------------------------------------------------------------------------------
@@ -78,7 +79,7 @@ end
 local function new_runs(host, subject)
   local about = subject
   if type(subject) ~= "table" or type(subject.runs or subject.triggered) ~= "table" then
-    about = host:operation(id_of(subject, "wait"))
+    about = host:operation(id_of(host, subject, "wait"))
   end
   local runs = array()
   for place, new in ipairs(about.runs or about.triggered) do
