@@ -364,6 +364,7 @@ fn what_can_not_be_read_fails_the_call_and_starts_nothing() {
         (json!({"operations": [operation()]}).to_string(), "neither what was asked for nor {}"),
         (with("runs", Value::Null), "`runs` is missing"),
         (with("request_digest", Value::Null), "`request_digest` is missing"),
+        (with("request", Value::Null), "`request` is missing"),
         (with("triggered", json!("s3cret")), "`triggered` is a string, not an integer of 64 bits"),
         (with("runs", a_run), "run 1: `run_id` is a number, not a string"),
         (with("idempotency_key", json!("other")), "with the idempotency_key \"k\", and found another one"),

@@ -57,8 +57,8 @@ pub struct HostTable {
     /// `{"operation_id": "..."}` or `{"idempotency_key": "..."}`. Or it is for a list: it has a `limit`, and maybe
     /// `before` (an operation's id: those that were recorded before it), `created_after` and `run_id` (the
     /// `run_id` or `rerun_of` of one of the `runs`). Then the reply is `{"operations": [...]}`, the newest first,
-    /// and may have more than is asked for, since the plugin checks each one again. `find_operation` and
-    /// `record_operation` are both set, and the host has a ledger, or both NULL.
+    /// and may have more than is asked for, since the plugin checks each one again. It comes within a transaction
+    /// and without. `find_operation` and `record_operation` are both set, and the host has a ledger, or both NULL.
     pub find_operation:
         Option<unsafe extern "C" fn(context: *mut c_void, query_json: *const c_char, reply: *mut ReplyHandle) -> i32>,
     /// Keeps an operation: what was re-run, by whom and why, and the new runs. All that a host must understand of

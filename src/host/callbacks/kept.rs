@@ -147,10 +147,11 @@ pub(super) fn read<T: DeserializeOwned>(json: &str) -> Result<Option<T>, String>
 }
 
 /// What an operation's fields and its runs' are. The others may be absent.
-const OPERATION: [(&str, &str); 8] = [
+const OPERATION: [(&str, &str); 9] = [
     ("operation_id", TEXT),
     ("created_at", TEXT),
     ("door", TEXT),
+    ("request", OBJECT),
     ("request_digest", TEXT),
     ("triggered", INTEGER),
     ("skipped", INTEGER),
@@ -161,6 +162,7 @@ const RUN: [(&str, &str); 3] = [("task_name", TEXT), ("run_id", TEXT), ("rerun_o
 const TEXT: &str = "a string";
 const INTEGER: &str = "an integer of 64 bits";
 const ARRAY: &str = "an array";
+const OBJECT: &str = "an object";
 
 /// Why it can't be read: which field, of what kind, or else at which place. (serde's own words may quote what is in it.)
 fn fault(json: &str, place: &str) -> String {

@@ -1,4 +1,4 @@
--- A host that is written in Lua, and keeps the ledger: a key is one re-run.
+-- A host that is written in Lua, and keeps the ledger: a key is one re-run, and can be undone.
 local bulk_rerun = require "bulk_rerun"
 local check = dofile(arg[0]:match "^.*/" .. "check.lua")
 
@@ -111,6 +111,36 @@ for _, keep in ipairs { as_text, as_table, as_copy } do
   check.equal(#host:rerun({ match_all = true, filter = { task_name = "none" }, options = { idempotency_key = "n" } }).triggered, 0)
   check.equal(host:rerun({ match_all = true, filter = { task_name = "none" }, options = { idempotency_key = "n" } }).replayed, true)
 end
+
+-- What is pending is taken back, and the operation recorded once more in its place.
+for _, keep in ipairs { as_text, as_table, as_copy } do
+  local host, self = runner(keep)
+  local report = host:rerun(keyed "k")
+  self.runs[4].phase, self.log = "running", {}
+  local undone = host:undo(report)
+  check.equal(#undone.undone, 1)
+  check.equal(undone.undone[1].run_id, "new-2")
+  check.equal(undone.kept[1].run_id, "new-3")
+  check.equal(table.concat(self.log, " "), "begin undo new-2 record commit")
+  check.equal(#self.operations, 1)
+  local operation = host:operation(report)
+  check.equal(operation.states.undone, 1)
+  check.equal(operation.states.running, 1)
+  check.equal(operation.runs[1].phase, "undone")
+  check.truthy(operation.undone_at)
+  check.equal(#host:undo(report).undone, 0)
+
+  local later = host:rerun { ids = { "2" } }
+  local all = host:operations {}
+  check.equal(#all, 2)
+  check.equal(all[1].operation_id, later.operation_id)
+  check.equal(all[2].operation_id, report.operation_id)
+  check.equal(#host:operations { run_id = "1" }, 1)
+  check.equal(#host:operations { limit = 1, before = report.operation_id }, 0)
+end
+local no_undo = runner(as_text, { undo = function() return "yes" end })
+local report = no_undo:rerun(keyed "k")
+check.raises(function() no_undo:undo(report) end, 500, "true or false; it returned a string")
 
 -- What a script is given.
 local host, self = runner(as_table)
