@@ -9,6 +9,8 @@ mod check;
 mod failover;
 mod ids;
 mod ledger;
+mod ledger_cut;
+mod ledger_trouble;
 mod proxy;
 mod search_path;
 mod silence;
