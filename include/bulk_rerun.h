@@ -238,8 +238,8 @@ typedef struct bulk_rerun_host {
      * `{"operation_id": "..."}` or `{"idempotency_key": "..."}`. Or it is for a list: it has a `limit`, and maybe
      * `before` (an operation's id: those that were recorded before it), `created_after` and `run_id` (the
      * `run_id` or `rerun_of` of one of the `runs`). Then the reply is `{"operations": [...]}`, the newest first,
-     * and may have more than is asked for, since the plugin checks each one again. `find_operation` and
-     * `record_operation` are both set, and the host has a ledger, or both NULL.
+     * and may have more than is asked for, since the plugin checks each one again. It comes within a transaction
+     * and without. `find_operation` and `record_operation` are both set, and the host has a ledger, or both NULL.
      */
     int32_t (*find_operation)(void *context, const char *query_json, struct bulk_rerun_reply *reply);
     /**
