@@ -67,8 +67,9 @@ fn a_disk_that_is_full_at_the_ledgers_row_leaves_no_new_run() {
     store.client.execute(&format!("CREATE TABLESPACE small LOCATION '{}'", small.display()));
     store.client.execute("ALTER TABLE bulk_rerun.operations SET TABLESPACE small");
     // Ids that are no run's are in the ledger's row twice, and hardly to be compressed.
-    let strangers = (0..40_000).map(|_| format!("{:032x}", fastrand::u128(..)));
-    let ids = Vec::from_iter(std::iter::once("1".to_owned()).chain(strangers));
+    let stranger = |_| (0..40).map(|_| format!("{:032x}", fastrand::u128(..))).collect::<String>();
+    let strangers = (0..1_000).map(stranger);
+    let ids: Vec<String> = std::iter::once("1".to_owned()).chain(strangers).collect();
     let request = json!({"ids": ids, "options": {"idempotency_key": "k"}});
     let plugin = store.open();
     assert_disk_is_full(&call(&plugin, &request).unwrap_err());
