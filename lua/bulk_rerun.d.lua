@@ -173,11 +173,56 @@ function bulk_rerun.from_json(json) end
 ---@field first? string When the earliest was created: RFC 3339, in UTC.
 ---@field parameter_sets? integer How many distinct parameters they have: more than one means that some are not run.
 
+---@class bulk_rerun.NewRun
+---@field task_name string
+---@field rerun_of string The source run.
+---@field run_id string
+---@field phase string `pending`, `running` or `ended`; `gone` if the host keeps it no longer, `undone` if it was taken back.
+---@field end_reason? string
+---@field exit_code? integer
+
+---@class bulk_rerun.WaitOptions
+---@field timeout? string How long at most: `30m`. For ever if absent.
+---@field interval? string How long from one look to the next: `2s`. Half a second at first, five later, if absent.
+---@field each? fun(states: table<string, integer>) Called at every look.
+
+---What `host:wait` returns.
+---@class bulk_rerun.Outcome
+---@field runs bulk_rerun.NewRun[]
+---@field states table<string, integer> How many runs stand where: by end reason, or by phase.
+---@field succeeded boolean All have succeeded, or are gone.
+---@field timed_out boolean Some have not ended.
+
+---@class bulk_rerun.OperationsQuery
+---@field limit? integer At most so many; 50 if absent.
+---@field before? string Those before this operation: the last one of the page before.
+---@field created_after? string RFC 3339: `bulk_rerun.ago "24h"`
+---@field run_id? string Those that started this run, or re-ran it.
+
+---A re-run, as the ledger has it.
+---@class bulk_rerun.Operation
+---@field operation_id string
+---@field created_at string RFC 3339, in UTC
+---@field door string `cli`, `http`, `c`, `lua`, …
+---@field actor? string
+---@field reason? string
+---@field idempotency_key? string
+---@field request table As it was carried out.
+---@field triggered integer How many new runs there are.
+---@field skipped integer
+---@field undone_at? string
+---@field runs? bulk_rerun.NewRun[] From `host:operation` only.
+---@field states? table<string, integer> From `host:operation` only: how many of them stand where.
+
+---@class bulk_rerun.Undone
+---@field undone { task_name: string, run_id: string }[] Taken back now.
+---@field kept { task_name: string, run_id: string, phase: string, end_reason?: string }[] Begun, or over.
+
 ---What a failed call raises.
 ---@class bulk_rerun.ErrorModel
 ---@field type string
 ---@field title string
----@field status integer As an HTTP status: 400, 409, 422, 500, 503.
+---@field status integer As an HTTP status: 400, 404, 409, 422, 500, 503.
 ---@field detail string
 ---@field errors? { location: string, message: string, value: any }[] Every violation.
 ---@field where? string The script's line: `script.lua:7`.
@@ -210,6 +255,27 @@ function Host:rerun(selector, predicate) end
 ---@return string? reason Why there is no new run.
 ---@return string? detail
 function Host:spawn(run) end
+
+---Waits until the new runs have ended. Blocks; Ctrl-C ends it.
+---@param what bulk_rerun.Report|bulk_rerun.Operation|string A report or an operation; or, with the ledger, an operation's id.
+---@param options? bulk_rerun.WaitOptions
+---@return bulk_rerun.Outcome outcome
+function Host:wait(what, options) end
+
+---What the ledger has, newest first.
+---@param query? bulk_rerun.OperationsQuery
+---@return bulk_rerun.Operation[] operations
+function Host:operations(query) end
+
+---One operation, with its new runs and where they stand now.
+---@param id string|bulk_rerun.Report|bulk_rerun.Operation Its id, or what has it.
+---@return bulk_rerun.Operation operation
+function Host:operation(id) end
+
+---Takes back what no worker has begun of an operation.
+---@param id string|bulk_rerun.Report|bulk_rerun.Operation Its id, or what has it.
+---@return bulk_rerun.Undone undone
+function Host:undo(id) end
 
 ---Closes the store. Loops that have begun go on.
 function Host:close() end

@@ -1,13 +1,13 @@
 #!/usr/bin/env lua
 -- Re-runs one of the tasks that failed in the last day, waits for it to end, and re-runs the others only if it succeeded.
 --
---     bulk-rerun lua canary.lua STORE [SECONDS TO WAIT]
+--     bulk-rerun lua canary.lua STORE [WAIT]
 
 local bulk_rerun = require "bulk_rerun"
 
-local store, patience = arg[1], tonumber(arg[2] or "600")
-if not store or not patience then
-  io.stderr:write("usage: canary.lua STORE [SECONDS TO WAIT]\n")
+local store, patience = arg[1], arg[2] or "10m"
+if not store then
+  io.stderr:write("usage: canary.lua STORE [WAIT]\n")
   os.exit(2)
 end
 
@@ -16,35 +16,26 @@ local host = bulk_rerun.open { store = store }
 local failed = {
   match_all = true,
   filter = { status = "failed", created_after = bulk_rerun.ago "24h", created_before = bulk_rerun.ago "0s" },
+  options = { take = 1 },
 }
 
-local canary = host:plan(failed).planned[1]
+local first = host:rerun(failed)
+local canary = first.triggered[1]
 if not canary then
-  print("nothing has failed")
+  print("nothing was started")
   os.exit(0)
 end
-local id = assert(host:spawn { id = canary.rerun_of, task_name = canary.task_name })
-print("canary", canary.task_name, id)
+print("canary", canary.task_name, canary.run_id)
 
-local function end_reason(run_id)
-  for run in host:runs { ids = { run_id } } do
-    if run.task_name == canary.task_name and run.phase == "ended" then
-      return run.end_reason or "without a word"
-    end
-  end
-end
-
-local deadline, ended = os.time() + patience, nil
-repeat
-  os.execute("sleep 1")
-  ended = end_reason(id)
-until ended or os.time() > deadline
-
-if ended ~= "success" and ended ~= "succeeded" then
-  print("the canary " .. (ended and "ended: " .. ended or "has not ended") .. "; the others are left alone")
+local outcome = host:wait(first, { timeout = patience })
+if not outcome.succeeded then
+  local run = outcome.runs[1]
+  local ended = run.phase == "ended" and "ended: " .. (run.end_reason or "without a word") or "has not ended"
+  print("the canary " .. ended .. "; the others are left alone")
   os.exit(1)
 end
 
+failed.options = nil
 local report = host:rerun(failed, function(run)
   return run.task_name ~= canary.task_name
 end)

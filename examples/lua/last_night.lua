@@ -1,14 +1,15 @@
 #!/usr/bin/env lua
 -- Re-runs what failed since last night, except the tasks that were killed for their memory (exit code 137) when they failed
--- last: they would only be killed again.
+-- last: they would only be killed again. Told how long, it waits for the new runs, and says which of them failed again.
 --
---     bulk-rerun lua last_night.lua STORE [HOURS]
+--     bulk-rerun lua last_night.lua STORE [HOURS [WAIT]]
+--     bulk-rerun lua last_night.lua runwisp.db 12 30m
 
 local bulk_rerun = require "bulk_rerun"
 
-local store, hours = arg[1], arg[2] or "12"
+local store, hours, patience = arg[1], arg[2] or "12", arg[3]
 if not store then
-  io.stderr:write("usage: last_night.lua STORE [HOURS]\n")
+  io.stderr:write("usage: last_night.lua STORE [HOURS [WAIT]]\n")
   os.exit(2)
 end
 
@@ -46,7 +47,6 @@ end
 local report = host:rerun(failed, function(run)
   return not killed[run.task_name]
 end)
-host:close()
 
 for _, new in ipairs(report.triggered) do
   print("started", new.task_name, new.run_id)
@@ -55,3 +55,17 @@ for _, skipped in ipairs(report.skipped or {}) do
   print("skipped", skipped.task_name, skipped.reason)
 end
 print(#report.triggered .. " started, " .. left_alone .. " left alone: out of memory")
+
+if patience then
+  local outcome = host:wait(report, { timeout = patience })
+  for _, run in ipairs(outcome.runs) do
+    if run.end_reason ~= "success" and run.end_reason ~= "succeeded" and run.phase ~= "gone" then
+      print(run.phase == "ended" and "failed again" or "not ended", run.task_name, run.run_id, run.end_reason or run.phase)
+    end
+  end
+  if not outcome.succeeded then
+    os.exit(1)
+  end
+  print("all have succeeded")
+end
+host:close()

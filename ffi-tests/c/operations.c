@@ -57,7 +57,7 @@ static void one_after_the_other(const char *store) {
     EXPECT(bulk_rerun_operations(plugin, "{}"), "{\"operations\":[]}");
     Operation first = rerun(plugin), second = rerun(plugin);
 
-    char newest[96];
+    char newest[128];
     snprintf(newest, sizeof newest, "{\"operations\":[{\"operation_id\":\"%s\"", second.id);
     EXPECT(bulk_rerun_operations(plugin, "{\"limit\": 1}"), newest);
     CHECK(found(plugin, "{}%s", "") == 2);

@@ -51,6 +51,8 @@ cancel_new = declare("bulk_rerun_cancel_new", c_void_p)
 cancel_now = declare("bulk_rerun_cancel_now", None, c_void_p)
 cancel_free = declare("bulk_rerun_cancel_free", None, c_void_p)
 call_unless = declare("bulk_rerun_call_unless", c_void_p, c_void_p, c_char_p, c_void_p)
+operations = declare("bulk_rerun_operations", c_void_p, c_void_p, c_char_p)
+undo = declare("bulk_rerun_undo", c_void_p, c_void_p, c_char_p)
 set_log = declare("bulk_rerun_set_log", None, LOG, c_void_p)
 emit = declare("bulk_rerun_emit", c_int32, c_void_p, c_char_p)
 reply_set = declare("bulk_rerun_reply_set", c_int32, c_void_p, c_char_p)
@@ -113,6 +115,20 @@ def cancelled(plugin, failed):
     answer = call_unless(plugin, request, cancel)
     assert is_error(ctypes.string_at(answer)) == 1 and "was cancelled" in take(answer)["detail"]
     cancel_free(cancel)
+
+
+def taken_back(store):
+    plugin = open_(json.dumps({"store": store, "ledger": True}).encode(), None)
+    answer = call(plugin, {"ids": ["a1", "b1"], "options": {"reason": "the disk was full"}})
+    one = json.dumps({"operation_id": answer["operation_id"]}).encode()
+    page = take(operations(plugin, b'{"limit": 1}'))
+    assert page["operations"][0]["reason"] == "the disk was full", page
+    assert take(operations(plugin, one))["states"] == {"pending": 2}
+    undone = take(undo(plugin, one))
+    assert [run["run_id"] for run in undone["undone"]] == [run["run_id"] for run in answer["triggered"]], undone
+    assert take(operations(plugin, one))["states"] == {"undone": 2}
+    assert take(undo(plugin, one)) == {"undone": [], "kept": undone["kept"]}
+    close(plugin)
 
 
 def over_a_store(store):
@@ -217,4 +233,5 @@ def over_callbacks():
 assert abi_version() == 1 and version()
 over_a_store(sys.argv[1])
 over_a_store(sys.argv[2])
+taken_back(sys.argv[1])
 over_callbacks()

@@ -13,8 +13,9 @@ use crate::support::{Row, Store};
 use crate::{Test, file, in_every_lua, succeeded, text};
 
 pub fn trials() -> Vec<Trial> {
-    let tests: [Test; 5] = [
+    let tests: [Test; 6] = [
         ("last_night", last_night),
+        ("last_night that waits", last_night_that_waits),
         ("by_parameter", by_parameter),
         ("canary", canary),
         ("canary that fails", canary_that_fails),
@@ -78,6 +79,25 @@ fn last_night(lua: Interpreter) {
     assert!(out.contains("4 started, 1 left alone: out of memory"), "{out}");
     let out = succeeded(&run(lua, "last_night", &store, &["48"]));
     assert!(out.contains("skipped\tbackup\tactive") && out.contains("started\tmail"), "{out}");
+}
+
+fn last_night_that_waits(lua: Interpreter) {
+    let store = night();
+    let worker = runner(&store, "failed");
+    let output = run(lua, "last_night", &store, &["12", "10m"]);
+    let tasks = worker.join().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let out = text(&output.stdout);
+    assert_eq!(out.matches("failed again\t").count(), tasks.len(), "{out}");
+    assert!(out.contains("failed again\tbackup\t") && !out.contains("not ended"), "{out}");
+    let worker = runner(&store, "success");
+    let out = succeeded(&run(lua, "last_night", &store, &["12", "10m"]));
+    worker.join().unwrap();
+    assert!(out.ends_with("all have succeeded\n"), "{out}");
+    // A worker that does nothing.
+    let output = run(lua, "last_night", &night(), &["12", "0s"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stdout).contains("not ended\tbackup\t"), "{output:?}");
 }
 
 fn by_parameter(lua: Interpreter) {

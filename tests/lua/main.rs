@@ -6,6 +6,7 @@ mod loading;
 mod memory;
 mod out_of_memory;
 mod scripts;
+mod waiting;
 
 #[path = "../support/lua.rs"]
 mod lua;
@@ -29,6 +30,7 @@ fn main() {
         loading::trials(),
         memory::trials(),
         out_of_memory::trials(),
+        waiting::trials(),
     ];
     libtest_mimic::run(&arguments, trials.into_iter().flatten().collect()).exit();
 }
