@@ -44,6 +44,17 @@ pub(crate) fn elsewhere<Question: Send, Answer: Send, T: Send>(
     })
 }
 
+/// Whether this thread is in a runtime, which a connection's own can't be started in.
+#[cfg(feature = "postgres")]
+pub(crate) fn in_a_runtime() -> bool {
+    tokio::runtime::Handle::try_current().is_ok()
+}
+
+#[cfg(not(feature = "postgres"))]
+pub(crate) fn in_a_runtime() -> bool {
+    false
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicBool, Ordering};

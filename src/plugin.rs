@@ -13,7 +13,7 @@ use crate::contract::{
     Spelling, Triggered, UndoRequest, Undone,
 };
 use crate::cursor::Cursor;
-use crate::elsewhere::elsewhere;
+use crate::elsewhere::{elsewhere, in_a_runtime};
 use crate::host::callbacks::{CallbackHost, HostCallbacks};
 use crate::host::named_store::NamedStore;
 use crate::host::{Host, StoreInfo, open};
@@ -381,16 +381,6 @@ fn blocking<Answer: Send, T: Send>(
             format!("there is no thread to speak with the server on: {error}; nothing was changed"),
         ))
     })
-}
-
-#[cfg(feature = "postgres")]
-fn in_a_runtime() -> bool {
-    tokio::runtime::Handle::try_current().is_ok()
-}
-
-#[cfg(not(feature = "postgres"))]
-fn in_a_runtime() -> bool {
-    false
 }
 
 thread_local! {

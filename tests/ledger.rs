@@ -2,8 +2,6 @@
 
 mod support;
 
-use std::fs;
-
 use bulk_rerun::{Config, ErrorModel, Plugin};
 use rusqlite::types::Value as Column;
 use serde_json::{Value, json};
@@ -367,23 +365,6 @@ fn the_tool_makes_one_with_its_first_re_run() {
     assert_eq!(tables(), 0);
     run(&["rerun", "--status", "failed", "--yes"]);
     assert_eq!((operations(&store), spawned(&store)), (1, 1));
-}
-
-/// The environment says it to a host that loads us, here to a script, as well; an empty or false word says no.
-#[test]
-fn the_environment_has_one_made_where_a_store_is_opened() {
-    for (word, tables) in [("1", 2), ("", 0), ("0", 0), ("false", 0)] {
-        let store = night();
-        let script = store.path.with_file_name("open.lua");
-        fs::write(&script, "require 'bulk_rerun'.open { store = arg[1] }:close()").unwrap();
-        let output = command(&["lua", script.to_str().unwrap(), store.path_str()])
-            .env("BULK_RERUN_LEDGER", word)
-            .output()
-            .unwrap();
-        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
-        let made = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name LIKE 'bulk_rerun%'";
-        assert_eq!(number(&store, made), tables, "{word:?}");
-    }
 }
 
 #[test]

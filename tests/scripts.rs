@@ -5,6 +5,7 @@ mod support;
 use bulk_rerun::{ErrorModel, Plugin, Run};
 use serde_json::{Value, json};
 use support::calls::{all_failed, assert_error, open, skipped, triggered};
+use support::tool::{command, night, text};
 use support::{NEWEST, Row, Store};
 
 const NOON: &str = "2026-04-15T12:00:00Z";
@@ -127,4 +128,21 @@ fn a_cursor_takes_a_selector_alone() {
     let mut cursor = plugin.cursor(json!({"ids": ["zz", "b1"], "options": {}}).to_string().as_bytes()).unwrap();
     assert!(cursor.next_run().unwrap().unwrap().contains("\"b1\""));
     assert!(cursor.next_run().unwrap().is_none());
+}
+
+/// The environment says it to a host that loads us, here to a script, as well; an empty or false word says no.
+#[test]
+fn the_environment_has_one_made_where_a_store_is_opened() {
+    for (word, tables) in [("1", 2), ("", 0), ("0", 0), ("false", 0)] {
+        let store = night();
+        let script = store.path.with_file_name("open.lua");
+        std::fs::write(&script, "require 'bulk_rerun'.open { store = arg[1] }:close()").unwrap();
+        let output = command(&["lua", script.to_str().unwrap(), store.path_str()])
+            .env("BULK_RERUN_LEDGER", word)
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+        let made = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name LIKE 'bulk_rerun%'";
+        assert_eq!(store.open().query_row(made, [], |row| row.get::<_, i64>(0)).unwrap(), tables, "{word:?}");
+    }
 }
