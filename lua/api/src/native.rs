@@ -83,7 +83,7 @@ pub(crate) fn functions(lua: &Lua, core: &'static Core) -> mlua::Result<Table> {
     functions.set("ago", function(lua, ago)?)?;
     functions.set("seconds", lua.create_function(|_, duration: LuaString| Ok(seconds(&duration)))?)?;
     functions.set("clock", lua.create_function(|_, ()| Ok(START.elapsed().as_secs_f64()))?)?;
-    functions.set("sleep", lua.create_function(|_, seconds: f64| Ok(sleep(seconds)))?)?;
+    functions.set("sleep", lua.create_function(|_, seconds: f64| sleep(seconds))?)?;
     Ok(functions)
 }
 
@@ -244,8 +244,9 @@ fn seconds(duration: &LuaString) -> Option<f64> {
 static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 /// `sleep(seconds)`.
-fn sleep(seconds: f64) {
+fn sleep(seconds: f64) -> mlua::Result<()> {
     thread::sleep(Duration::try_from_secs_f64(seconds).unwrap_or_default());
+    Ok(())
 }
 
 /// Times before 1970 are not written.

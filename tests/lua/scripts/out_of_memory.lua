@@ -43,6 +43,7 @@ for _, work in ipairs {
   function() return host:plan('{"match_all":true}') end,
   function() for run in host:runs(failed) do keep(run) end end,
   function() return host:rerun { match_all = true, filter = { status = "nothing has this" } } end,
+  function() return host:wait { triggered = { { task_name = "a", run_id = "nobody's" }, { task_name = "b", run_id = "b1" } } } end,
   function() return bulk_rerun.from_json '{"a":[1,2,{"b":"c"}]}' end,
   function() return bulk_rerun.to_json { a = { 1, 2, { b = "c" } } } end,
 } do
