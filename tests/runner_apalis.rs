@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use bulk_rerun::{Config, Plugin};
+use chrono::{SubsecRound, TimeDelta, Utc};
 use rusqlite::types::Value;
 use serde_json::json;
 use support::calls::{all_failed, call, rows, skipped, triggered};
@@ -132,6 +133,19 @@ fn its_own_workers_run_what_is_spawned() {
     let again = app.rerun_the_failed(&["--skip-active"]);
     assert_eq!((triggered(&again).len(), skipped(&again)), (0, vec![format!("{}: active", app.texts("id")[0])]));
     assert_eq!(app.texts("status"), ["Failed", "Done", "Done", "Pending"]);
+}
+
+/// `run_at` counts in seconds.
+#[test]
+fn a_new_run_waits_until_it_is_due() {
+    let app = App::new().with_a_failed_job(None);
+    let plugin = Plugin::open(&Config::new(app.store().to_str().unwrap())).unwrap();
+    let mut worker = app.work("flaky", 50);
+    let due = Utc::now().trunc_subsecs(0) + TimeDelta::seconds(3);
+    assert_eq!(triggered(&call(&plugin, &all_failed(json!({"start_at": due}))).unwrap()), ["flaky"]);
+    worker.until("the new run is over", || (app.texts("status").last()? == "Done").then_some(()));
+    assert!(Utc::now() >= due, "it was begun before it was due");
+    assert!(worker.stop().success());
 }
 
 #[test]
