@@ -7,7 +7,7 @@ use crate::proxy::{Cut, Proxy};
 use crate::store::{Store, all_failed, assert_error, call, triggered};
 
 /// A store on a server of its own, a standby of that, and a way to the first.
-fn replicated(failed: u32) -> (Store, Server, Proxy) {
+pub fn replicated(failed: u32) -> (Store, Server, Proxy) {
     let primary: &'static Server = Box::leak(Box::new(Server::start(Kind::Plain)));
     let store = Store::on(primary, failed);
     let standby = Server::start(Kind::CopyOf(&primary.url("postgres", "postgres")));

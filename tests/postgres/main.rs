@@ -9,6 +9,7 @@ mod check;
 mod failover;
 mod ids;
 mod ledger;
+mod ledger_cut;
 mod proxy;
 mod search_path;
 mod silence;

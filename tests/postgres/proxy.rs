@@ -18,22 +18,43 @@ pub enum Cut {
     /// The answer comes through; all that is tried afterwards is lost.
     AfterAnswerForGood,
     ForGood,
+    /// The server never gets the request that comes after so many.
+    BeforeRequest(u32),
+    /// It gets that, and its answer is lost.
+    AfterRequest(u32),
 }
 
 impl Cut {
     fn lets_the_request_through(self) -> bool {
-        !matches!(self, Cut::BeforeCommit | Cut::ForGood)
+        !matches!(self, Cut::BeforeCommit | Cut::ForGood | Cut::BeforeRequest(_))
     }
 
     fn lets_the_answer_through(self) -> bool {
         matches!(self, Cut::Never | Cut::AfterAnswerForGood)
     }
 
-    /// What becomes of the requests after the COMMIT.
+    /// Whether a request is the one at which something happens.
+    fn is_at(self, request: &[u8]) -> bool {
+        match self {
+            Cut::BeforeRequest(left) | Cut::AfterRequest(left) => left == 0,
+            _ => request.windows(7).any(|bytes| bytes == b"COMMIT\0"),
+        }
+    }
+
+    /// What becomes of the requests after that one.
     fn afterwards(self) -> Cut {
         match self {
             Cut::AfterCommitForGood | Cut::AfterAnswerForGood | Cut::ForGood => Cut::ForGood,
-            Cut::Never | Cut::BeforeCommit | Cut::AfterCommit => Cut::Never,
+            _ => Cut::Never,
+        }
+    }
+
+    /// What becomes of the requests after one before it.
+    fn nearer(self) -> Cut {
+        match self {
+            Cut::BeforeRequest(left) => Cut::BeforeRequest(left - 1),
+            Cut::AfterRequest(left) => Cut::AfterRequest(left - 1),
+            other => other,
         }
     }
 }
@@ -69,7 +90,8 @@ impl Proxy {
                 if cut == Cut::ForGood {
                     continue;
                 }
-                let server = TcpStream::connect(("127.0.0.1", server)).unwrap();
+                // A server that is gone refuses its clients.
+                let Ok(server) = TcpStream::connect(("127.0.0.1", server)) else { continue };
                 let (answers, to_client) = (server.try_clone().unwrap(), client.try_clone().unwrap());
                 let plan = Arc::clone(&shared);
                 thread::spawn(move || requests(client, server, &plan));
@@ -89,6 +111,11 @@ impl Proxy {
     /// Cuts the wire at the next COMMIT.
     pub fn cut(&self, when: Cut) {
         self.plan.lock().unwrap().cut = when;
+    }
+
+    /// Whether all that was to be cut has been.
+    pub fn has_cut(&self) -> bool {
+        self.plan.lock().unwrap().cut == Cut::Never
     }
 
     /// The same, and from then on it leads to another server.
@@ -111,12 +138,12 @@ fn requests(mut client: TcpStream, mut server: TcpStream, plan: &Mutex<Plan>) {
         let (cut, leaves_options_out) = {
             let mut plan = plan.lock().unwrap();
             let now = plan.cut;
-            let commits = request.windows(7).any(|bytes| bytes == b"COMMIT\0");
-            if commits {
-                plan.cut = now.afterwards();
+            let is_at = now.is_at(request);
+            plan.cut = if is_at { now.afterwards() } else { now.nearer() };
+            if is_at {
                 plan.server = plan.next_server.take().unwrap_or(plan.server);
             }
-            let cut = if commits || now == Cut::ForGood { now } else { Cut::Never };
+            let cut = if is_at || now == Cut::ForGood { now } else { Cut::Never };
             (cut, plan.leaves_options_out)
         };
         if leaves_options_out && let Some(at) = request.windows(9).position(|bytes| bytes == b"\0options\0") {

@@ -184,7 +184,7 @@ impl Server {
     }
 
     /// `pg_ctl`, as the server's own user.
-    fn control(&self, arguments: &[&str]) {
+    pub fn control(&self, arguments: &[&str]) {
         let mut command = Command::new("setpriv");
         command.args(["--reuid=postgres", "--regid=postgres", "--init-groups"]).arg(programs().join("pg_ctl"));
         command.args(arguments).arg("-D").arg(self.folder.join("data")).current_dir(&self.folder);
