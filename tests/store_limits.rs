@@ -3,10 +3,8 @@
 mod support;
 
 use std::fs::{self, Permissions};
-use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 use support::calls::{all_failed, assert_error, files, triggered};
@@ -182,41 +180,15 @@ fn assert_all_or_nothing(store: &Store, wrapper: &[&str], words: &[&str]) {
     assert_eq!(store.integrity(), "ok");
 }
 
-/// A disk of its own for a child: a tmpfs of `kilobytes`, in a mount namespace that any user may
-/// make. The child works on a copy there, which is brought back when it ends.
-const ON_A_SMALL_DISK: &str = r#"
-folder=$1; kilobytes=$2; shift 2
-aside=$(mktemp -d) || exit
-cp "$folder"/* "$aside" && mount -t tmpfs -o "size=${kilobytes}k" none "$folder" && cp "$aside"/* "$folder" || exit
-"$@"; status=$?
-cp "$folder"/* "$aside" && umount "$folder" && cp "$aside"/* "$folder" && rm -r "$aside" || exit
-exit $status
-"#;
-
-/// Whether this machine lets us have a small disk; says so where it does not.
-fn has_small_disks() -> bool {
-    let mut probe = Command::new("unshare");
-    probe.args(["--user", "--map-root-user", "--mount", "mount", "-t", "tmpfs", "none", "/mnt"]).stderr(Stdio::null());
-    let has = probe.status().is_ok_and(|status| status.success());
-    if !has {
-        // Written past the test harness, which would keep it to itself.
-        let text = "\nNOT TESTED: a full disk (user namespaces are not permitted here)\n";
-        std::io::stderr().write_all(text.as_bytes()).unwrap();
-    }
-    has
-}
-
 #[test]
 fn a_full_disk_changes_nothing() {
-    if !has_small_disks() {
+    if !child::has_small_disks() {
         return;
     }
     for journal_mode in ["wal", "delete"] {
         let store = large_store(journal_mode);
-        let size = fs::metadata(&store.path).unwrap().len() / 1024;
-        let (folder, kilobytes) = (store.path.parent().unwrap().to_str().unwrap(), (size + 300).to_string());
-        let unshare = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", ON_A_SMALL_DISK, "sh"];
-        let wrapper = [&unshare[..], &[folder, &kilobytes]].concat();
+        let wrapper = child::on_a_small_disk(&store.path, 300);
+        let wrapper: Vec<&str> = wrapper.iter().map(String::as_str).collect();
         assert_all_or_nothing(&store, &wrapper, &["disk", "is full", "nothing was"]);
     }
 }

@@ -64,6 +64,6 @@ pub(super) fn newer(version: i64, place: &str) -> HostError {
 pub(super) fn unwritable(place: &str, words: &str) -> HostError {
     HostError::Unusable(format!(
         "the ledger in {place} can't be written ({words}), and a re-run that it does not have must not be; nothing was \
-         changed"
+         changed: mend that, and try again"
     ))
 }

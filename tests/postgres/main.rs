@@ -10,6 +10,7 @@ mod failover;
 mod ids;
 mod ledger;
 mod ledger_cut;
+mod ledger_trouble;
 mod proxy;
 mod search_path;
 mod silence;

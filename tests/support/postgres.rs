@@ -29,6 +29,11 @@ case $KIND in
 copy) $as "$BIN/pg_basebackup" -d "$SOURCE" -X stream -R -c fast -D data ;;
 *) $as "$BIN/initdb" -D data -A trust -U postgres --no-sync -E UTF8 --locale=C.UTF-8 ;;
 esac
+if [ "$KIND" = small ]; then
+    mkdir small
+    mount -t tmpfs -o size=1m none small
+    chown postgres small
+fi
 if [ "$KIND" = durable ]; then
     set -- "$@" -c fsync=on -c shared_buffers=512MB -c max_wal_size=4GB
 fi
@@ -67,6 +72,8 @@ pub enum Kind<'a> {
     Durable,
     /// With TLS: the name `localhost`, certified by `root.crt` in its folder.
     Encrypted,
+    /// With a disk of 1 MB besides: the folder `small` in its own. Only root may make one.
+    SmallDisk,
     /// A standby of the server at this URL.
     CopyOf(&'a str),
 }
@@ -106,10 +113,14 @@ impl Server {
             Kind::Plain => ("plain", ""),
             Kind::Durable => ("durable", ""),
             Kind::Encrypted => ("encrypted", ""),
+            Kind::SmallDisk => ("small", ""),
             Kind::CopyOf(url) => ("copy", url),
         };
-        let mut keeper = Command::new("sh")
-            .args(["-c", KEEPER, "keeper"])
+        // What is mounted there goes with it.
+        let in_a_namespace: &[&str] = if kind == "small" { &["unshare", "--mount"] } else { &[] };
+        let mut words = in_a_namespace.iter().copied().chain(["sh", "-c", KEEPER, "keeper"]);
+        let mut keeper = Command::new(words.next().unwrap())
+            .args(words)
             .args(SETTINGS)
             .env("BIN", programs())
             .env("PORT", port.to_string())

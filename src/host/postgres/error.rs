@@ -85,7 +85,8 @@ impl Server {
                  lists the rights that are missing, and the GRANT for each"
             )),
             &SqlState::DISK_FULL => HostError::Unusable(format!(
-                "the disk of {address} is full: the new runs did not fit, and nothing was changed"
+                "the disk of {address} is full: what was to be written did not fit, and nothing was changed; make room \
+                 there, and try again"
             )),
             &SqlState::CHARACTER_NOT_IN_REPERTOIRE => HostError::Unusable(format!(
                 "the store {address} has text that is not in UTF-8 ({words}), and its database does not know in which \

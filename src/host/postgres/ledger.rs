@@ -3,6 +3,7 @@
 
 use std::ops::ControlFlow;
 
+use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Error, Row};
 
@@ -131,6 +132,15 @@ impl PostgresSession<'_> {
         changed.map_err(|error| self.cannot_write(error))
     }
 
+    /// The same for what a re-run writes: `check` lists the rights for that, and for nothing else.
+    fn insert(&self, sql: &str, values: &[Value<'_>]) -> Result<Vec<Row>, HostError> {
+        let inserted = self.connection().wait_for(self.connection().client().query_typed(sql, values));
+        inserted.map_err(|error| match error.code() {
+            Some(&SqlState::INSUFFICIENT_PRIVILEGE) => self.error(WRITING, error),
+            _ => self.cannot_write(error),
+        })
+    }
+
     /// What is wrong with the ledger's own tables is told in the server's words.
     fn cannot_write(&self, error: Error) -> HostError {
         let of_the_tables = error.as_db_error().filter(|said| {
@@ -199,7 +209,7 @@ impl Ledger for PostgresSession<'_> {
             (&entry.skipped, Type::INT8),
             text(&entry.skipped_list),
         ];
-        let written = self.change(sql, &values)?;
+        let written = self.insert(sql, &values)?;
         let number = written.first().map(|row| row.try_get::<_, i64>(0)).transpose();
         let number = number.map_err(|error| self.error(WRITING, error))?;
         let sql = "INSERT INTO bulk_rerun.runs (operation, place, task_name, rerun_of, run_id)
@@ -209,7 +219,7 @@ impl Ledger for PostgresSession<'_> {
             let texts = |text: fn(&Triggered) -> &str| runs.iter().map(text).collect::<Vec<&str>>();
             let (tasks, sources, new) =
                 (texts(|run| &run.task_name), texts(|run| &run.rerun_of), texts(|run| &run.run_id));
-            self.change(
+            self.insert(
                 sql,
                 &[
                     (&number, Type::INT8),
