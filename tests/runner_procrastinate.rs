@@ -10,6 +10,8 @@ use serde_json::json;
 
 use queues::{Application, Scenario, ids_go_by_the_key, nothing_has_failed};
 use support::calls::{all_failed, call, first_detail, pairs, skipped, triggered};
+use support::killed::Calls;
+use support::random::number;
 use support::runners::{Process, output};
 
 const STATES: &str = "SELECT id, task_name, status AS state FROM procrastinate_jobs ORDER BY id";
@@ -184,4 +186,32 @@ fn what_a_trigger_swallows_or_renames_is_not_answered_as_promised() {
             assert_eq!(waiting, triggered(&answer).len().to_string(), "{act}");
         }
     }
+}
+
+/// As `ledger_killed` has it on SQLite: `BULK_RERUN_CASES=10000` makes ten thousand calls.
+#[test]
+fn every_key_is_done_once_and_the_ledger_has_what_the_store_has() {
+    let application = application();
+    application.client.execute(
+        "INSERT INTO procrastinate_jobs (queue_name, task_name, status, attempts, args)
+         SELECT 'mail', 'task' || n % 7, 'failed', 1, json_build_object('n', n) FROM generate_series(1, 100) AS n",
+    );
+    assert_eq!(application.plugin().create_ledger(), Ok(true));
+    let failed: Vec<String> = (1..=100).map(|id| id.to_string()).collect();
+    let (address, count) = (&application.database.url, number(300));
+    let answers = Calls { address, failed: &failed, count, is_writing: &|_| false }.make();
+
+    // The server gives no number twice, so those that are missing were rolled back.
+    let numbers = "SELECT count(*) || ' of ' || max(number) FROM bulk_rerun.operations";
+    println!("operations that were written down and committed: {}", application.value(numbers));
+    let keys = "SELECT count(*) || ' ' || count(DISTINCT idempotency_key) FROM bulk_rerun.operations";
+    assert_eq!(application.value(keys), format!("{0} {0}", answers.keys()));
+    let ledger = "SELECT concat_ws('|', idempotency_key, task_name, rerun_of, run_id)
+                  FROM bulk_rerun.runs JOIN bulk_rerun.operations ON number = operation";
+    let new = "SELECT task_name || '|' || id FROM procrastinate_jobs WHERE status = 'todo'";
+    answers.agree_with(application.column(ledger), application.column(new));
+    assert_eq!(application.value("SELECT count(*) FROM procrastinate_jobs WHERE status <> 'todo'"), "100");
+    let others = "SELECT count(*) FROM bulk_rerun.runs JOIN procrastinate_jobs AS source ON source.id::text = rerun_of
+                  JOIN procrastinate_jobs AS new ON new.id::text = run_id WHERE new.args::text <> source.args::text";
+    assert_eq!(application.value(others), "0");
 }

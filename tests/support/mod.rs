@@ -192,6 +192,8 @@ pub mod child;
 pub mod memory_host;
 // These run the command line tool.
 #[cfg(not(fuzzing))]
+pub mod killed;
+#[cfg(not(fuzzing))]
 pub mod queue_store;
 #[cfg(not(fuzzing))]
 pub mod runners;
