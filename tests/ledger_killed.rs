@@ -1,5 +1,6 @@
-//! Keyed calls by processes that are killed, and by threads beside them, on RunWisp's store: each key is done once, and the
-//! ledger has what the store has. `BULK_RERUN_CASES=10000` makes ten thousand of them. (On PostgreSQL: `runner_procrastinate`.)
+//! Keyed calls by processes that are killed, and by threads beside them, on RunWisp's store: each key is done once, and
+//! the ledger has what the store has. `BULK_RERUN_CASES=10000` makes ten thousand of them. (On PostgreSQL:
+//! `runner_procrastinate`.)
 
 mod support;
 
@@ -15,7 +16,8 @@ use support::{NEWEST, Row, Store, fast_folder};
 
 const FAILED: usize = 100;
 
-/// Stops a process where it is, and tells whether it holds SQLite's write lock: in WAL that is byte 120 of the `-shm` file.
+/// Stops a process where it is, and tells whether it holds SQLite's write lock: in WAL that is byte 120 of the `-shm`
+/// file.
 fn is_writing(store: &Store, process: &Child) -> bool {
     // SAFETY: a signal to a child that was not waited for yet, so the number is still its own.
     assert_eq!(unsafe { libc::kill(process.id() as i32, libc::SIGSTOP) }, 0);

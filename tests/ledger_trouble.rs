@@ -1,5 +1,5 @@
-//! What may go wrong around the ledger of an SQLite store: a clock that was set back, a disk that is full where the ledger's row
-//! comes, files that may only be read. A key stands for what was done, and for nothing else.
+//! What may go wrong around the ledger of an SQLite store: a clock that was set back, a disk that is full where the
+//! ledger's row comes, files that may only be read. A key stands for what was done, and for nothing else.
 
 mod support;
 
@@ -100,14 +100,15 @@ fn pruning_by_a_clock_that_was_set_back_takes_nothing_newer_than_it_says() {
     assert_eq!(counts(&store), ["3", "1", "1"]);
 }
 
-/// One run, and ids that are none's, of a kilobyte: each of those is in the ledger's row twice, as asked for and as skipped.
+/// One run, and ids that are none's, of a kilobyte: each of those is in the ledger's row twice, as asked for and as
+/// skipped.
 fn with_strangers(count: usize, options: Value) -> Value {
     let strangers = (0..count).map(|number| format!("{number:01000}"));
     json!({"ids": Vec::from_iter(std::iter::once("1".to_owned()).chain(strangers)), "options": options})
 }
 
-/// The new run fits, and what the ledger keeps of it does not. SQLite finds out when it commits, and with more than its cache
-/// holds while the row is written.
+/// The new run fits, and what the ledger keeps of it does not. SQLite finds out when it commits, and with more than its
+/// cache holds while the row is written.
 fn assert_too_large_for_the_ledger(journal_mode: &str, wrapper: &dyn Fn(&Store) -> Vec<String>, words: &[&str]) {
     for strangers in [300, 2_000] {
         let ask_there = |store: &Store, request: &Value| {

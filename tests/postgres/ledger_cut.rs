@@ -1,5 +1,5 @@
-//! A key and a connection that is cut, at every request of a call, or a server that is replaced by its standby in the middle:
-//! the same key again tells what really happened, and does what did not.
+//! A key and a connection that is cut, at every request of a call, or a server that is replaced by its standby in the
+//! middle: the same key again tells what really happened, and does what did not.
 
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};

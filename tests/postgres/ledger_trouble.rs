@@ -1,5 +1,5 @@
-//! What may go wrong around the ledger of a PostgreSQL store: a disk that is full where the ledger's row comes, a role that may
-//! not write it, clocks that disagree. A key stands for what was done, and for nothing else.
+//! What may go wrong around the ledger of a PostgreSQL store: a disk that is full where the ledger's row comes, a role
+//! that may not write it, clocks that disagree. A key stands for what was done, and for nothing else.
 
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
@@ -184,7 +184,8 @@ fn a_repeat_needs_the_right_to_read_what_was_done() {
     let store = kept(Store::with_failed(2));
     let role = format!("writer_{}", store.database.name);
     store.client.execute(&format!(
-        "CREATE ROLE {role} LOGIN; GRANT USAGE ON SCHEMA bulk_rerun TO {role}; GRANT INSERT ON bulk_rerun.runs TO {role};
+        "CREATE ROLE {role} LOGIN;
+         GRANT USAGE ON SCHEMA bulk_rerun TO {role}; GRANT INSERT ON bulk_rerun.runs TO {role};
          GRANT SELECT, INSERT ON job, bulk_rerun.operations TO {role}; GRANT SELECT ON bulk_rerun.ledger TO {role}"
     ));
     let plugin = Plugin::open(&Config { busy_timeout_ms: 300, ..store.config(&store.database.url_as(&role)) }).unwrap();

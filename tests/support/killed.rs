@@ -1,5 +1,5 @@
-//! Calls with a key, of processes and of threads at once, in which processes are killed at random moments; each is made again
-//! with its key until it is answered.
+//! Calls with a key, of processes and of threads at once, in which processes are killed at random moments; each is made
+//! again with its key until it is answered.
 
 use std::collections::BTreeMap;
 use std::os::unix::process::ExitStatusExt;
@@ -35,8 +35,8 @@ pub struct Calls<'a> {
 /// What the kills met.
 #[derive(Debug)]
 struct Tally {
-    /// How long a process lives, roughly: kills and ends that come before them move it, for it depends on what else the machine
-    /// is at.
+    /// How long a process lives, roughly: kills and ends that come before them move it, for it depends on what else the
+    /// machine is at.
     life: Duration,
     processes: usize,
     kills: usize,
@@ -186,8 +186,8 @@ impl Answers {
         self.0.len()
     }
 
-    /// Each key has spawned once, and so say all three: what was answered, the ledger (a line `key|task|source run|new run`
-    /// for each of its runs), and the store (`task|new run` for each of its new runs).
+    /// Each key has spawned once, and so say all three: what was answered, the ledger (a line
+    /// `key|task|source run|new run` for each of its runs), and the store (`task|new run` for each of its new runs).
     #[track_caller]
     pub fn agree_with(&self, ledger: Vec<String>, store: Vec<String>) {
         let of_a_run = |number: &usize, run: &Value| {

@@ -38,8 +38,8 @@ impl Place {
                 "{path} is not an SQLite database (or it is encrypted): is that the runner's store?"
             )),
             Some((ffi::ErrorCode::DiskFull, _)) => HostError::Unusable(format!(
-                "the disk of {path} is full: what was to be written did not fit, and nothing was changed; make room there, \
-                 and try again"
+                "the disk of {path} is full: what was to be written did not fit, and nothing was changed; make room \
+                 there, and try again"
             )),
             Some((ffi::ErrorCode::ReadOnly, ffi::SQLITE_READONLY_DBMOVED)) => self.replaced(),
             Some((ffi::ErrorCode::ReadOnly, extended)) if extended != ffi::SQLITE_READONLY => {
