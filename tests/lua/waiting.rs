@@ -1,9 +1,9 @@
 //! Ctrl-C while a script waits: it ends as it does in the midst of any other call, and the new runs go on.
 
-use std::fs;
 use std::io::{BufRead, BufReader, Read};
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Command, Stdio};
+use std::{fs, io};
 
 use libtest_mimic::Trial;
 
@@ -23,12 +23,23 @@ const SCRIPT: &str = "
       io.stdout:flush()
     end })";
 
+/// A shell has its background jobs ignore Ctrl-C, and the tests may be one of them.
+fn heed_interrupts() -> io::Result<()> {
+    // SAFETY: the default is no handler of ours.
+    match unsafe { libc::signal(libc::SIGINT, libc::SIG_DFL) } {
+        libc::SIG_ERR => Err(io::Error::last_os_error()),
+        _ => Ok(()),
+    }
+}
+
 fn interrupted(lua: Interpreter) {
     let store = Store::new().holding(&[Row::failed("a1", "backup", "2026-04-15T01:00:00Z")]);
     let folder = tempfile::tempdir().unwrap();
     let script = folder.path().join("script.lua");
     fs::write(&script, SCRIPT).unwrap();
     let mut command = lua.run(&script);
+    // SAFETY: what is called between fork and exec may be called there, and touches no memory.
+    unsafe { command.pre_exec(heed_interrupts) };
     let mut child = command.arg(&store.path).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut line = String::new();
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
