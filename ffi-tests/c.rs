@@ -109,7 +109,8 @@ fn panics() -> Result<(), Failed> {
 const BROKEN: &str = "ALTER TABLE runs RENAME TO kept;
         CREATE VIEW runs AS SELECT id, task_name, status, abs(-9223372036854775807 - 1) AS end_reason, exit_code,
             triggered_by, created_at, retry_attempt, params_json, deleted_at, is_failure FROM kept;
-        CREATE TRIGGER keep INSTEAD OF INSERT ON runs BEGIN SELECT 1; END;";
+        CREATE TRIGGER keep INSTEAD OF INSERT ON runs BEGIN SELECT 1; END;
+        CREATE TRIGGER undo INSTEAD OF UPDATE ON runs BEGIN SELECT 1; END;";
 
 /// The host's log has the cause, for as long as it is the host's.
 fn the_hosts_log(checker: Checker) -> Result<(), Failed> {

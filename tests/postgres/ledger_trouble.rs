@@ -114,7 +114,8 @@ fn a_role_that_lacks_a_right_on_the_ledger_is_told_which_and_starts_nothing() {
         store.client.execute(&format!(
             "TRUNCATE bulk_rerun.operations, bulk_rerun.runs; DELETE FROM job WHERE id > 2;
              CREATE ROLE {role} LOGIN;
-             GRANT SELECT, INSERT ON job, bulk_rerun.operations, bulk_rerun.runs TO {role};
+             GRANT SELECT, INSERT ON job TO {role};
+             GRANT SELECT, INSERT, UPDATE ON bulk_rerun.operations, bulk_rerun.runs TO {role};
              GRANT SELECT ON bulk_rerun.ledger TO {role}; GRANT USAGE ON SCHEMA bulk_rerun TO {role};
              REVOKE {lacks} FROM {role}"
         ));
