@@ -3,7 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use socket2::SockRef;
@@ -19,6 +19,9 @@ use super::wire::Client;
 /// itself it holds some megabytes of an answer that nobody reads: a thousand such clients used up the memory that the
 /// machine has for TCP, and honest ones came to a halt for seconds.
 const SYSTEM_BUFFER: usize = 128 << 10;
+
+/// How often it is looked, some milliseconds apart, for somebody who lets us wait, before one who may be silent has to go.
+const TRIES: u32 = 20;
 
 /// How a listener treats its connections.
 #[derive(Debug, Clone, Copy)]
@@ -86,7 +89,7 @@ async fn accept(listener: &TcpListener, crowd: &mut Crowd) -> (TcpStream, Socket
             // Out of file descriptors, most likely: trying again at once would only spin.
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
-                let _ = crowd.make_room();
+                let _ = crowd.make_room(true);
                 sleep(Duration::from_millis(100)).await;
             }
         }
@@ -114,9 +117,11 @@ impl Crowd {
 
     /// Lets one more in, if need be for another.
     async fn enter(&mut self) -> Arc<Client> {
+        let mut tries = 0;
         while self.clients.len() >= self.size {
             self.forget_the_gone();
-            if self.clients.len() >= self.size && !self.make_room() {
+            if self.clients.len() >= self.size && !self.make_room(tries > TRIES) {
+                tries += 1;
                 sleep(Duration::from_millis(10)).await;
             }
         }
@@ -125,10 +130,14 @@ impl Crowd {
         client
     }
 
-    /// Tells the one to leave who lets us wait for the longest time. Those who wait for us stay.
-    fn make_room(&mut self) -> bool {
+    /// Tells the one to leave who lets us wait for the longest time. Those who wait for us stay, and so do those who may be
+    /// silent for a while yet, unless there is nobody else: of many who have come at once it is not known so soon whether
+    /// they let us wait.
+    fn make_room(&mut self, even_of_the_busy: bool) -> bool {
         self.forget_the_gone();
-        let awaited = self.clients.iter().enumerate().filter_map(|(at, client)| Some((client.awaited_since()?, at)));
+        let now = Instant::now();
+        let since = |client: &Client| client.awaited_since().filter(|since| even_of_the_busy || *since <= now);
+        let awaited = self.clients.iter().enumerate().filter_map(|(at, client)| Some((since(client)?, at)));
         let Some((_, longest)) = awaited.min() else { return false };
         self.clients.swap_remove(longest).leave.notify_one();
         true
