@@ -96,6 +96,9 @@ fn attach(json: &[u8]) {
         begin: None,
         commit: None,
         rollback: None,
+        undo: None,
+        find_operation: None,
+        record_operation: None,
     };
     let (config, mut error) = (c_text(json), ptr::null_mut());
     // SAFETY: the table is whole, the text ends with a zero byte, and the error may be written to.
