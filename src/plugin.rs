@@ -165,7 +165,7 @@ impl Plugin {
     ///
     /// # Errors
     ///
-    /// 500 if there is no ledger; 500 or 503 if the store fails.
+    /// 404 if there is no ledger; 500 or 503 if the store fails.
     pub fn prune_ledger(&self, before: DateTime<Utc>) -> Result<u64, ErrorModel> {
         self.reach(|host, _| operation::ledger::prune(host, before), no_questions)
     }
@@ -174,7 +174,7 @@ impl Plugin {
     ///
     /// # Errors
     ///
-    /// 500 if there is none; 500 or 503 if the store fails.
+    /// 404 if there is none; 500 or 503 if the store fails.
     pub fn drop_ledger(&self) -> Result<(), ErrorModel> {
         self.reach(|host, _| operation::ledger::drop(host), no_questions)
     }

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::ledger::there_is_none;
-use super::stand::stand;
+use super::stand::{stand, standing_of};
 use crate::contract::{
     ErrorModel, NewRun, Operation, Operations, OperationsQuery, Standing, Triggered, count_states, ledger_time,
 };
@@ -34,9 +34,7 @@ pub(crate) fn operations(host: &dyn Host, query: &OperationsQuery) -> Result<Ope
 pub(crate) fn one(host: &dyn Host, operation_id: &str) -> Result<Operation, ErrorModel> {
     let mut session = host.session()?;
     begin(&mut *session)?;
-    let (entry, recorded) = recorded(of(&mut *session)?, operation_id)?;
-    let (runs, is_undone): (Vec<Triggered>, Vec<bool>) =
-        recorded.into_iter().map(|Recorded { run, is_undone }| (run, is_undone)).unzip();
+    let (entry, runs, is_undone) = recorded(of(&mut *session)?, operation_id)?;
     let standings = stand(&mut *session, &runs)?;
     session.end()?;
     let standings = standings.into_iter().zip(is_undone).map(|(found, is_undone)| match found {
@@ -44,7 +42,7 @@ pub(crate) fn one(host: &dyn Host, operation_id: &str) -> Result<Operation, Erro
         found if is_undone && found.as_ref().is_none_or(|found| found.standing.has_ended()) => {
             Standing::without_a_run(Standing::UNDONE)
         }
-        found => found.map_or_else(|| Standing::without_a_run(Standing::GONE), |found| found.standing),
+        found => standing_of(found),
     });
     let runs: Vec<NewRun> = runs.into_iter().zip(standings).map(|(run, standing)| NewRun { run, standing }).collect();
     let states = count_states(runs.iter().map(|run| &run.standing));
@@ -74,12 +72,18 @@ fn find(ledger: &mut dyn Ledger, operation_id: &str) -> Result<Entry, ErrorModel
     ledger.get(operation_id)?.ok_or_else(|| ErrorModel::new(404, detail()))
 }
 
-/// An operation and its new runs, in its answer's order.
-pub(super) fn recorded(ledger: &mut dyn Ledger, operation_id: &str) -> Result<(Entry, Vec<Recorded>), ErrorModel> {
+/// An operation, its new runs in its answer's order, and which of them were taken back.
+pub(super) fn recorded(
+    ledger: &mut dyn Ledger,
+    operation_id: &str,
+) -> Result<(Entry, Vec<Triggered>, Vec<bool>), ErrorModel> {
     let entry = find(ledger, operation_id)?;
-    let mut runs = Vec::new();
-    ledger.runs(&entry.operation_id, &mut |run| runs.push(run))?;
-    Ok((entry, runs))
+    let (mut runs, mut undone) = (Vec::new(), Vec::new());
+    ledger.runs(&entry.operation_id, &mut |Recorded { run, is_undone }| {
+        runs.push(run);
+        undone.push(is_undone);
+    })?;
+    Ok((entry, runs, undone))
 }
 
 fn operation(entry: Entry) -> Result<Operation, ErrorModel> {

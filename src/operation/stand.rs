@@ -14,6 +14,11 @@ pub(super) struct Found {
     pub(super) standing: Standing,
 }
 
+/// Where a run stands, if the host has it; else it is gone.
+pub(super) fn standing_of(found: Option<Found>) -> Standing {
+    found.map_or_else(|| Standing::without_a_run(Standing::GONE), |found| found.standing)
+}
+
 /// Where each of these new runs stands; `None` for one that the host does not have.
 pub(super) fn stand(session: &mut dyn Session, runs: &[Triggered]) -> Result<Vec<Option<Found>>, HostError> {
     let mut found: Vec<Option<Found>> = Vec::new();
@@ -44,8 +49,6 @@ pub(crate) fn where_they_stand(host: &dyn Host, runs: &[Triggered]) -> Result<Ve
     session.begin_read()?;
     let found = stand(&mut *session, runs)?;
     session.end()?;
-    let standings = found
-        .into_iter()
-        .map(|found| found.map_or_else(|| Standing::without_a_run(Standing::GONE), |found| found.standing));
+    let standings = found.into_iter().map(standing_of);
     Ok(runs.iter().cloned().zip(standings).map(|(run, standing)| NewRun { run, standing }).collect())
 }

@@ -5,10 +5,10 @@ use serde_json::json;
 
 use super::history::recorded;
 use super::ledger::there_is_none;
-use super::stand::{Found, stand};
+use super::stand::{Found, stand, standing_of};
 use crate::cancel::Cancel;
 use crate::contract::{ErrorModel, KeptRun, Standing, Triggered, Undone, UndoneRun, ledger_time};
-use crate::host::{Host, HostError, Recorded, RunRef, Session};
+use crate::host::{Host, HostError, RunRef, Session};
 
 /// Undoes an operation, as far as that can be done, unless it is cancelled before its turn to write: what was begun or is
 /// over is kept, and told.
@@ -20,14 +20,12 @@ pub(crate) fn undo(host: &dyn Host, operation_id: &str, cancel: Option<&Cancel>)
     cancel.map(Cancel::spawn_begins).transpose()?;
     let way = session.way_to_a_ledger();
     let Some(ledger) = session.ledger()? else { return Err(there_is_none(way)) };
-    let (entry, recorded) = recorded(ledger, operation_id)?;
+    let (entry, runs, was_undone) = recorded(ledger, operation_id)?;
     if !session.can_undo() {
         let message = "this host has no way to take a run back: its profile has no `undo` statement, or its \
                        callbacks no `undo`; nothing was changed";
         return Err(ErrorModel::violation("body.operation_id", message.to_owned(), json!(operation_id)));
     }
-    let (runs, was_undone): (Vec<Triggered>, Vec<bool>) =
-        recorded.into_iter().map(|Recorded { run, is_undone }| (run, is_undone)).unzip();
     let mut taken = vec![false; runs.len()];
     let standings = match take_back(session, &runs, &mut taken) {
         Ok(standings) => standings,
@@ -42,8 +40,7 @@ pub(crate) fn undo(host: &dyn Host, operation_id: &str, cancel: Option<&Cancel>)
         if is_taken {
             undone.undone.push(UndoneRun { task_name, run_id });
         } else if !was_undone {
-            let Standing { phase, end_reason, .. } =
-                found.map_or_else(|| Standing::without_a_run(Standing::GONE), |found| found.standing);
+            let Standing { phase, end_reason, .. } = standing_of(found);
             undone.kept.push(KeptRun { task_name, run_id, phase, end_reason });
         }
     }
