@@ -162,6 +162,7 @@ fn why(skipped: &Skipped) -> String {
         Reason::TriggerDisabled => "the task catalogue forbids to run it by hand",
         Reason::Active => "it has a pending or running run",
         Reason::Superseded => "it has a newer success",
+        Reason::LeftOut => "left out with --except-group",
         Reason::NotTaken => "beyond --take",
         Reason::Gone => "the source run is no longer there",
         Reason::Refused => "the host declined",

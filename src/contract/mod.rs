@@ -18,7 +18,7 @@ mod run;
 mod spelling;
 mod texts;
 
-pub use answer::{BulkRerunBody, GroupRuns, Planned, Reason, Skipped, Triggered};
+pub use answer::{BulkRerunBody, GroupRuns, Planned, Reason, Skipped, Times, Triggered};
 pub use caller::Caller;
 pub use config::Config;
 pub use error::{ErrorModel, Violation};
@@ -32,7 +32,7 @@ pub use operations::{
 };
 #[cfg(feature = "http")]
 pub(crate) use operations::{no_fields, no_parameters};
-pub use options::{RerunOptions, UniqueBy};
+pub use options::{GroupName, RerunOptions, UniqueBy};
 pub use request::{Request, RunFilter, Selector};
 pub use run::{FAILURE_END_REASONS, Instant, Params, Phase, Run, is_success};
 pub(crate) use run::{has_ended, is_writable, nearest_writable};

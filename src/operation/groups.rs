@@ -21,6 +21,8 @@ pub(super) struct Group {
     pub(super) matched: u64,
     /// More of them, where it is asked for.
     pub(super) told: Option<Box<Told>>,
+    /// One of them was named as a group that is to be left out.
+    pub(super) is_left_out: bool,
     /// Why it gets no new run.
     pub(super) skip: Option<(Reason, Option<String>)>,
 }
@@ -28,8 +30,8 @@ pub(super) struct Group {
 impl Group {
     /// Of the runs that were gathered into it.
     pub(super) fn of(task_name: Arc<Key<'static>>, params: Digest, gathered: Gathered) -> Group {
-        let Gathered { source, matched, told } = gathered;
-        Group { task_name, params, source, matched, told, skip: None }
+        let Gathered { source, matched, told, is_left_out } = gathered;
+        Group { task_name, params, source, matched, told, is_left_out, skip: None }
     }
 
     /// By task name, then by source run. A million groups are told apart without a look at the names of the same task.
@@ -53,17 +55,20 @@ pub(super) struct Gathered {
     source: Source,
     matched: u64,
     told: Option<Box<Told>>,
+    is_left_out: bool,
 }
 
 impl Gathered {
     /// None yet, but this is the first that is to be added.
     pub(super) fn before(run: &RunRow<'_>, with_runs: bool) -> Gathered {
         let told = || Told { run: run.to_run(), first: None, parameter_sets: HashSet::new() };
-        Gathered { source: Source::of(run), matched: 0, told: with_runs.then(|| Box::new(told())) }
+        let told = with_runs.then(|| Box::new(told()));
+        Gathered { source: Source::of(run), matched: 0, told, is_left_out: false }
     }
 
-    pub(super) fn add(&mut self, run: &RunRow<'_>) {
+    pub(super) fn add(&mut self, run: &RunRow<'_>, is_left_out: bool) {
         self.matched += 1;
+        self.is_left_out |= is_left_out;
         let is_newer = self.source.is_older_than(run.created_at, &run.id);
         if is_newer {
             self.source = Source::of(run);

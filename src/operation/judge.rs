@@ -32,6 +32,9 @@ pub(super) fn judge(
     if options.skip_superseded {
         skip_superseded(session, groups, options)?;
     }
+    for group in groups.iter_mut().filter(|group| group.is_left_out && group.skip.is_none()) {
+        group.skip = Some((Reason::LeftOut, None));
+    }
     take(groups, options);
     Ok(())
 }

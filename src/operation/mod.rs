@@ -12,6 +12,7 @@ mod resolve;
 mod spawn;
 mod stand;
 mod survey;
+mod times;
 mod trial;
 mod undo;
 
@@ -142,7 +143,7 @@ fn open(groups: &[Group]) -> impl Iterator<Item = &Group> {
 
 /// A dry run's answer.
 fn planned(resolved: Resolved, plan: String) -> BulkRerunBody {
-    let Resolved { mut groups, matched, unknown, .. } = resolved;
+    let Resolved { mut groups, matched, unknown, times, .. } = resolved;
     let open = groups.iter_mut().filter(|group| group.skip.is_none());
     let planned = open.map(|group| Planned {
         task_name: group.task_name.to_text(),
@@ -154,6 +155,7 @@ fn planned(resolved: Resolved, plan: String) -> BulkRerunBody {
         planned: Some(planned.collect()),
         matched: Some(matched),
         plan: Some(plan),
+        times,
         skipped: skipped(groups, unknown),
         ..BulkRerunBody::default()
     }

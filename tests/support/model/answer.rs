@@ -157,6 +157,9 @@ pub fn check_plan(answer: &Json, plan: &Plan) -> Result<(), String> {
         return Err(format!("planned is {planned:#?}\nand should be {expected:#?}"));
     }
     check_skipped(answer, &plan.skipped)?;
+    if answer.get("times") != plan.times.as_ref() {
+        return Err(format!("times is {}\nand should be {:#?}", answer["times"], plan.times));
+    }
     match answer["matched"].as_u64() == Some(plan.matched as u64) && answer["triggered"] == serde_json::json!([]) {
         true => Ok(()),
         false => Err(format!("{answer:#}\nmatched should be {}, triggered empty", plan.matched)),
