@@ -164,6 +164,7 @@ function bulk_rerun.from_json(json) end
 ---@field run_id? string
 ---@field reason string
 ---@field detail? string
+---@field matched? integer A plan `with_runs` only: how many selected runs the group has.
 
 ---@class bulk_rerun.Planned: bulk_rerun.GroupRuns
 ---@field task_name string

@@ -162,6 +162,25 @@ impl SelectorArguments {
         Ok(request)
     }
 
+    /// The same for whoever looks at failures: what is not said is assumed, and named as the flags that would say it.
+    pub(super) fn failures(&self, window: &str) -> Result<(Request, Vec<&'static str>), Failure> {
+        if self.selector.is_some() || !self.ids.is_empty() {
+            return Ok((self.request()?, Vec::new()));
+        }
+        let mut request = self.to_json();
+        let mut assumed = Vec::new();
+        if self.status.is_none() && self.exit_code.is_none() && !self.is_failure {
+            request["filter"]["is_failure"] = json!(true);
+            assumed.push("--is-failure");
+        }
+        if self.since.is_none() && self.until.is_none() && !self.all {
+            request["filter"]["created_after"] =
+                json!(moment(window).map_err(|error| Failure::Usage(ErrorModel::new(400, error)))?);
+            assumed.push("--since");
+        }
+        Ok((Request::from_json(request.to_string().as_bytes()).map_err(Failure::Usage)?, assumed))
+    }
+
     fn to_json(&self) -> Value {
         if !self.ids.is_empty() {
             return json!({ "ids": self.ids });

@@ -70,6 +70,9 @@ pub struct Skipped {
     /// More about why, where there is more to say.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
+    /// Of a group, with `with_runs`: how many selected runs it has.
+    #[serde(skip_serializing_if = "Option::is_none", skip_deserializing)]
+    pub matched: Option<u64>,
     /// Of a group, with `with_runs`: never of a re-run, and so never read from a ledger.
     #[serde(flatten, skip_deserializing)]
     #[cfg_attr(feature = "http", schema(value_type = GroupRuns))]
@@ -79,7 +82,7 @@ pub struct Skipped {
 impl Skipped {
     /// An id that is no run.
     pub(crate) fn unknown(id: String) -> Self {
-        Skipped { task_name: None, run_id: Some(id), reason: Reason::NotFound, detail: None, runs: None }
+        Skipped { task_name: None, run_id: Some(id), reason: Reason::NotFound, detail: None, matched: None, runs: None }
     }
 }
 

@@ -193,7 +193,8 @@ fn skipped(groups: Vec<Group>, unknown: Vec<String>) -> Vec<Skipped> {
     let of_groups = groups.into_iter().filter_map(|group| {
         let (reason, detail) = group.skip?;
         let [task_name, run_id] = [&*group.task_name, &group.source.id].map(|key| key.spelled().map(Into::into));
-        Some(Skipped { task_name, run_id, reason, detail, runs: group.told.map(as_told) })
+        let matched = group.told.is_some().then_some(group.matched);
+        Some(Skipped { task_name, run_id, reason, detail, matched, runs: group.told.map(as_told) })
     });
     of_groups.chain(unknown.into_iter().map(Skipped::unknown)).collect()
 }

@@ -23,6 +23,7 @@ pub struct Told {
     pub created: Option<i64>,
     pub first: Option<i64>,
     pub parameter_sets: usize,
+    pub matched: usize,
 }
 
 impl Told {
@@ -39,11 +40,13 @@ impl Told {
         };
         let parameter_sets = group["parameter_sets"].as_u64().ok_or("no parameter_sets")? as usize;
         run.as_object().ok_or("no run")?;
+        let matched = group["matched"].as_u64().ok_or("no matched")? as usize;
         Ok(Some(Told {
             run: (key("task_name", &like.0), key("id", &like.1)),
             created: time(&run["created_at"]),
             first: time(&group["first"]),
             parameter_sets,
+            matched,
         }))
     }
 }
@@ -99,9 +102,12 @@ impl Skipped {
         }
     }
 
-    const FIELDS: [&str; 7] = ["task_name", "run_id", "reason", "detail", "run", "first", "parameter_sets"];
+    const FIELDS: [&str; 8] = ["task_name", "run_id", "reason", "detail", "matched", "run", "first", "parameter_sets"];
 
     fn tells(&self, said: &Json) -> bool {
+        if self.told.is_none() && said.get("matched").is_some() {
+            return false;
+        }
         let no_key = (None, None);
         Told::said(said, self.key.as_ref().unwrap_or(&no_key)) == Ok(self.told.clone())
     }

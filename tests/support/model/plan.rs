@@ -128,7 +128,8 @@ impl Request {
             sets.sort();
             sets.dedup();
             let first = group.iter().filter_map(|run| run.instant).min();
-            let told = Told { run: run.key(), created: run.instant, first, parameter_sets: sets.len() };
+            let told =
+                Told { run: run.key(), created: run.instant, first, parameter_sets: sets.len(), matched: group.len() };
             let is_left_out = group.iter().any(|run| self.leaves_out(run));
             Source { run, matched: group.len(), told, is_left_out }
         };
