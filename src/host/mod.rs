@@ -19,6 +19,7 @@ pub mod profile;
 pub mod sqlite;
 mod statement;
 mod time;
+mod version;
 mod view;
 
 use std::ops::ControlFlow;
@@ -31,6 +32,7 @@ pub use error::HostError;
 pub use key::{Key, RunRef};
 pub use ledger::{Entry, Ledger, Page, Recorded};
 pub(crate) use open::open;
+use profile::SchemaVersion;
 #[cfg(fuzzing)]
 pub(crate) use time::read_instant;
 
@@ -259,8 +261,8 @@ pub struct StoreInfo {
     pub runner: String,
     /// Which of the profile's generations of the schema the store is of.
     pub generation: String,
-    /// The schema's own version number, where it has one that may be read.
-    pub schema_version: Option<i64>,
+    /// The schema's own version, where it has one that may be read.
+    pub schema_version: Option<SchemaVersion>,
     /// The canonical columns that the profile's view does not have: NULL for every run.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub lacks: Vec<&'static str>,

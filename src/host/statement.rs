@@ -1,5 +1,60 @@
 //! A profile's statement as a text.
 
+use std::ops::Deref;
+
+use serde::Deserialize;
+
+/// One statement, or several that are carried out as one, in their order. A profile has a text for it, or a list of texts.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(try_from = "Written")]
+pub struct Statements(Vec<String>);
+
+impl Statements {
+    /// The statement, where it is to be the only one.
+    ///
+    /// # Errors
+    ///
+    /// There are several; the message says what to do.
+    pub(super) fn only(&self) -> Result<&str, String> {
+        match self.0.as_slice() {
+            [only] => Ok(only),
+            _ => Err(
+                "a list of statements is for SQLite; on PostgreSQL one statement does several things: WITH started AS \
+                      (INSERT … RETURNING id), more AS (INSERT … FROM started) SELECT id FROM started"
+                    .to_owned(),
+            ),
+        }
+    }
+}
+
+impl Deref for Statements {
+    type Target = [String];
+
+    fn deref(&self) -> &[String] {
+        &self.0
+    }
+}
+
+/// [`Statements`] as a profile has them.
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "expected a statement, or a list of statements")]
+enum Written {
+    One(String),
+    Several(Vec<String>),
+}
+
+impl TryFrom<Written> for Statements {
+    type Error = &'static str;
+
+    fn try_from(written: Written) -> Result<Statements, &'static str> {
+        match written {
+            Written::One(statement) => Ok(Statements(vec![statement])),
+            Written::Several(statements) if statements.is_empty() => Err("the list of statements is empty"),
+            Written::Several(statements) => Ok(Statements(statements)),
+        }
+    }
+}
+
 /// A statement for a store as it is: without the semicolon at its end, and without the lines that end in the comment
 /// `-- if TABLE.COLUMN` where `has` says that the table has no such column. So one text serves schemas that differ by a
 /// few columns.

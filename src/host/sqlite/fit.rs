@@ -2,18 +2,18 @@
 
 use std::collections::HashSet;
 
-use rusqlite::{Connection, OptionalExtension, Statement};
+use rusqlite::types::Value;
+use rusqlite::{Connection, OptionalExtension};
 
 use super::dialect::Sqlite;
 use super::newer::needs_newer;
 use super::place::Place;
 use super::plan::Seeks;
+use super::statements::{Statements, check_spawn, check_undo};
 use crate::host::HostError;
 use crate::host::lack::Lack;
 use crate::host::new_ids::IdKind;
-use crate::host::profile::{
-    Engine, Generation, Profile, RETURNS_NO_ID, SpawnParameter, UNDO_TAKES, UNDOES_ANY, Version,
-};
+use crate::host::profile::{Engine, Generation, Profile, SchemaVersion, SpawnParameter, Version};
 use crate::host::statement::{fitted_text, line_at};
 use crate::host::view::View;
 
@@ -23,19 +23,10 @@ pub(super) struct Fitted {
     pub(super) generation: Generation,
     pub(super) view: View,
     pub(super) seeks: Seeks,
-    pub(super) spawn: String,
-    /// What the spawn statement's parameters stand for, in their order.
-    pub(super) spawn_parameters: Vec<SpawnParameter>,
+    pub(super) spawn: Statements,
     pub(super) new_ids: Option<IdKind>,
     /// What takes a run back, where the profile has it.
-    pub(super) undo: Option<Undo>,
-}
-
-/// A statement that takes a run back.
-pub(super) struct Undo {
-    pub(super) sql: String,
-    /// What its parameters stand for, in their order.
-    pub(super) parameters: Vec<SpawnParameter>,
+    pub(super) undo: Option<Statements>,
 }
 
 impl Fitted {
@@ -49,21 +40,20 @@ impl Fitted {
     pub(super) fn check_version(&self, connection: &Connection, place: &Place) -> Result<(), HostError> {
         let Some(known) = &self.generation.version else { return Ok(()) };
         let found = version(connection, &self.profile, &self.generation, known)?;
-        if known.is_met_by(found) {
+        if known.is_met_by(found.as_ref()) {
             return Ok(());
         }
         Err(HostError::Unusable(format!(
             "the schema of {} was migrated meanwhile: it has not {} any more; nothing was changed",
             place.path.display(),
-            known.wanted(found)
+            known.wanted(found.as_ref())
         )))
     }
 
-    /// The spawn statement takes more of the source run from us than its id.
+    /// The spawn takes more of the source run from us than its id.
     pub(super) fn takes_what_is_read(&self) -> bool {
-        let is_read =
-            |parameter: &SpawnParameter| matches!(parameter, SpawnParameter::Params | SpawnParameter::TaskName);
-        self.spawn_parameters.iter().any(is_read) || !self.spawn_parameters.contains(&SpawnParameter::Id)
+        let takes = |parameter| self.spawn.takes(parameter);
+        takes(SpawnParameter::Params) || takes(SpawnParameter::TaskName) || !takes(SpawnParameter::Id)
     }
 
     /// A rule that the spawn statement broke while it ran.
@@ -133,7 +123,7 @@ fn first_that_fits(
         let lack = lack(connection, profile, generation, place)?;
         if lack.is_nothing() {
             let (view, seeks) = check_runs(connection, profile, generation)?;
-            let (spawn, spawn_parameters, new_ids) = check_spawn(connection, profile, generation)?;
+            let (spawn, new_ids) = check_spawn(connection, profile, generation)?;
             let undo = check_undo(connection, profile, generation)?;
             return Ok(Ok(Fitted {
                 profile: profile.clone(),
@@ -141,7 +131,6 @@ fn first_that_fits(
                 view,
                 seeks,
                 spawn,
-                spawn_parameters,
                 new_ids,
                 undo,
             }));
@@ -162,51 +151,42 @@ fn lack(connection: &Connection, profile: &Profile, generation: &Generation, pla
     let mut lack = Lack::of(generation, columns_of, |columns, name| columns.contains(&name.to_ascii_lowercase()))?;
     if let Some(known) = generation.version.as_ref().filter(|_| lack.is_nothing()) {
         let found = version(connection, profile, generation, known)?;
-        if !known.is_met_by(found) {
-            lack.words.push(known.wanted(found));
+        if !known.is_met_by(found.as_ref()) {
+            lack.words.push(known.wanted(found.as_ref()));
         }
     }
     Ok(lack)
 }
 
-/// The number of the schema's version.
+/// The schema's version.
 fn version(
     connection: &Connection,
     profile: &Profile,
     generation: &Generation,
     known: &Version,
-) -> Result<Option<i64>, HostError> {
-    found_version(connection, known).map_err(|error| {
-        let message = match &error {
-            rusqlite::Error::InvalidQuery => "the query writes; it must be a SELECT of the version's number".to_owned(),
-            error => format!("the query fails: {}", in_sqlites_words(error)),
-        };
-        let message = not_a_number(connection, known, &error).unwrap_or(message);
-        wrong(profile, generation, "version.query", message)
-    })
+) -> Result<Option<SchemaVersion>, HostError> {
+    let fail = |message: String| wrong(profile, generation, "version.query", message);
+    let found = found_version(connection, known).map_err(|error| match error {
+        rusqlite::Error::InvalidQuery => fail("the query writes; it must be a SELECT of the version".to_owned()),
+        error => fail(format!("the query fails: {}", in_sqlites_words(&error))),
+    })?;
+    let kind = match found {
+        None | Some(Value::Null) => return Ok(None),
+        Some(Value::Integer(number)) => return Ok(Some(SchemaVersion(number.to_string()))),
+        Some(Value::Text(text)) => return Ok(Some(SchemaVersion(text))),
+        // Its last zeros are lost: 4.1 may be 4.10.
+        Some(Value::Real(number)) => format!("a number with a fraction, {number}"),
+        Some(Value::Blob(_)) => "a blob".to_owned(),
+    };
+    Err(fail(format!("the version is {kind}; let the query make a whole number or a text of it")))
 }
 
-fn found_version(connection: &Connection, version: &Version) -> rusqlite::Result<Option<i64>> {
+fn found_version(connection: &Connection, version: &Version) -> rusqlite::Result<Option<Value>> {
     let mut query = connection.prepare_cached(&version.query)?;
     if !query.readonly() {
         return Err(rusqlite::Error::InvalidQuery);
     }
     query.query_row([], |row| row.get(0)).optional()
-}
-
-/// What is said of a version that is no whole number, such as 4.2.1.
-fn not_a_number(connection: &Connection, version: &Version, error: &rusqlite::Error) -> Option<String> {
-    matches!(error, rusqlite::Error::InvalidColumnType(..)).then_some(())?;
-    let found = connection.query_row(&version.query, [], |row| row.get::<_, rusqlite::types::Value>(0)).ok()?;
-    let found = match found {
-        rusqlite::types::Value::Text(text) => text,
-        rusqlite::types::Value::Real(number) => number.to_string(),
-        other => other.data_type().to_string().to_uppercase(),
-    };
-    Some(format!(
-        "the version is no whole number: {found}; let the query make one of it, as CAST(… AS INTEGER) does of what stands in \
-         front of the first dot"
-    ))
 }
 
 /// A table's columns, in lower case: SQLite's names are equal whatever their case.
@@ -216,7 +196,11 @@ fn columns_of(connection: &Connection, table: &str) -> rusqlite::Result<HashSet<
 }
 
 /// What of a profile's statement is for this store.
-fn text(connection: &Connection, statement: &str, fail: &dyn Fn(String) -> HostError) -> Result<String, HostError> {
+pub(super) fn text(
+    connection: &Connection,
+    statement: &str,
+    fail: &dyn Fn(String) -> HostError,
+) -> Result<String, HostError> {
     let has = |table: &str, column: &str| {
         let columns = columns_of(connection, table).map_err(|error| fail(in_sqlites_words(&error)))?;
         Ok((!columns.is_empty()).then(|| columns.contains(&column.to_ascii_lowercase())))
@@ -224,7 +208,7 @@ fn text(connection: &Connection, statement: &str, fail: &dyn Fn(String) -> HostE
     fitted_text(statement, has, fail)
 }
 
-fn wrong(profile: &Profile, generation: &Generation, part: &str, message: String) -> HostError {
+pub(super) fn wrong(profile: &Profile, generation: &Generation, part: &str, message: String) -> HostError {
     let part = format!("{part} (generation \"{}\")", generation.name);
     HostError::Profile { file: profile.file.clone(), part, message }
 }
@@ -252,66 +236,8 @@ fn check_runs(connection: &Connection, profile: &Profile, generation: &Generatio
     Ok((view, seeks))
 }
 
-/// The spawn compiles, writes, returns an id, and takes only the parameters that there are.
-fn check_spawn(
-    connection: &Connection,
-    profile: &Profile,
-    generation: &Generation,
-) -> Result<(String, Vec<SpawnParameter>, Option<IdKind>), HostError> {
-    let fail = |message: String| wrong(profile, generation, "spawn", message);
-    let spawn = text(connection, &generation.spawn, &fail)?;
-    let statement = connection.prepare(&spawn).map_err(|error| fail(does_not_compile(&spawn, 0, &error)))?;
-    if statement.readonly() {
-        return Err(fail("the statement only reads; it must start a run".to_owned()));
-    }
-    let parameters = parameters(&statement, &SpawnParameter::ALL, &|name| {
-        fail(format!(
-            "the parameter {name} is unknown; there are {} (the source run's id, task and parameters, a new ULID, a new \
-             UUID, the time in UTC, and when the new run is due)",
-            SpawnParameter::ALL.map(SpawnParameter::as_str).join(", ")
-        ))
-    })?;
-    if !parameters.contains(&SpawnParameter::Id) && !parameters.contains(&SpawnParameter::TaskName) {
-        return Err(fail("the statement uses neither :id nor :task_name, so it can't tell what to start".to_owned()));
-    }
-    let new_ids = IdKind::of(&parameters).map_err(&fail)?;
-    if statement.column_count() == 0 && new_ids.is_none() {
-        return Err(fail(RETURNS_NO_ID.to_owned()));
-    }
-    drop(statement);
-    Ok((spawn, parameters, new_ids))
-}
-
-/// The undo compiles, writes, and takes only the parameters that there are for it.
-fn check_undo(connection: &Connection, profile: &Profile, generation: &Generation) -> Result<Option<Undo>, HostError> {
-    let Some(undo) = &generation.undo else { return Ok(None) };
-    let fail = |message: String| wrong(profile, generation, "undo", message);
-    let sql = text(connection, undo, &fail)?;
-    let statement = connection.prepare(&sql).map_err(|error| fail(does_not_compile(&sql, 0, &error)))?;
-    if statement.readonly() {
-        return Err(fail("the statement only reads; it must take a run back".to_owned()));
-    }
-    let unknown = |name: &str| fail(format!("the parameter {name} means nothing here: {UNDO_TAKES}"));
-    let parameters = parameters(&statement, &SpawnParameter::OF_AN_UNDO, &unknown)?;
-    if !parameters.contains(&SpawnParameter::Id) {
-        return Err(fail(UNDOES_ANY.to_owned()));
-    }
-    drop(statement);
-    Ok(Some(Undo { sql, parameters }))
-}
-
-/// What a statement's parameters stand for, in their order.
-fn parameters(
-    statement: &Statement<'_>,
-    known: &[SpawnParameter],
-    unknown: &dyn Fn(&str) -> HostError,
-) -> Result<Vec<SpawnParameter>, HostError> {
-    let names = (1..=statement.parameter_count()).map(|index| statement.parameter_name(index).unwrap_or("?"));
-    names.map(|name| known.iter().copied().find(|known| known.as_str() == name).ok_or_else(|| unknown(name))).collect()
-}
-
 /// What is said of a statement of the profile's that SQLite does not take; it stands so far behind the beginning.
-fn does_not_compile(statement: &str, begins_at: usize, error: &rusqlite::Error) -> String {
+pub(super) fn does_not_compile(statement: &str, begins_at: usize, error: &rusqlite::Error) -> String {
     let place = place_in(error).and_then(|place| place.checked_sub(begins_at)).and_then(|at| line_at(statement, at));
     let newer = needs_newer(statement, rusqlite::version_number());
     format!(

@@ -25,6 +25,7 @@ mod row;
 mod serial;
 mod session;
 mod spawn;
+mod statements;
 mod undo;
 
 use std::path::{Path, PathBuf};
@@ -41,7 +42,7 @@ use self::own::Own;
 use self::place::Place;
 use self::presence::{FileId, open_in};
 use self::session::{SqliteSession, Transactions};
-use super::profile::{Engine, Profile};
+use super::profile::{Engine, Profile, SchemaVersion};
 use super::{Host, HostError, Particulars, Session, StoreInfo};
 
 /// Refuses the store itself where another file is meant. To read it as one would also close it, and that
@@ -145,7 +146,7 @@ impl SqliteHost {
             _ => String::new(),
         };
         let version = match pragma("user_version", connection).map_err(fail)? {
-            rusqlite::types::Value::Integer(version) if version != 0 => Some(version),
+            rusqlite::types::Value::Integer(version) if version != 0 => Some(SchemaVersion(version.to_string())),
             _ => None,
         };
         let journal_mode = text(pragma("journal_mode", connection).map_err(fail)?);
