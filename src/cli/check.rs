@@ -24,6 +24,9 @@ Examples:
   # While you write a profile
   bulk-rerun check --store jobs.db --profile my-runner.toml
 
+  # With a parameter that the profile declares
+  bulk-rerun check --store jobs.db --profile my-runner.toml --set prefix=night_
+
   # Will a re-run work? Nothing of it is kept
   bulk-rerun check --store .runwisp/runwisp.db --try")]
 pub(super) struct Arguments {
@@ -103,6 +106,10 @@ fn print(out: &mut dyn Write, info: &StoreInfo, survey: Option<&Survey>, argumen
         (None, _) => String::new(),
     };
     line("profile", format!("{}: {}{version}, {}", info.profile, info.runner, info.generation))?;
+    for set in &info.parameters {
+        let default = if set.is_default { "its default, " } else { "" };
+        line("parameter", format!("{}={} ({default}the {})", set.name, set.value, set.what))?;
+    }
     if !info.lacks.is_empty() {
         line("view", format!("lacks {}: NULL for every run", info.lacks.join(", ")))?;
     }

@@ -16,6 +16,8 @@ mod open;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 pub mod profile;
+mod runner;
+mod settings;
 pub mod sqlite;
 mod statement;
 mod time;
@@ -30,7 +32,10 @@ pub use due::Due;
 pub use error::HostError;
 pub use key::{Key, RunRef};
 pub use ledger::{Entry, Ledger, Page, Recorded};
+#[cfg(feature = "capi")]
+pub(crate) use open::load;
 pub(crate) use open::open;
+use profile::Setting;
 #[cfg(fuzzing)]
 pub(crate) use time::read_instant;
 
@@ -257,6 +262,9 @@ pub struct StoreInfo {
     pub profile: String,
     /// The runner's name.
     pub runner: String,
+    /// What the profile's parameters are set to.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub parameters: Vec<Setting>,
     /// Which of the profile's generations of the schema the store is of.
     pub generation: String,
     /// The schema's own version number, where it has one that may be read.

@@ -151,6 +151,7 @@ impl Host for CallbackHost {
             engine: "the host's own".to_owned(),
             profile: "callbacks".to_owned(),
             runner: "the host".to_owned(),
+            parameters: Vec::new(),
             generation: String::new(),
             schema_version: None,
             particulars: Particulars::Callbacks { transactions: self.callbacks.has_transactions() },
