@@ -12,8 +12,8 @@ use super::HostError;
 use super::profile::{Engine, Generation, Profile};
 use crate::contract::nearest;
 
-/// The longest values, in characters. PostgreSQL cuts names after 63, and a value may be a part of one.
-const NAME_MAX: usize = 48;
+/// The longest values, in characters. PostgreSQL cuts a name after 63, and a value may be a part of one.
+const NAME_MAX: usize = 57;
 const TEXT_MAX: usize = 255;
 
 /// A parameter that a profile declares.
@@ -162,8 +162,8 @@ impl Profile {
             return Ok(settings);
         }
         Err(HostError::Unusable(format!(
-            "the profile {} can't be used as it is set: {}. A parameter is set with --set NAME=VALUE, or `parameters` in the \
-             config (BULK_RERUN_PARAMETERS)",
+            "the profile {} can't be used with these parameters (--set NAME=VALUE, `parameters` in the config, or \
+             BULK_RERUN_PARAMETERS): {}",
             self.file,
             wrong.join("; ")
         )))
