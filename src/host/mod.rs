@@ -36,6 +36,7 @@ pub use ledger::{Entry, Ledger, Page, Recorded};
 pub(crate) use open::load;
 pub(crate) use open::open;
 use profile::Setting;
+pub use runner::RunnerState;
 #[cfg(fuzzing)]
 pub(crate) use time::read_instant;
 
@@ -282,6 +283,11 @@ pub struct StoreInfo {
     pub writable: bool,
     /// The processes that have the store open, as far as can be seen.
     pub open_in: Vec<Process>,
+    /// Whether the runner is among them.
+    pub runner_state: RunnerState,
+    /// Why that can't be told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub runner_unknown: Option<String>,
     /// When a run that is spawned now will start, given whether the runner is up.
     pub start: String,
 }
@@ -339,6 +345,8 @@ pub struct Process {
     pub pid: u32,
     /// Its name.
     pub name: String,
+    /// It is the runner's, as the profile tells that.
+    pub is_runner: bool,
 }
 
 /// What is said of a new run that the host's view does not show.

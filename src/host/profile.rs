@@ -8,7 +8,7 @@ use std::path::Path;
 use serde::Deserialize;
 
 use super::HostError;
-pub use super::runner::Start;
+pub use super::runner::{SeenAs, Start};
 pub use super::settings::{Parameter, ParameterKind, Setting};
 use crate::contract::nearest;
 use crate::toml_words::mistake;
@@ -151,6 +151,9 @@ pub struct Profile {
     /// When a spawned run starts.
     #[serde(default)]
     pub start: Start,
+    /// What tells the runner from others who have its store open.
+    #[serde(default)]
+    pub seen_as: SeenAs,
     /// Its own parameters, each of which stands as `{{name}}` in what follows.
     #[serde(default)]
     pub parameters: BTreeMap<String, Parameter>,
@@ -362,25 +365,29 @@ impl Profile {
                 }
             }
         }
-        if let Some(key) = profile.only_for_postgres().filter(|_| profile.engine != Engine::Postgres) {
+        if let Some(key) = profile.only_for_another_engine() {
             return Err(HostError::Profile {
                 file: file.to_owned(),
                 part: key.to_owned(),
-                message: "this is for PostgreSQL only; leave it out".to_owned(),
+                message: format!("this is not for {}; leave it out", profile.engine.as_str()),
             });
         }
         profile.with(parameters)
     }
 
-    /// A key of it that only means something in PostgreSQL.
-    fn only_for_postgres(&self) -> Option<&'static str> {
+    /// A key of it that means nothing in its engine.
+    fn only_for_another_engine(&self) -> Option<&'static str> {
         let any = |has: fn(&Generation) -> bool| self.generations.iter().any(has);
-        [
-            ("schema", self.schema.is_some()),
-            ("rights", any(|generation| !generation.rights.is_empty())),
-            ("spawn_many", any(|generation| generation.spawn_many.is_some())),
-        ]
-        .into_iter()
-        .find_map(|(key, is_there)| is_there.then_some(key))
+        let is_there = match self.engine {
+            Engine::Postgres => vec![("seen_as.command", !self.seen_as.command.is_empty())],
+            Engine::Sqlite => vec![
+                ("schema", self.schema.is_some()),
+                ("seen_as.application_name", !self.seen_as.application_name.is_empty()),
+                ("seen_as.query", !self.seen_as.query.is_empty()),
+                ("rights", any(|generation| !generation.rights.is_empty())),
+                ("spawn_many", any(|generation| generation.spawn_many.is_some())),
+            ],
+        };
+        is_there.into_iter().find_map(|(key, is_there)| is_there.then_some(key))
     }
 }

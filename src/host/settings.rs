@@ -103,10 +103,17 @@ impl Profile {
     pub(super) fn with(mut self, given: &BTreeMap<String, String>) -> Result<Profile, HostError> {
         let parameters = mem::take(&mut self.parameters);
         self.check_parameters(&parameters)?;
+        if self.seen_as.all().any(|pattern| pattern.chars().all(|sign| sign == '*')) {
+            return Err(self.wrong("seen_as", "a pattern of stars alone is anybody; say more of it".to_owned()));
+        }
         self.settings = self.settings_of(&parameters, given)?;
         self.identity = identity(&self.name, &self.settings);
         let mut filling = Filling { profile: &self, parameters: &parameters, used: BTreeSet::new() };
         let schema = self.schema.as_deref().map(|schema| filling.name("schema", schema)).transpose()?;
+        let mut seen_as = self.seen_as.clone();
+        for pattern in seen_as.all_mut() {
+            *pattern = filling.name("seen_as", pattern)?;
+        }
         let generations = self.generations.iter().map(|generation| filling.generation(generation));
         let generations = generations.collect::<Result<_, _>>()?;
         let used = filling.used;
@@ -114,7 +121,7 @@ impl Profile {
             return Err(self
                 .wrong(&format!("parameters.{unused}"), format!("nothing says {{{{{unused}}}}}; drop it, or use it")));
         }
-        Ok(Profile { schema, generations, parameters, ..self })
+        Ok(Profile { schema, seen_as, generations, parameters, ..self })
     }
 
     fn wrong(&self, part: &str, message: String) -> HostError {
@@ -245,7 +252,7 @@ impl Filling<'_> {
         self.fill(part, sql, |parameter, value| Ok(parameter.in_sql(value, engine)))
     }
 
-    /// The name of a table, a column or a schema.
+    /// What is no statement: the name of a table, a column or a schema, or how the runner is seen.
     fn name(&mut self, part: &str, name: &str) -> Result<String, HostError> {
         self.fill(part, name, |parameter, value| match parameter.kind {
             ParameterKind::Name => Ok(value.to_owned()),

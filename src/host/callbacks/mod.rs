@@ -11,7 +11,7 @@ mod ledger;
 mod session;
 
 use super::ledger::VERSION;
-use super::{Host, HostError, Particulars, Session, StoreInfo};
+use super::{Host, HostError, Particulars, RunnerState, Session, StoreInfo};
 use session::CallbackSession;
 
 /// A host behind callbacks. They come on the calling thread, one at a time for each call; several
@@ -160,6 +160,8 @@ impl Host for CallbackHost {
             ledger: self.callbacks.keeps_ledger().then_some(VERSION as i64),
             writable: true,
             open_in: Vec::new(),
+            runner_state: RunnerState::Seen,
+            runner_unknown: None,
             start: "when the host starts it".to_owned(),
         })
     }
