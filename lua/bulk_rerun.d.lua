@@ -39,6 +39,7 @@ function bulk_rerun.from_json(json) end
 ---@class bulk_rerun.Config
 ---@field store? string A path, `sqlite:PATH` or `postgres://…`; else BULK_RERUN_STORE.
 ---@field profile? string A built-in profile's name or a profile's file; found from the schema if absent.
+---@field parameters? table<string, string> What the parameters are set to that the profile declares.
 ---@field tasks? string A `runwisp.toml`: the task catalogue.
 ---@field busy_timeout_ms? integer How long to wait for a lock that somebody else holds; 5000 if absent.
 ---@field ledger? boolean Make the ledger in the store, where there is none.

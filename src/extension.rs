@@ -21,7 +21,7 @@ use serde_json::Value;
 use crate::capi::boundary;
 use crate::catalogue::Catalogue;
 use crate::contract::{Config, ErrorModel, Request};
-use crate::host::profile::Profile;
+use crate::host;
 use crate::host::sqlite::{self, CallersStore, binding};
 use crate::operation;
 
@@ -121,7 +121,7 @@ fn call(context: &Context<'_>) -> Result<String, ErrorModel> {
     for file in config.files() {
         sqlite::check_is_not_the_store(Path::new(connection.path().unwrap_or_default()), file)?;
     }
-    let profile = config.profile.as_deref().map(Profile::load).transpose()?;
+    let profile = host::load(&config)?;
     let catalogue = config.tasks.as_deref().map(Catalogue::read).transpose()?;
     let store = CallersStore::new(&connection, profile)?;
     let mut session = store.session(&connection)?;

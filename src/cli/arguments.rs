@@ -1,5 +1,6 @@
 //! The flags that name a store and a selector, and the request that they make.
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::env;
 use std::ffi::OsString;
@@ -13,7 +14,9 @@ use clap::Args;
 use serde_json::{Map, Value, json};
 
 use super::Failure;
-use crate::contract::{ErrorModel, Instant, Request, Spelling, is_writable};
+use crate::contract::{
+    ErrorModel, Instant, Request, Spelling, each_once, is_writable, of_the_environment, read_parameter,
+};
 use crate::{Caller, Config, Plugin};
 
 /// Which store, and how to work in it.
@@ -26,6 +29,9 @@ pub(super) struct StoreArguments {
     /// A built-in host profile or a profile's file [default: found from the schema]
     #[arg(long, env = "BULK_RERUN_PROFILE", hide_env_values = true, value_name = "NAME|FILE")]
     pub(super) profile: Option<String>,
+    /// Set one of that profile's own parameters; may be given several times [env: BULK_RERUN_PARAMETERS=NAME=VALUE,…]
+    #[arg(long = "set", value_name = "NAME=VALUE", value_parser = read_parameter)]
+    pub(super) parameters: Vec<(String, String)>,
     /// The task catalogue, a runwisp.toml: tells services, and tasks that may not be run by hand
     #[arg(long, env = "BULK_RERUN_TASKS", hide_env_values = true, value_name = "FILE")]
     pub(super) tasks: Option<OsString>,
@@ -53,12 +59,21 @@ impl StoreArguments {
         let plugin = Plugin::open(&Config {
             wire,
             profile: self.profile.clone().filter(|profile| !profile.is_empty()),
+            parameters: self.parameters()?,
             tasks: self.tasks().map(PathBuf::from),
             busy_timeout_ms: u64::try_from(self.busy_timeout.as_millis()).unwrap_or(u64::MAX),
             caller: Caller { actor: Some(user()), ..Caller::through("cli") },
             ..Config::new(&self.store)
         })?;
         Ok(plugin)
+    }
+
+    fn parameters(&self) -> Result<BTreeMap<String, String>, Failure> {
+        let set = match self.parameters.as_slice() {
+            [] => of_the_environment(),
+            set => each_once(set.iter().cloned()),
+        };
+        set.map_err(|wrong| Failure::Usage(ErrorModel::new(400, wrong)))
     }
 
     pub(super) fn tasks(&self) -> Option<&Path> {

@@ -13,7 +13,7 @@ use super::output::{BOLD, People, count, printable};
 use super::progress::watch;
 use super::standings::in_words;
 use crate::contract::ErrorModel;
-use crate::host::{Particulars, StoreInfo};
+use crate::host::{Particulars, RunnerState, StoreInfo};
 use crate::operation::{Survey, Trial};
 
 #[derive(Debug, Args)]
@@ -23,6 +23,9 @@ Examples:
 
   # While you write a profile
   bulk-rerun check --store jobs.db --profile my-runner.toml
+
+  # With a parameter that the profile declares
+  bulk-rerun check --store jobs.db --profile my-runner.toml --set prefix=night_
 
   # Will a re-run work? Nothing of it is kept
   bulk-rerun check --store .runwisp/runwisp.db --try")]
@@ -103,6 +106,10 @@ fn print(out: &mut dyn Write, info: &StoreInfo, survey: Option<&Survey>, argumen
         (None, _) => String::new(),
     };
     line("profile", format!("{}: {}{version}, {}", info.profile, info.runner, info.generation))?;
+    for set in &info.parameters {
+        let default = if set.is_default { "its default, " } else { "" };
+        line("parameter", format!("{}={} ({default}the {})", set.name, set.value, set.what))?;
+    }
     if !info.lacks.is_empty() {
         line("view", format!("lacks {}: NULL for every run", info.lacks.join(", ")))?;
     }
@@ -122,6 +129,7 @@ fn print(out: &mut dyn Write, info: &StoreInfo, survey: Option<&Survey>, argumen
         line("catalogue", format!("{} was read", tasks.display()))?;
     }
     line("open in", open_in(info))?;
+    line("runner", runner(info))?;
     line("re-runs", info.start.clone())?;
     if let Some(version) = info.ledger {
         line("ledger", format!("every re-run is written down (version {version})"))?;
@@ -178,9 +186,23 @@ fn newest(survey: &Survey) -> String {
     age.map_or_else(|| newest.clone(), |age| format!("{newest}, {age} ago"))
 }
 
-/// Who has the store open. What that tells about the runner is the profile's to say: some open it only to look.
+/// Who has the store open.
 fn open_in(info: &StoreInfo) -> String {
-    let open_in: Vec<_> =
-        info.open_in.iter().map(|process| format!("{} (pid {})", process.name, process.pid)).collect();
+    let each = info.open_in.iter().map(|process| {
+        let who = if process.is_runner { ", the runner" } else { "" };
+        format!("{} (pid {}{who})", process.name, process.pid)
+    });
+    let open_in: Vec<_> = each.collect();
     if open_in.is_empty() { "no process that can be seen".to_owned() } else { open_in.join(", ") }
+}
+
+/// Whether the runner is one of them.
+fn runner(info: &StoreInfo) -> String {
+    match (info.runner_state, &info.runner_unknown) {
+        (RunnerState::Seen, _) => "is up".to_owned(),
+        (RunnerState::NotSeen, _) => "is not seen".to_owned(),
+        (RunnerState::Unknown, why) => {
+            format!("can't be told: {}", why.as_deref().unwrap_or("somebody there may be it"))
+        }
+    }
 }

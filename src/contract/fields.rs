@@ -1,6 +1,6 @@
 //! Reads the fields of JSON objects and collects every violation on the way.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -299,6 +299,33 @@ impl<'a> Fields<'a> {
             }
         }
         strings
+    }
+
+    /// An object whose fields are anybody's, and texts.
+    pub(super) fn texts(&self, name: &str, findings: &mut Findings) -> Option<BTreeMap<String, String>> {
+        let members = match self.node(name)? {
+            Node::Object(members) => members,
+            _ => {
+                self.wrong(name, "an object of strings", findings);
+                return None;
+            }
+        };
+        let mut texts = BTreeMap::new();
+        for (member, value) in members {
+            let wrong = match value {
+                Node::Null => continue,
+                Node::String(_) if texts.contains_key(member) => {
+                    "the field is given twice; keep one of the two".to_owned()
+                }
+                Node::String(text) => {
+                    texts.insert(member.clone(), text.clone());
+                    continue;
+                }
+                other => format!("expected a string, got {}", other.kind()),
+            };
+            findings.report(&format!("{}.{}", self.place(name), cut(member, NAME_MAX)), wrong, value.to_value());
+        }
+        Some(texts)
     }
 }
 

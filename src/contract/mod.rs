@@ -13,6 +13,7 @@ mod json;
 mod matching;
 mod operations;
 mod options;
+mod parameters;
 mod request;
 mod run;
 mod spelling;
@@ -33,6 +34,8 @@ pub use operations::{
 #[cfg(feature = "http")]
 pub(crate) use operations::{no_fields, no_parameters};
 pub use options::{GroupName, RerunOptions, UniqueBy};
+#[cfg(feature = "cli")]
+pub(crate) use parameters::{each_once, of_the_environment, read_parameter};
 pub use request::{Request, RunFilter, Selector};
 pub use run::{FAILURE_END_REASONS, Instant, Params, Phase, Run, is_success};
 pub(crate) use run::{has_ended, is_writable, nearest_writable};

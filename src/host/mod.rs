@@ -16,6 +16,8 @@ mod open;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 pub mod profile;
+mod runner;
+mod settings;
 pub mod sqlite;
 mod statement;
 mod time;
@@ -31,8 +33,12 @@ pub use due::Due;
 pub use error::HostError;
 pub use key::{Key, RunRef};
 pub use ledger::{Entry, Ledger, Page, Recorded};
+#[cfg(feature = "capi")]
+pub(crate) use open::load;
 pub(crate) use open::open;
 use profile::SchemaVersion;
+use profile::Setting;
+pub use runner::RunnerState;
 #[cfg(fuzzing)]
 pub(crate) use time::read_instant;
 
@@ -259,6 +265,9 @@ pub struct StoreInfo {
     pub profile: String,
     /// The runner's name.
     pub runner: String,
+    /// What the profile's parameters are set to.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub parameters: Vec<Setting>,
     /// Which of the profile's generations of the schema the store is of.
     pub generation: String,
     /// The schema's own version, where it has one that may be read.
@@ -276,6 +285,11 @@ pub struct StoreInfo {
     pub writable: bool,
     /// The processes that have the store open, as far as can be seen.
     pub open_in: Vec<Process>,
+    /// Whether the runner is among them.
+    pub runner_state: RunnerState,
+    /// Why that can't be told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub runner_unknown: Option<String>,
     /// When a run that is spawned now will start, given whether the runner is up.
     pub start: String,
 }
@@ -333,6 +347,8 @@ pub struct Process {
     pub pid: u32,
     /// Its name.
     pub name: String,
+    /// It is the runner's, as the profile tells that.
+    pub is_runner: bool,
 }
 
 /// What is said of a new run that the host's view does not show.

@@ -14,7 +14,7 @@ pub(crate) fn open(config: &Config) -> Result<Box<dyn Host>, HostError> {
     if let NamedStore::File(store) = store {
         config.files().try_for_each(|file| sqlite::check_is_not_the_store(store, file))?;
     }
-    let profile = config.profile.as_deref().map(Profile::load).transpose()?;
+    let profile = load(config)?;
     let busy_timeout = Duration::from_millis(config.busy_timeout_ms);
     match store {
         #[cfg(feature = "postgres")]
@@ -24,5 +24,21 @@ pub(crate) fn open(config: &Config) -> Result<Box<dyn Host>, HostError> {
             "the store is in PostgreSQL, and this bulk_rerun was built without it (feature `postgres`)".to_owned(),
         )),
         NamedStore::File(path) => Ok(Box::new(SqliteHost::open(path, profile, busy_timeout, config.sqlite_shared)?)),
+    }
+}
+
+/// The profile that the config names, set as it says.
+pub(crate) fn load(config: &Config) -> Result<Option<Profile>, HostError> {
+    match &config.profile {
+        Some(profile) => Profile::load(profile, &config.parameters).map(Some),
+        None if config.parameters.is_empty() => Ok(None),
+        None => {
+            let set: Vec<_> = config.parameters.keys().map(String::as_str).collect();
+            Err(HostError::Unusable(format!(
+                "a profile's parameters are set ({}), and no profile is named: name it too (--profile, `profile` in the \
+                 config, or BULK_RERUN_PROFILE)",
+                set.join(", ")
+            )))
+        }
     }
 }

@@ -8,6 +8,8 @@ use std::path::Path;
 use serde::Deserialize;
 
 use super::HostError;
+pub use super::runner::{SeenAs, Start};
+pub use super::settings::{Parameter, ParameterKind, Setting};
 pub use super::statement::Statements;
 pub use super::version::{Known, Number, SchemaVersion, Version};
 use crate::contract::nearest;
@@ -161,12 +163,24 @@ pub struct Profile {
     /// When a spawned run starts.
     #[serde(default)]
     pub start: Start,
+    /// What tells the runner from others who have its store open.
+    #[serde(default)]
+    pub seen_as: SeenAs,
+    /// Its own parameters, each of which stands as `{{name}}` in what follows.
+    #[serde(default)]
+    pub parameters: BTreeMap<String, Parameter>,
     /// The generations of the runner's schema, the newest first. The first that fits the store is used.
     #[serde(rename = "generation")]
     pub generations: Vec<Generation>,
     /// The file that it was read from, or its built-in name.
     #[serde(skip)]
     pub file: String,
+    /// What its parameters are set to: in its statements they are filled in already.
+    #[serde(skip)]
+    pub settings: Vec<Setting>,
+    /// What the ledger knows it by: its name, and what its parameters are set to.
+    #[serde(skip)]
+    pub(crate) identity: String,
     /// It comes with this version, and was tried with the real runner.
     #[serde(skip)]
     pub is_built_in: bool,
@@ -188,25 +202,6 @@ impl Engine {
         match self {
             Engine::Sqlite => "SQLite",
             Engine::Postgres => "PostgreSQL",
-        }
-    }
-}
-
-/// When a run that was spawned will start: for `check`.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Start {
-    /// While the runner runs.
-    pub running: String,
-    /// While it does not.
-    pub stopped: String,
-}
-
-impl Default for Start {
-    fn default() -> Self {
-        Start {
-            running: "when the runner next looks for pending runs".to_owned(),
-            stopped: "when the runner is started next".to_owned(),
         }
     }
 }
@@ -253,7 +248,8 @@ impl Profile {
                 self.runner, self.name
             );
         }
-        "If that is the right store, the profile's `requires` and statements must name what is there".to_owned()
+        let set = self.as_it_is_set();
+        format!("If that is the right store, the profile's `requires` and statements must name what is there{set}")
     }
 
     /// The built-in profiles of an engine.
@@ -296,14 +292,14 @@ impl Profile {
         Profile::parse(text, name).ok().map(|profile| Profile { is_built_in: true, ..profile })
     }
 
-    /// A built-in profile by its name, else one from a file.
+    /// A built-in profile by its name, else one from a file; its parameters are set to these.
     ///
     /// # Errors
     ///
-    /// The file can't be read, or is no profile; the message names the place.
-    pub fn load(name_or_file: &str) -> Result<Profile, HostError> {
-        if let Some(profile) = Profile::built_in(name_or_file) {
-            return Ok(profile);
+    /// The file can't be read, or is no profile, or its parameters can't be set so; the message names the place.
+    pub fn load(name_or_file: &str, parameters: &BTreeMap<String, String>) -> Result<Profile, HostError> {
+        if let Some(text) = Profile::built_in_text(name_or_file) {
+            return Ok(Profile { is_built_in: true, ..Profile::parse_with(text, name_or_file, parameters)? });
         }
         let text = fs::read_to_string(Path::new(name_or_file)).map_err(|error| {
             if name_or_file.contains(['/', '.']) {
@@ -317,15 +313,24 @@ impl Profile {
                 names.join(", ")
             ))
         })?;
-        Profile::parse(&text, name_or_file)
+        Profile::parse_with(&text, name_or_file, parameters)
     }
 
-    /// Reads a profile from its text; `file` is what messages call it.
+    /// Reads a profile from its text, with the defaults of its parameters; `file` is what messages call it.
     ///
     /// # Errors
     ///
-    /// The text is no profile; the message names the place.
+    /// As [`Profile::parse_with`].
     pub fn parse(text: &str, file: &str) -> Result<Profile, HostError> {
+        Profile::parse_with(text, file, &BTreeMap::new())
+    }
+
+    /// Reads a profile from its text; its parameters are set to these.
+    ///
+    /// # Errors
+    ///
+    /// The text is no profile, or its parameters can't be set so; the message names the place.
+    pub fn parse_with(text: &str, file: &str, parameters: &BTreeMap<String, String>) -> Result<Profile, HostError> {
         let mut profile: Profile = toml::from_str(text).map_err(|error| HostError::Profile {
             file: file.to_owned(),
             part: "not a profile".to_owned(),
@@ -349,25 +354,29 @@ impl Profile {
                 }
             }
         }
-        if let Some(key) = profile.only_for_postgres().filter(|_| profile.engine != Engine::Postgres) {
+        if let Some(key) = profile.only_for_another_engine() {
             return Err(HostError::Profile {
                 file: file.to_owned(),
                 part: key.to_owned(),
-                message: "this is for PostgreSQL only; leave it out".to_owned(),
+                message: format!("this is not for {}; leave it out", profile.engine.as_str()),
             });
         }
-        Ok(profile)
+        profile.with(parameters)
     }
 
-    /// A key of it that only means something in PostgreSQL.
-    fn only_for_postgres(&self) -> Option<&'static str> {
+    /// A key of it that means nothing in its engine.
+    fn only_for_another_engine(&self) -> Option<&'static str> {
         let any = |has: fn(&Generation) -> bool| self.generations.iter().any(has);
-        [
-            ("schema", self.schema.is_some()),
-            ("rights", any(|generation| !generation.rights.is_empty())),
-            ("spawn_many", any(|generation| generation.spawn_many.is_some())),
-        ]
-        .into_iter()
-        .find_map(|(key, is_there)| is_there.then_some(key))
+        let is_there = match self.engine {
+            Engine::Postgres => vec![("seen_as.command", !self.seen_as.command.is_empty())],
+            Engine::Sqlite => vec![
+                ("schema", self.schema.is_some()),
+                ("seen_as.application_name", !self.seen_as.application_name.is_empty()),
+                ("seen_as.query", !self.seen_as.query.is_empty()),
+                ("rights", any(|generation| !generation.rights.is_empty())),
+                ("spawn_many", any(|generation| generation.spawn_many.is_some())),
+            ],
+        };
+        is_there.into_iter().find_map(|(key, is_there)| is_there.then_some(key))
     }
 }

@@ -25,6 +25,11 @@ impl Statements {
             ),
         }
     }
+
+    /// The same with each of them made into another.
+    pub(super) fn try_map<E>(&self, each: impl FnMut(&String) -> Result<String, E>) -> Result<Statements, E> {
+        self.0.iter().map(each).collect::<Result<_, E>>().map(Statements)
+    }
 }
 
 impl Deref for Statements {

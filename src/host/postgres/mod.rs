@@ -13,6 +13,7 @@ mod misfit;
 mod parameters;
 mod passfile;
 mod plan;
+mod presence;
 mod proof;
 mod read;
 mod rights;
@@ -35,7 +36,7 @@ use self::connection::{Connection, Server};
 use self::fit::Fitted;
 use self::session::PostgresSession;
 use super::profile::{Engine, Profile};
-use super::{Host, HostError, Particulars, Process, Session, StoreInfo};
+use super::{Host, HostError, Particulars, Session, StoreInfo};
 
 /// An address for a person, as the fuzz targets read it.
 #[cfg(fuzzing)]
@@ -100,20 +101,7 @@ impl PostgresHost {
                     &[],
                 )
                 .await?;
-            let others = client
-                .query(
-                    // Who may not see others' sessions is not told what kind they are.
-                    "SELECT pid, coalesce(nullif(application_name, ''),
-                        CASE WHEN backend_type IS NULL THEN usename || ', whom this role may not see' END,
-                        usename::text, '')
-                     FROM pg_stat_activity
-                     WHERE datname = current_database() AND pid <> pg_backend_pid()
-                       AND coalesce(backend_type = 'client backend', usename IS NOT NULL)
-                       AND application_name IS DISTINCT FROM $1
-                     ORDER BY pid",
-                    &[&APPLICATION_NAME],
-                )
-                .await?;
+            let others = client.query(presence::OTHERS, &[&APPLICATION_NAME]).await?;
             let missing_rights = match rights::missing(client, &fitted).await? {
                 Ok(grants) => grants,
                 Err(wrong) => return Ok(Err(wrong)),
@@ -134,14 +122,14 @@ impl PostgresHost {
         let (settings, others, missing_rights, read_whole_for_an_id, ledger) =
             asked.map_err(|error| self.server.error("reading its settings", error))??;
         self.server.give_back(connection);
-        let process = |row: tokio_postgres::Row| Process { pid: row.get::<_, i32>(0).unsigned_abs(), name: row.get(1) };
-        let open_in: Vec<Process> = others.into_iter().map(process).collect();
-        let start = if open_in.is_empty() { &fitted.profile.start.stopped } else { &fitted.profile.start.running };
+        let (open_in, hidden) = presence::of(&others, &fitted.profile);
+        let outlook = fitted.profile.outlook(&open_in, hidden);
         Ok(StoreInfo {
             store: self.server.address.to_string(),
             engine: format!("PostgreSQL {}", settings.get::<_, String>(0)),
             profile: fitted.profile.name.clone(),
             runner: fitted.profile.runner.clone(),
+            parameters: fitted.profile.settings.clone(),
             generation: fitted.generation.name.clone(),
             schema_version: fitted.version.clone(),
             particulars: Particulars::Postgres {
@@ -153,8 +141,10 @@ impl PostgresHost {
             read_whole_for_an_id,
             ledger,
             writable: settings.get(1),
-            start: start.clone(),
             open_in,
+            runner_state: outlook.runner,
+            runner_unknown: outlook.unknown,
+            start: outlook.start,
         })
     }
 }

@@ -151,13 +151,14 @@ impl SqliteHost {
         };
         let journal_mode = text(pragma("journal_mode", connection).map_err(fail)?);
         let writable = !connection.is_readonly(rusqlite::MAIN_DB).map_err(fail)?;
-        let open_in = open_in(&self.store.place.path);
-        let start = if open_in.is_empty() { &fitted.profile.start.stopped } else { &fitted.profile.start.running };
+        let (open_in, hidden) = open_in(&self.store.place.path, &fitted.profile);
+        let outlook = fitted.profile.outlook(&open_in, hidden);
         Ok(StoreInfo {
             store: self.store.place.path.display().to_string(),
             engine: format!("SQLite {}", rusqlite::version()),
             profile: fitted.profile.name.clone(),
             runner: fitted.profile.runner.clone(),
+            parameters: fitted.profile.settings.clone(),
             generation: fitted.generation.name.clone(),
             schema_version: version,
             particulars: Particulars::Sqlite { journal_mode },
@@ -165,8 +166,10 @@ impl SqliteHost {
             ledger: ledger::version(connection).map_err(fail)?,
             writable,
             read_whole_for_an_id: plan::read_whole_for_an_id(connection, &fitted.view).map_err(fail)?,
-            start: start.clone(),
             open_in,
+            runner_state: outlook.runner,
+            runner_unknown: outlook.unknown,
+            start: outlook.start,
         })
     }
 }
