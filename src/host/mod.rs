@@ -18,6 +18,7 @@ pub mod postgres;
 pub mod profile;
 pub mod sqlite;
 mod statement;
+mod taken_apart;
 mod time;
 mod view;
 

@@ -34,15 +34,20 @@ pub const NECESSARY_COLUMNS: [&str; 3] = ["id", "task_name", "phase"];
 /// that has ended) the number that each inserted row gets, higher than that of any row that is there.
 pub const OPTIONAL_COLUMNS: [&str; 4] = ["is_failure", "unfit", "deleted", "serial"];
 
-/// The canonical columns that a view lacks; an error says which must not be lacking, or which one nobody knows.
-pub(crate) fn check_columns(columns: &HashSet<String>) -> Result<Vec<&'static str>, String> {
+/// The canonical columns that a view lacks; an error says which must not be lacking, or which one nobody knows. The columns
+/// of the key may have any name.
+pub(crate) fn check_columns(
+    columns: &HashSet<String>,
+    is_of_the_key: impl Fn(&str) -> bool,
+) -> Result<Vec<&'static str>, String> {
     let lacks: Vec<_> = CANONICAL_COLUMNS.into_iter().filter(|name| !columns.contains(*name)).collect();
     let missing: Vec<_> = lacks.iter().copied().filter(|name| NECESSARY_COLUMNS.contains(name)).collect();
     if !missing.is_empty() {
         let are = if missing.len() == 1 { "column {} is" } else { "columns {} are" }.replace("{}", &missing.join(", "));
         return Err(format!("the {are} missing: without its id, its task and its phase no run can be re-run"));
     }
-    let known = |name: &str| CANONICAL_COLUMNS.contains(&name) || OPTIONAL_COLUMNS.contains(&name);
+    let known =
+        |name: &str| CANONICAL_COLUMNS.contains(&name) || OPTIONAL_COLUMNS.contains(&name) || is_of_the_key(name);
     match columns.iter().find(|name| !known(name)) {
         Some(unknown) => {
             let nearest = nearest(unknown, CANONICAL_COLUMNS.into_iter().chain(OPTIONAL_COLUMNS));
@@ -215,6 +220,10 @@ pub struct Generation {
     pub rights: BTreeMap<String, Vec<String>>,
     /// A SELECT of the host's runs in canonical columns.
     pub runs: String,
+    /// How an id is taken apart, where it is none of the store's columns as it stands: the columns of `runs` by which the
+    /// key's index finds a run, each with what it is equal to, as SQL of `:id`.
+    #[serde(default)]
+    pub key: BTreeMap<String, String>,
     /// A statement that starts one source run again. Its RETURNING gives the new run's id; without one, `:new_id` or
     /// `:new_uuid` is it.
     pub spawn: String,

@@ -5,6 +5,7 @@
 use std::collections::HashSet;
 
 use super::profile::{OPTIONAL_COLUMNS, check_columns};
+use super::taken_apart::TakenApart;
 use super::{Columns, Key, Query, RunRow};
 use crate::contract::{FAILURE_END_REASONS, Instant, Phase, RunFilter, is_success};
 
@@ -47,6 +48,8 @@ pub(super) struct View {
     pub(super) optional: Vec<&'static str>,
     /// The canonical columns that the profile's own text has not.
     pub(super) lacks: Vec<&'static str>,
+    /// How an id is taken apart, if it must be.
+    pub(super) key: TakenApart,
 }
 
 /// A statement, and what of the query SQL does not decide.
@@ -110,8 +113,13 @@ pub(super) struct Positions {
 
 impl View {
     /// A view of which these columns are known; the canonical ones that it lacks are NULL.
-    pub(super) fn new(runs: String, columns: &HashSet<String>, dialect: &dyn Dialect) -> Result<View, String> {
-        let lacks = check_columns(columns)?;
+    pub(super) fn new(
+        runs: String,
+        columns: &HashSet<String>,
+        key: TakenApart,
+        dialect: &dyn Dialect,
+    ) -> Result<View, String> {
+        let lacks = check_columns(columns, |name| key.has(name))?;
         let runs = match lacks.is_empty() {
             true => runs,
             false => {
@@ -120,7 +128,7 @@ impl View {
             }
         };
         let optional = OPTIONAL_COLUMNS.into_iter().filter(|name| columns.contains(*name)).collect();
-        Ok(View { runs, optional, lacks })
+        Ok(View { runs, optional, lacks, key })
     }
 
     pub(super) fn has(&self, optional: &str) -> bool {

@@ -8,6 +8,7 @@ mod dialect;
 mod encoding;
 mod error;
 mod fit;
+mod ids;
 mod ledger;
 mod misfit;
 mod parameters;

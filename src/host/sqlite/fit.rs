@@ -15,6 +15,7 @@ use crate::host::profile::{
     Engine, Generation, Profile, RETURNS_NO_ID, SpawnParameter, UNDO_TAKES, UNDOES_ANY, Version,
 };
 use crate::host::statement::{fitted_text, line_at};
+use crate::host::taken_apart::TakenApart;
 use crate::host::view::View;
 
 /// A profile that fits, and its statements.
@@ -247,9 +248,25 @@ fn check_runs(connection: &Connection, profile: &Profile, generation: &Generatio
         return Err(fail("the statement takes parameters; a view of the runs has none".to_owned()));
     }
     let columns = statement.column_names().into_iter().map(str::to_ascii_lowercase).collect();
-    let view = View::new(runs, &columns, &Sqlite::default()).map_err(&fail)?;
+    let key = TakenApart::of(&generation.key, &columns, str::to_ascii_lowercase);
+    let key = key.map_err(|(part, message)| wrong(profile, generation, &part, message))?;
+    let view = View::new(runs, &columns, key, &Sqlite::default()).map_err(&fail)?;
+    check_key(connection, &view, &|message| wrong(profile, generation, "key", message))?;
     let seeks = Seeks::of(connection, &view).map_err(|error| fail(in_sqlites_words(&error)))?;
     Ok((view, seeks))
+}
+
+/// What takes an id apart compiles.
+fn check_key(connection: &Connection, view: &View, fail: &dyn Fn(String) -> HostError) -> Result<(), HostError> {
+    for value in view.key.values(":id") {
+        let select = format!("SELECT {value}");
+        let statement =
+            connection.prepare(&select).map_err(|error| fail(format!("{value}: {}", in_sqlites_words(&error))))?;
+        if (statement.parameter_count(), statement.parameter_name(1)) != (1, Some(":id")) {
+            return Err(fail(format!("{value} takes another parameter than :id; there is none")));
+        }
+    }
+    Ok(())
 }
 
 /// The spawn compiles, writes, returns an id, and takes only the parameters that there are.
