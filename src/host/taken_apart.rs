@@ -3,6 +3,8 @@
 
 use std::collections::{BTreeMap, HashSet};
 
+use super::profile::SpawnParameter;
+
 /// The view's columns that find a run, each with what it is equal to: SQL of `:id`.
 #[derive(Debug, Clone, Default)]
 pub(super) struct TakenApart(Vec<(String, String)>);
@@ -24,7 +26,7 @@ impl TakenApart {
             if !columns.contains(&name) {
                 return fail("the view `runs` has no such column: it must show each column that the key is made of");
             }
-            if with_id(expression, "") == *expression {
+            if with(expression, "id", "") == *expression {
                 return fail("the expression does not use :id, so it says nothing of the id");
             }
             Ok((name, expression.clone()))
@@ -48,7 +50,7 @@ impl TakenApart {
 
     /// What they are equal to where this stands for the id.
     pub(super) fn values(&self, id: &str) -> impl Iterator<Item = String> {
-        self.0.iter().map(move |(_, expression)| format!("({})", with_id(expression, id)))
+        self.0.iter().map(move |(_, expression)| format!("({})", with(expression, "id", id)))
     }
 
     /// That a row's columns are those of the id that this stands for; `before` stands before each column.
@@ -58,15 +60,29 @@ impl TakenApart {
     }
 }
 
-/// An expression with this in the place of each `:id`: after another colon it is a cast's type, and `:idle` is another name.
-fn with_id(expression: &str, id: &str) -> String {
-    let mut text = String::with_capacity(expression.len() + id.len());
-    let mut rest = expression;
-    while let Some(at) = rest.find(":id") {
-        let (before, after) = (&rest[..at], &rest[at + 3..]);
+/// So many runs are looked at to find one that its own id does not find.
+pub(super) const LOOKED_AT: usize = 1_000;
+
+/// A statement with what a generation's `key` says of the id in the place of each parameter that is named as the column.
+pub(super) fn spelled_out(statement: &str, key: &BTreeMap<String, String>) -> String {
+    let is_one_of_ours = |name: &str| SpawnParameter::ALL.iter().any(|parameter| parameter.name() == name);
+    let parts = key.iter().filter(|(column, _)| !is_one_of_ours(column));
+    parts.fold(statement.to_owned(), |statement, (column, expression)| {
+        with(&statement, column, &format!("({expression})"))
+    })
+}
+
+/// SQL with this in the place of each parameter of that name: after another colon it is a cast's type, and `:idle` is not
+/// `:id`.
+fn with(sql: &str, name: &str, value: &str) -> String {
+    let parameter = format!(":{name}");
+    let mut text = String::with_capacity(sql.len() + value.len());
+    let mut rest = sql;
+    while let Some(at) = rest.find(&parameter) {
+        let (before, after) = (&rest[..at], &rest[at + parameter.len()..]);
         text += before;
         let goes_on = after.starts_with(|next: char| next.is_ascii_alphanumeric() || next == '_');
-        text += if goes_on || text.ends_with(':') { ":id" } else { id };
+        text += if goes_on || text.ends_with(':') { &parameter } else { value };
         rest = after;
     }
     text + rest

@@ -5,7 +5,7 @@
 use std::collections::HashSet;
 
 use super::profile::{OPTIONAL_COLUMNS, check_columns};
-use super::taken_apart::TakenApart;
+use super::taken_apart::{LOOKED_AT, TakenApart};
 use super::{Columns, Key, Query, RunRow};
 use crate::contract::{FAILURE_END_REASONS, Instant, Phase, RunFilter, is_success};
 
@@ -159,6 +159,17 @@ impl View {
     /// `SELECT … FROM (the view)`, ready for a WHERE. Engines flatten it into the view's own tables.
     pub(super) fn select(&self, list: &str) -> String {
         format!("SELECT {list} FROM (\n{}\n) AS run", self.runs)
+    }
+
+    /// Finds a run, among the first, that its own id as it is taken apart does not find; `text` makes a text of the id.
+    pub(super) fn not_found_by_its_id(&self, text: &str) -> Option<String> {
+        let columns: Vec<_> = self.key.columns().collect();
+        let (runs, condition) =
+            (self.select(&format!("{text} AS own_id, {}", columns.join(", "))), self.key.condition("", "own_id"));
+        let sql = format!(
+            "SELECT own_id FROM (\n{runs}\nLIMIT {LOOKED_AT}\n) AS run WHERE ({condition}) IS NOT TRUE LIMIT 1"
+        );
+        (!columns.is_empty()).then_some(sql)
     }
 
     /// Finds runs by a condition on their ids, with its values bound by the caller.

@@ -61,7 +61,7 @@ impl IdType {
     /// The view's id as it is read: numbers are ordered as such, and the server spells a uuid more slowly than we do.
     pub(super) fn read(&self) -> &'static str {
         match self {
-            IdType::Uuid | IdType::Bytes => "id",
+            IdType::Uuid | IdType::Bytes | IdType::Numeric => "id",
             IdType::Integer => "id::bigint",
             _ => self.spelled(),
         }

@@ -3,9 +3,10 @@
 use serde_json::Value;
 use tokio_postgres::{Client, Error, SimpleQueryMessage};
 
+use super::error::for_people;
 use super::fit::Fitted;
 use super::ids::Ids;
-use crate::host::Columns;
+use crate::host::{Columns, HostError};
 
 /// The tables of which every row is looked at to find a run by its id, as the server plans it.
 ///
@@ -24,6 +25,21 @@ pub(super) async fn read_whole_for_an_id(client: &Client, fitted: &Fitted) -> Re
     tables.sort_unstable();
     tables.dedup();
     Ok(tables)
+}
+
+/// A run that its own id, as the profile takes it apart, does not find; or what is wrong with the profile.
+pub(super) async fn not_found_by_its_id(
+    client: &Client,
+    fitted: &Fitted,
+) -> Result<Result<Option<String>, HostError>, Error> {
+    let Some(sql) = fitted.view.not_found_by_its_id(fitted.id_type.spelled()) else { return Ok(Ok(None)) };
+    match client.query_opt(&sql, &[]).await {
+        Ok(row) => Ok(Ok(row.and_then(|row| row.get(0)))),
+        Err(error) => match error.as_db_error().filter(|said| said.code().code().starts_with("22")) {
+            Some(said) => Ok(Err(fitted.broken("key", &for_people(said)))),
+            None => Err(error),
+        },
+    }
 }
 
 async fn explain(client: &Client, sql: &str) -> Result<Value, Error> {

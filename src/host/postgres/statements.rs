@@ -16,7 +16,7 @@ use crate::host::HostError;
 use crate::host::new_ids::IdKind;
 use crate::host::profile::{Generation, Profile, RETURNS_NO_ID, SpawnParameter, UNDO_TAKES, UNDOES_ANY};
 use crate::host::statement::{fitted_text, line_at};
-use crate::host::taken_apart::TakenApart;
+use crate::host::taken_apart::{TakenApart, spelled_out};
 use crate::host::view::View;
 
 impl Fitting<'_> {
@@ -80,7 +80,8 @@ impl Fitting<'_> {
     /// The spawn compiles, returns an id, and takes only the parameters that there are.
     fn check_spawn(&self, profile: &Profile, generation: &Generation) -> Result<Spawn, HostError> {
         let fail = |message: String| failure(profile, generation, "spawn", message);
-        let Numbered { sql, parameters } = number(&self.text(&generation.spawn, &fail)?, "text");
+        let Numbered { sql, parameters } =
+            number(&spelled_out(&self.text(&generation.spawn, &fail)?, &generation.key), "text");
         let statement = self.prepare("", &sql, "", &fail)?;
         let takes = |parameter| parameters.contains(&parameter);
         if !takes(SpawnParameter::Id) && !takes(SpawnParameter::TaskName) {
@@ -123,7 +124,7 @@ impl Fitting<'_> {
     pub(super) fn check_undo(&self, profile: &Profile, generation: &Generation) -> Result<Option<Undo>, HostError> {
         let Some(undo) = &generation.undo else { return Ok(None) };
         let fail = |message: String| failure(profile, generation, "undo", message);
-        let Numbered { sql, parameters } = number(&self.text(undo, &fail)?, "text");
+        let Numbered { sql, parameters } = number(&spelled_out(&self.text(undo, &fail)?, &generation.key), "text");
         self.prepare("", &sql, "", &fail)?;
         if let Some(other) = parameters.iter().find(|parameter| !SpawnParameter::OF_AN_UNDO.contains(parameter)) {
             return Err(fail(format!("the parameter {} means nothing here: {UNDO_TAKES}", other.as_str())));

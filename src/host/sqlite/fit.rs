@@ -8,6 +8,7 @@ use super::dialect::Sqlite;
 use super::newer::needs_newer;
 use super::place::Place;
 use super::plan::Seeks;
+use super::row::key;
 use crate::host::HostError;
 use crate::host::lack::Lack;
 use crate::host::new_ids::IdKind;
@@ -15,7 +16,7 @@ use crate::host::profile::{
     Engine, Generation, Profile, RETURNS_NO_ID, SpawnParameter, UNDO_TAKES, UNDOES_ANY, Version,
 };
 use crate::host::statement::{fitted_text, line_at};
-use crate::host::taken_apart::TakenApart;
+use crate::host::taken_apart::{TakenApart, spelled_out};
 use crate::host::view::View;
 
 /// A profile that fits, and its statements.
@@ -65,6 +66,13 @@ impl Fitted {
         let is_read =
             |parameter: &SpawnParameter| matches!(parameter, SpawnParameter::Params | SpawnParameter::TaskName);
         self.spawn_parameters.iter().any(is_read) || !self.spawn_parameters.contains(&SpawnParameter::Id)
+    }
+
+    /// A run that its own id, as the profile takes it apart, does not find.
+    pub(super) fn not_found_by_its_id(&self, connection: &Connection) -> Result<Option<String>, HostError> {
+        let Some(sql) = self.view.not_found_by_its_id("CAST(id AS TEXT)") else { return Ok(None) };
+        let found = connection.query_row(&sql, [], |row| Ok(key(row.get_ref(0)?).to_text())).optional();
+        found.map_err(|error| self.broken("key", &in_sqlites_words(&error)))
     }
 
     /// A rule that the spawn statement broke while it ran.
@@ -276,7 +284,7 @@ fn check_spawn(
     generation: &Generation,
 ) -> Result<(String, Vec<SpawnParameter>, Option<IdKind>), HostError> {
     let fail = |message: String| wrong(profile, generation, "spawn", message);
-    let spawn = text(connection, &generation.spawn, &fail)?;
+    let spawn = spelled_out(&text(connection, &generation.spawn, &fail)?, &generation.key);
     let statement = connection.prepare(&spawn).map_err(|error| fail(does_not_compile(&spawn, 0, &error)))?;
     if statement.readonly() {
         return Err(fail("the statement only reads; it must start a run".to_owned()));
@@ -303,7 +311,7 @@ fn check_spawn(
 fn check_undo(connection: &Connection, profile: &Profile, generation: &Generation) -> Result<Option<Undo>, HostError> {
     let Some(undo) = &generation.undo else { return Ok(None) };
     let fail = |message: String| wrong(profile, generation, "undo", message);
-    let sql = text(connection, undo, &fail)?;
+    let sql = spelled_out(&text(connection, undo, &fail)?, &generation.key);
     let statement = connection.prepare(&sql).map_err(|error| fail(does_not_compile(&sql, 0, &error)))?;
     if statement.readonly() {
         return Err(fail("the statement only reads; it must take a run back".to_owned()));

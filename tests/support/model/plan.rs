@@ -9,6 +9,8 @@ use super::store::{Run, RunKey, Value, newest, visible};
 pub struct Source {
     pub run: Run,
     pub matched: usize,
+    /// The newest of the group that nothing of its own keeps from being started.
+    fit: Option<String>,
     /// Of all that were selected.
     pub told: Told,
 }
@@ -82,7 +84,7 @@ impl Request {
         };
         let mut taken = 0;
         for source in sources {
-            match self.reason(&source.run, moments, &mut taken) {
+            match self.reason(&source, moments, &mut taken) {
                 Some((reason, detail)) => {
                     let told = Some(source.told).filter(|_| self.with_runs);
                     plan.skipped.push(Skipped { told, ..Skipped::of(&source.run, reason, detail) });
@@ -120,7 +122,9 @@ impl Request {
             sets.dedup();
             let first = group.iter().filter_map(|run| run.instant).min();
             let told = Told { run: run.key(), created: run.instant, first, parameter_sets: sets.len() };
-            Source { run, matched: group.len(), told }
+            let fit: Vec<&Run> = group.iter().copied().filter(|run| why_refused(run).is_none()).collect();
+            let fit = (!fit.is_empty()).then(|| newest(&fit).id.spelled().unwrap());
+            Source { run, matched: group.len(), fit, told }
         };
         let mut sources: Vec<Source> = groups.iter().map(source).collect();
         sources.sort_by_key(|source| source.run.key());
@@ -145,7 +149,8 @@ impl Request {
     }
 
     /// Why a group is not started: the first reason that applies.
-    fn reason(&self, source: &Run, moments: Moments<'_>, taken: &mut usize) -> Option<(&'static str, Detail)> {
+    fn reason(&self, of: &Source, moments: Moments<'_>, taken: &mut usize) -> Option<(&'static str, Detail)> {
+        let source = &of.run;
         let known = ["service", "unknown_task", "trigger_disabled"];
         let word = source.unfit.as_deref();
         if let Some(reason) = known.into_iter().find(|reason| word == Some(*reason)) {
@@ -172,7 +177,7 @@ impl Request {
         }
         // What is never started is not looked for again, so that nobody sees it go. It takes nobody's place.
         if let Some(detail) = why_refused(source) {
-            return Some(("refused", detail));
+            return Some(("refused", detail.and_names(of.fit.as_deref())));
         }
         *taken += 1;
         let is_there = visible(moments.spawn).iter().any(|run| run.is_same_as(source));
