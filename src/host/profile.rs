@@ -1,13 +1,14 @@
 //! Host profiles: text files that say in two SQL statements what a runner's runs are and how one
 //! is started again. A new runner is a new file, not new code.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
 use serde::Deserialize;
 
 use super::HostError;
+pub use super::statement::Statements;
 use crate::contract::nearest;
 use crate::toml_words::mistake;
 
@@ -34,44 +35,24 @@ pub const NECESSARY_COLUMNS: [&str; 3] = ["id", "task_name", "phase"];
 /// that has ended) the number that each inserted row gets, higher than that of any row that is there.
 pub const OPTIONAL_COLUMNS: [&str; 4] = ["is_failure", "unfit", "deleted", "serial"];
 
-/// The canonical columns that a view lacks; an error says which must not be lacking, or which one nobody knows. The columns
-/// of the key may have any name.
-pub(crate) fn check_columns(
-    columns: &HashSet<String>,
-    is_of_the_key: impl Fn(&str) -> bool,
-) -> Result<Vec<&'static str>, String> {
-    let lacks: Vec<_> = CANONICAL_COLUMNS.into_iter().filter(|name| !columns.contains(*name)).collect();
-    let missing: Vec<_> = lacks.iter().copied().filter(|name| NECESSARY_COLUMNS.contains(name)).collect();
-    if !missing.is_empty() {
-        let are = if missing.len() == 1 { "column {} is" } else { "columns {} are" }.replace("{}", &missing.join(", "));
-        return Err(format!("the {are} missing: without its id, its task and its phase no run can be re-run"));
-    }
-    let known =
-        |name: &str| CANONICAL_COLUMNS.contains(&name) || OPTIONAL_COLUMNS.contains(&name) || is_of_the_key(name);
-    match columns.iter().find(|name| !known(name)) {
-        Some(unknown) => {
-            let nearest = nearest(unknown, CANONICAL_COLUMNS.into_iter().chain(OPTIONAL_COLUMNS));
-            let meant = nearest.map(|nearest| format!("; did you mean {nearest}?")).unwrap_or_default();
-            Err(format!(
-                "the column {unknown} is not a canonical one ({}; optional: {}){meant}",
-                CANONICAL_COLUMNS.join(", "),
-                OPTIONAL_COLUMNS.join(", ")
-            ))
-        }
-        None => Ok(lacks),
-    }
-}
-
 /// What is wrong with a spawn statement that started none or too many runs for a source run.
 pub(super) const STARTED_NONE: &str = "the host's statement started no run";
 pub(super) const NEVER_THE_SAME: &str = "each time that the new runs were looked at, another one of them was not there";
 pub(super) const STARTED_MANY: &str = "it started more than one run for one source run";
+pub(super) const RETURNED_MANY: &str =
+    "its statements returned more than one id for one source run; only the one that starts the run may return it";
 
 /// What is wrong with an undo statement that does not tell which run is meant, or takes what there is not.
 pub(super) const UNDOES_ANY: &str = "the statement does not use :id, so it can't tell which run to take back";
 pub(super) const UNDOES_MANY: &str = "it took more than one run back for one";
+pub(super) const UNDOES_UNSEEN: &str = "it changed rows and tells of none, as where a trigger does the work for a view: end it \
+     with RETURNING";
 pub(super) const UNDO_TAKES: &str =
     "a statement that takes a run back may use :id, :task_name and :now, and nothing else";
+
+/// What is wrong with a statement that uses the new run's id before there is one.
+pub(super) const NEW_RUN_IS_UNKNOWN: &str = "the statement uses :new_run, which is the new run's id once an earlier \
+     statement has started it, and no statement before this one does";
 
 /// What is wrong with a spawn statement that neither returns the new run's id nor takes it from us.
 pub(super) const RETURNS_NO_ID: &str = "the statement returns no id; end it with RETURNING id, or take :new_id (a ULID) or :new_uuid for the new \
@@ -94,11 +75,13 @@ pub enum SpawnParameter {
     Now,
     /// `:due`, when the new run is due, in RFC 3339 and UTC; NULL for at once.
     Due,
+    /// `:new_run`, the new run's id, in a statement behind the one of the list that starts it.
+    NewRun,
 }
 
 impl SpawnParameter {
     /// Every parameter.
-    pub const ALL: [SpawnParameter; 7] = [
+    pub const ALL: [SpawnParameter; 8] = [
         SpawnParameter::Id,
         SpawnParameter::TaskName,
         SpawnParameter::Params,
@@ -106,6 +89,7 @@ impl SpawnParameter {
         SpawnParameter::NewUuid,
         SpawnParameter::Now,
         SpawnParameter::Due,
+        SpawnParameter::NewRun,
     ];
 
     /// Those of a statement that takes a run back: there is no new run, and no source run.
@@ -126,6 +110,7 @@ impl SpawnParameter {
             SpawnParameter::NewUuid => ":new_uuid",
             SpawnParameter::Now => ":now",
             SpawnParameter::Due => ":due",
+            SpawnParameter::NewRun => ":new_run",
         }
     }
 }
@@ -137,7 +122,7 @@ impl SpawnParameter {
 ///
 /// let runwisp = Profile::built_in("runwisp").unwrap();
 /// assert_eq!(runwisp.runner, "RunWisp");
-/// assert!(runwisp.generations[0].spawn.contains("INSERT INTO runs"));
+/// assert!(runwisp.generations[0].spawn[0].contains("INSERT INTO runs"));
 /// ```
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -225,14 +210,16 @@ pub struct Generation {
     #[serde(default)]
     pub key: BTreeMap<String, String>,
     /// A statement that starts one source run again. Its RETURNING gives the new run's id; without one, `:new_id` or
-    /// `:new_uuid` is it.
-    pub spawn: String,
+    /// `:new_uuid` is it. On SQLite there may be several: what one of them returns is the id, else the first one starts
+    /// the run.
+    pub spawn: Statements,
     /// PostgreSQL: the same for many source runs in one statement, each parameter an array. It returns pairs: the
     /// source run's id, and the new run's; or nothing, where `:new_id` or `:new_uuid` is the new run's.
     pub spawn_many: Option<String>,
     /// A statement that takes back one pending run, which no worker has begun. It changes (or returns) one row if it has,
-    /// none if there is nothing to be taken back. It may use `:id`, `:task_name` and `:now`.
-    pub undo: Option<String>,
+    /// none if there is nothing to be taken back. It may use `:id`, `:task_name` and `:now`. On SQLite there may be
+    /// several: what one of them returns tells, else the first.
+    pub undo: Option<Statements>,
 }
 
 /// The versions of a schema that a generation is for, both ends included.

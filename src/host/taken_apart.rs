@@ -94,10 +94,13 @@ mod tests {
 
     #[test]
     fn an_id_is_put_in_its_place() {
-        assert_eq!(
-            with_id("split_part(:id, ':', 1)::id || :idle, :id", "?1"),
-            "split_part(?1, ':', 1)::id || :idle, ?1"
-        );
+        let sql = "split_part(:id, ':', 1)::id || :idle, :id";
+        assert_eq!(with(sql, "id", "?1"), "split_part(?1, ':', 1)::id || :idle, ?1");
+        let key =
+            [("seq", "CAST(:id AS INT)"), ("task_name", "'x' || :id")].map(|(name, sql)| (name.into(), sql.into()));
+        let statement = "WHERE seq = :seq AND queue = :task_name";
+        let expected = "WHERE seq = (CAST(:id AS INT)) AND queue = :task_name";
+        assert_eq!(spelled_out(statement, &BTreeMap::from(key)), expected);
     }
 
     #[test]

@@ -4,10 +4,10 @@
 
 use std::collections::HashSet;
 
-use super::profile::{OPTIONAL_COLUMNS, check_columns};
+use super::profile::{CANONICAL_COLUMNS, NECESSARY_COLUMNS, OPTIONAL_COLUMNS};
 use super::taken_apart::{LOOKED_AT, TakenApart};
 use super::{Columns, Key, Query, RunRow};
-use crate::contract::{FAILURE_END_REASONS, Instant, Phase, RunFilter, is_success};
+use crate::contract::{FAILURE_END_REASONS, Instant, Phase, RunFilter, is_success, nearest};
 
 /// How an engine says the same thing in its own words.
 pub(super) trait Dialect {
@@ -119,7 +119,7 @@ impl View {
         key: TakenApart,
         dialect: &dyn Dialect,
     ) -> Result<View, String> {
-        let lacks = check_columns(columns, |name| key.has(name))?;
+        let lacks = check_columns(columns, &key)?;
         let runs = match lacks.is_empty() {
             true => runs,
             false => {
@@ -279,6 +279,30 @@ impl View {
         if !alternatives.is_empty() {
             conditions.add(format!("({})", alternatives.join(" OR ")));
         }
+    }
+}
+
+/// The canonical columns that a view lacks; an error says which must not be lacking, or which one nobody knows. The columns
+/// of the key may have any name.
+fn check_columns(columns: &HashSet<String>, key: &TakenApart) -> Result<Vec<&'static str>, String> {
+    let lacks: Vec<_> = CANONICAL_COLUMNS.into_iter().filter(|name| !columns.contains(*name)).collect();
+    let missing: Vec<_> = lacks.iter().copied().filter(|name| NECESSARY_COLUMNS.contains(name)).collect();
+    if !missing.is_empty() {
+        let are = if missing.len() == 1 { "column {} is" } else { "columns {} are" }.replace("{}", &missing.join(", "));
+        return Err(format!("the {are} missing: without its id, its task and its phase no run can be re-run"));
+    }
+    let known = |name: &str| CANONICAL_COLUMNS.contains(&name) || OPTIONAL_COLUMNS.contains(&name) || key.has(name);
+    match columns.iter().find(|name| !known(name)) {
+        Some(unknown) => {
+            let nearest = nearest(unknown, CANONICAL_COLUMNS.into_iter().chain(OPTIONAL_COLUMNS));
+            let meant = nearest.map(|nearest| format!("; did you mean {nearest}?")).unwrap_or_default();
+            Err(format!(
+                "the column {unknown} is not a canonical one ({}; optional: {}), nor named by `key`{meant}",
+                CANONICAL_COLUMNS.join(", "),
+                OPTIONAL_COLUMNS.join(", ")
+            ))
+        }
+        None => Ok(lacks),
     }
 }
 

@@ -81,6 +81,7 @@ undo = '''
 DELETE FROM item
 WHERE queue = :queue AND seq = :seq AND shard = :shard
     AND 0 = (SELECT max(state) FROM item_state s WHERE s.queue = item.queue AND s.shard = item.shard AND s.seq = item.seq)
+RETURNING seq
 '''
 "#;
 
@@ -97,6 +98,19 @@ fn runs_of_a_key_of_several_columns_are_found_started_and_taken_back() {
     let store = nasty();
     let waiting = || store.lines(&WAITING.replace("hex(body)", "nullif(lower(hex(body)), '')"));
     a_key_of_several_columns(&store.plugin(), &waiting);
+}
+
+/// SQLite counts no rows of a view: what was taken back would be told as kept.
+#[test]
+fn an_undo_that_does_not_tell_what_it_did_is_a_mistake() {
+    let store = nasty();
+    store.set_profile(&PROFILE.replace("RETURNING seq\n", ""));
+    let plugin = store.plugin();
+    plugin.create_ledger().unwrap();
+    let answer = call(&plugin, &all_failed(json!({}))).unwrap();
+    let error = plugin.undo(answer["operation_id"].as_str().unwrap()).unwrap_err();
+    assert_error(&error, 500, &["undo", "RETURNING", "nothing was changed"]);
+    assert_eq!(store.lines(WAITING).len(), 2);
 }
 
 #[test]
@@ -156,7 +170,7 @@ fn what_is_wrong_with_the_key_is_said_by_its_place() {
     for (from, to, words) in [
         ("key.seq", "key.number", &["key.number", "no such column"][..]),
         ("CAST(substr(:id, instr(:id, ':') + 1) AS INTEGER)", "7", &["key.seq", "does not use :id"]),
-        ("AS INTEGER)\"", "AS INTEGER\"", &["key (", "syntax error"]),
+        ("AS INTEGER)\"", "AS INTEGER\"", &["key (", "incomplete input"]),
         ("instr(:id, ':') - 1)\"", "instr(:id, :sign) - 1)\"", &["key (", ":id"]),
         ("seq = :seq AND shard = :shard\nRETURNING", "seq = :number\nRETURNING", &["spawn", ":number is unknown"]),
     ] {
@@ -237,4 +251,31 @@ spawn = "INSERT INTO jobs (queue, id, state) SELECT queue, 7, 'queued' FROM jobs
         call(&plugin, &json!({"ids": [r#"["a",1]"#, "[", "1", r#"["a", 1]"#], "options": {"dry_run": true}})).unwrap();
     assert_eq!(planned(&plan), [r#"a: ["a",1] (1)"#]);
     assert_eq!(reasons(&plan), ["-, [: not_found", "-, 1: not_found", r#"-, ["a", 1]: not_found"#]);
+}
+
+/// A table for each queue, and a history, written by a statement each.
+const SPAWN_BY_SEVERAL: &str = r#"
+spawn = ["""
+INSERT INTO item_mail SELECT shard, (SELECT max(seq) + 1 FROM item_mail m WHERE m.shard = i.shard), kind, head, body, unixepoch(:now) * 1000000, 0
+FROM item_mail i WHERE :queue = 'mail' AND shard = :shard AND seq = :seq
+RETURNING 'mail:' || seq || ':' || shard
+""", """
+INSERT INTO item_report SELECT shard, (SELECT max(seq) + 1 FROM item_report m WHERE m.shard = i.shard), kind, head, body, unixepoch(:now) * 1000000, 0
+FROM item_report i WHERE :queue = 'report' AND shard = :shard AND seq = :seq
+RETURNING 'report:' || seq || ':' || shard
+""", """
+INSERT INTO item_state SELECT queue, shard, seq, 1, 0, born_us / 1000, NULL
+FROM item WHERE queue || ':' || seq || ':' || shard = :new_run
+"""]
+"#;
+
+#[test]
+fn each_queues_table_and_the_history_are_written_by_statements_of_their_own() {
+    let store = nasty();
+    store.execute("DROP TRIGGER starts; DROP TRIGGER takes_back");
+    let (before, _) = PROFILE.split_once("spawn = '''").unwrap();
+    store.set_profile(&[before, SPAWN_BY_SEVERAL].concat());
+    let answer = call(&store.plugin(), &all_failed(json!({"unique_by": "run"}))).unwrap();
+    assert_eq!(pairs(&answer), ["bill: mail:10:eu:1", "bill: mail:11:eu:1", "sum up: report:10:eu:1"]);
+    assert_eq!(store.lines(WAITING), ["bill|to be billed|00FF3A", "bill|later|", "sum up|NULL|"]);
 }
