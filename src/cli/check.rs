@@ -120,8 +120,15 @@ fn print(out: &mut dyn Write, info: &StoreInfo, survey: Option<&Survey>, argumen
     if !info.read_whole_for_an_id.is_empty() {
         let text = format!(
             "to find a run by its id, all of {} is read, since no index serves; the profile's view must show the key's \
-             column as it is",
+             column as it is, or `key` say how an id is taken apart",
             info.read_whole_for_an_id.join(", ")
+        );
+        line("ids", text)?;
+    }
+    if let Some(id) = &info.not_found_by_its_id {
+        let text = format!(
+            "{id} does not find its own run: what the profile's `key` makes of it is not what the view's columns of the \
+             key have, so a run is answered as `not_found` or `gone` that is there"
         );
         line("ids", text)?;
     }
@@ -169,8 +176,8 @@ fn print_runs(line: &mut dyn FnMut(&str, String) -> io::Result<()>, survey: &Sur
     if survey.unreadable_times > 0 {
         let unreadable = count(survey.unreadable_times, "run");
         let text = format!(
-            "{unreadable} with a time that can't be read, as 2026-04-15T12:00:00Z can: no time bound matches, and they \
-             count as the oldest"
+            "{unreadable} with a time that can't be read, as 2026-04-15T12:00:00Z can, or that is beyond the year 9999, as \
+             milliseconds are that are taken for seconds: no time bound matches, and they count as the oldest"
         );
         line("times", text)?;
     }
@@ -183,7 +190,10 @@ fn newest(survey: &Survey) -> String {
         .ok()
         .and_then(|at| Utc::now().signed_duration_since(at).to_std().ok())
         .map(|age| humantime::format_duration(std::time::Duration::from_secs(age.as_secs())));
-    age.map_or_else(|| newest.clone(), |age| format!("{newest}, {age} ago"))
+    age.map_or_else(
+        || format!("{newest}: in the future; the view may take one unit of time for another, or a time zone"),
+        |age| format!("{newest}, {age} ago"),
+    )
 }
 
 /// Who has the store open.

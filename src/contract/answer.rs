@@ -67,7 +67,7 @@ pub struct Skipped {
     pub run_id: Option<String>,
     /// Why.
     pub reason: Reason,
-    /// More about why, where there is more to say.
+    /// More about why, where there is more to say: of a newest run that is refused, which older one is not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
     /// Of a group, with `with_runs`: how many selected runs it has.

@@ -20,6 +20,7 @@ mod runner;
 mod settings;
 pub mod sqlite;
 mod statement;
+mod taken_apart;
 mod time;
 mod version;
 mod view;
@@ -278,6 +279,9 @@ pub struct StoreInfo {
     /// The tables of which every row is looked at to find a run by its id: the profile's view hides the key's index.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub read_whole_for_an_id: Vec<String>,
+    /// A run that is not found by its id, as the profile's `key` takes it apart, where one is seen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub not_found_by_its_id: Option<String>,
     /// The version of the ledger that is kept in it, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ledger: Option<i64>,

@@ -1,7 +1,7 @@
 //! Host profiles: text files that say in two SQL statements what a runner's runs are and how one
 //! is started again. A new runner is a new file, not new code.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
@@ -38,29 +38,6 @@ pub const NECESSARY_COLUMNS: [&str; 3] = ["id", "task_name", "phase"];
 /// that has ended) the number that each inserted row gets, higher than that of any row that is there.
 pub const OPTIONAL_COLUMNS: [&str; 4] = ["is_failure", "unfit", "deleted", "serial"];
 
-/// The canonical columns that a view lacks; an error says which must not be lacking, or which one nobody knows.
-pub(crate) fn check_columns(columns: &HashSet<String>) -> Result<Vec<&'static str>, String> {
-    let lacks: Vec<_> = CANONICAL_COLUMNS.into_iter().filter(|name| !columns.contains(*name)).collect();
-    let missing: Vec<_> = lacks.iter().copied().filter(|name| NECESSARY_COLUMNS.contains(name)).collect();
-    if !missing.is_empty() {
-        let are = if missing.len() == 1 { "column {} is" } else { "columns {} are" }.replace("{}", &missing.join(", "));
-        return Err(format!("the {are} missing: without its id, its task and its phase no run can be re-run"));
-    }
-    let known = |name: &str| CANONICAL_COLUMNS.contains(&name) || OPTIONAL_COLUMNS.contains(&name);
-    match columns.iter().find(|name| !known(name)) {
-        Some(unknown) => {
-            let nearest = nearest(unknown, CANONICAL_COLUMNS.into_iter().chain(OPTIONAL_COLUMNS));
-            let meant = nearest.map(|nearest| format!("; did you mean {nearest}?")).unwrap_or_default();
-            Err(format!(
-                "the column {unknown} is not a canonical one ({}; optional: {}){meant}",
-                CANONICAL_COLUMNS.join(", "),
-                OPTIONAL_COLUMNS.join(", ")
-            ))
-        }
-        None => Ok(lacks),
-    }
-}
-
 /// What is wrong with a spawn statement that started none or too many runs for a source run.
 pub(super) const STARTED_NONE: &str = "the host's statement started no run";
 pub(super) const NEVER_THE_SAME: &str = "each time that the new runs were looked at, another one of them was not there";
@@ -71,6 +48,8 @@ pub(super) const RETURNED_MANY: &str =
 /// What is wrong with an undo statement that does not tell which run is meant, or takes what there is not.
 pub(super) const UNDOES_ANY: &str = "the statement does not use :id, so it can't tell which run to take back";
 pub(super) const UNDOES_MANY: &str = "it took more than one run back for one";
+pub(super) const UNDOES_UNSEEN: &str = "it changed rows and tells of none, as where a trigger does the work for a view: end it \
+     with RETURNING";
 pub(super) const UNDO_TAKES: &str =
     "a statement that takes a run back may use :id, :task_name and :now, and nothing else";
 
@@ -222,6 +201,10 @@ pub struct Generation {
     pub rights: BTreeMap<String, Vec<String>>,
     /// A SELECT of the host's runs in canonical columns.
     pub runs: String,
+    /// How an id is taken apart, where it is none of the store's columns as it stands: the columns of `runs` by which the
+    /// key's index finds a run, each with what it is equal to, as SQL of `:id`.
+    #[serde(default)]
+    pub key: BTreeMap<String, String>,
     /// A statement that starts one source run again. Its RETURNING gives the new run's id; without one, `:new_id` or
     /// `:new_uuid` is it. On SQLite there may be several: what one of them returns is the id, else the first one starts
     /// the run.

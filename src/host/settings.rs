@@ -216,7 +216,7 @@ struct Filling<'p> {
 impl Filling<'_> {
     fn generation(&mut self, generation: &Generation) -> Result<Generation, HostError> {
         // Whoever adds a field decides here whether it may have parameters in it.
-        let Generation { name, requires, version, rights, runs, spawn, spawn_many, undo } = generation;
+        let Generation { name, requires, version, rights, key, runs, spawn, spawn_many, undo } = generation;
         let part = |part: &str| format!("{part} (generation \"{name}\")");
         let mut required = BTreeMap::new();
         for (table, columns) in requires {
@@ -227,6 +227,10 @@ impl Filling<'_> {
         let mut needed = BTreeMap::new();
         for (table, rights) in rights {
             needed.insert(self.name(&part("rights"), table)?, rights.clone());
+        }
+        let mut taken_apart = BTreeMap::new();
+        for (column, expression) in key {
+            taken_apart.insert(self.name(&part("key"), column)?, self.statement(&part("key"), expression)?);
         }
         let mut version = version.clone();
         if let Some(version) = &mut version {
@@ -239,6 +243,7 @@ impl Filling<'_> {
             requires: required,
             version,
             rights: needed,
+            key: taken_apart,
             runs: self.statement(&part("runs"), runs)?,
             spawn: spawn.try_map(|sql| self.statement(&part("spawn"), sql))?,
             spawn_many,

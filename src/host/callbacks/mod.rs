@@ -157,6 +157,7 @@ impl Host for CallbackHost {
             particulars: Particulars::Callbacks { transactions: self.callbacks.has_transactions() },
             lacks: Vec::new(),
             read_whole_for_an_id: Vec::new(),
+            not_found_by_its_id: None,
             ledger: self.callbacks.keeps_ledger().then_some(VERSION as i64),
             writable: true,
             open_in: Vec::new(),

@@ -5,7 +5,8 @@ use std::collections::HashSet;
 use tokio_postgres::types::Type;
 
 use super::connection::{Connection, Server};
-use super::dialect::{IdType, Postgres};
+use super::dialect::Postgres;
+use super::ids::{IdType, Ids};
 use super::misfit::Misfit;
 use super::search_path::SearchPath;
 use crate::host::HostError;
@@ -60,8 +61,12 @@ pub(super) struct Spawn {
 }
 
 impl Fitted {
-    pub(super) fn dialect(&self) -> Postgres {
-        Postgres(self.id_type)
+    pub(super) fn dialect(&self) -> Postgres<'_> {
+        Postgres(&self.id_type)
+    }
+
+    pub(super) fn ids(&self) -> Ids<'_> {
+        Ids { kind: &self.id_type, key: &self.view.key }
     }
 
     /// What asks for the schema's version again, as one text.
@@ -202,7 +207,7 @@ impl Fitting<'_> {
             }
             self.refuse_hidden_rows(generation)?;
             let (view, id_type) = self.check_runs(profile, generation)?;
-            self.check_columns_types(profile, generation, &view, id_type)?;
+            self.check_columns_types(profile, generation, &view, &id_type)?;
             let (spawn, spawn_many, new_ids) = self.check_spawns(profile, generation)?;
             let undo = self.check_undo(profile, generation)?;
             let schema = self.schema_of(generation)?;

@@ -8,8 +8,10 @@ mod dialect;
 mod encoding;
 mod error;
 mod fit;
+mod ids;
 mod ledger;
 mod misfit;
+mod numeric;
 mod parameters;
 mod passfile;
 mod plan;
@@ -111,15 +113,22 @@ impl PostgresHost {
                 // The server plans nothing that the role may not do.
                 false => Vec::new(),
             };
+            let not_found_by_its_id = match missing_rights.is_empty() {
+                true => match plan::not_found_by_its_id(client, &fitted).await? {
+                    Ok(found) => found,
+                    Err(wrong) => return Ok(Err(wrong)),
+                },
+                false => None,
+            };
             // Without the rights on it, its version can't be read either.
             let ledger = match missing_rights.is_empty() {
                 true => ledger::version(client).await?,
                 false => None,
             };
             client.batch_execute("ROLLBACK").await?;
-            Ok(Ok((settings, others, missing_rights, read_whole_for_an_id, ledger)))
+            Ok(Ok((settings, others, missing_rights, read_whole_for_an_id, not_found_by_its_id, ledger)))
         });
-        let (settings, others, missing_rights, read_whole_for_an_id, ledger) =
+        let (settings, others, missing_rights, read_whole_for_an_id, not_found_by_its_id, ledger) =
             asked.map_err(|error| self.server.error("reading its settings", error))??;
         self.server.give_back(connection);
         let (open_in, hidden) = presence::of(&others, &fitted.profile);
@@ -139,6 +148,7 @@ impl PostgresHost {
             },
             lacks: fitted.view.lacks.clone(),
             read_whole_for_an_id,
+            not_found_by_its_id,
             ledger,
             writable: settings.get(1),
             open_in,

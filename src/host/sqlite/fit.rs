@@ -9,12 +9,14 @@ use super::dialect::Sqlite;
 use super::newer::needs_newer;
 use super::place::Place;
 use super::plan::Seeks;
+use super::row::key;
 use super::statements::{Statements, check_spawn, check_undo};
 use crate::host::HostError;
 use crate::host::lack::Lack;
 use crate::host::new_ids::IdKind;
 use crate::host::profile::{Engine, Generation, Profile, SchemaVersion, SpawnParameter, Version};
 use crate::host::statement::{fitted_text, line_at};
+use crate::host::taken_apart::TakenApart;
 use crate::host::view::View;
 
 /// A profile that fits, and its statements.
@@ -54,6 +56,13 @@ impl Fitted {
     pub(super) fn takes_what_is_read(&self) -> bool {
         let takes = |parameter| self.spawn.takes(parameter);
         takes(SpawnParameter::Params) || takes(SpawnParameter::TaskName) || !takes(SpawnParameter::Id)
+    }
+
+    /// A run that its own id, as the profile takes it apart, does not find.
+    pub(super) fn not_found_by_its_id(&self, connection: &Connection) -> Result<Option<String>, HostError> {
+        let Some(sql) = self.view.not_found_by_its_id("CAST(id AS TEXT)") else { return Ok(None) };
+        let found = connection.query_row(&sql, [], |row| Ok(key(row.get_ref(0)?).to_text())).optional();
+        found.map_err(|error| self.broken("key", &in_sqlites_words(&error)))
     }
 
     /// A rule that the spawn statement broke while it ran.
@@ -231,9 +240,25 @@ fn check_runs(connection: &Connection, profile: &Profile, generation: &Generatio
         return Err(fail("the statement takes parameters; a view of the runs has none".to_owned()));
     }
     let columns = statement.column_names().into_iter().map(str::to_ascii_lowercase).collect();
-    let view = View::new(runs, &columns, &Sqlite::default()).map_err(&fail)?;
+    let key = TakenApart::of(&generation.key, &columns, str::to_ascii_lowercase);
+    let key = key.map_err(|(part, message)| wrong(profile, generation, &part, message))?;
+    let view = View::new(runs, &columns, key, &Sqlite::default()).map_err(&fail)?;
+    check_key(connection, &view, &|message| wrong(profile, generation, "key", message))?;
     let seeks = Seeks::of(connection, &view).map_err(|error| fail(in_sqlites_words(&error)))?;
     Ok((view, seeks))
+}
+
+/// What takes an id apart compiles.
+fn check_key(connection: &Connection, view: &View, fail: &dyn Fn(String) -> HostError) -> Result<(), HostError> {
+    for value in view.key.values(":id") {
+        let select = format!("SELECT {value}");
+        let statement =
+            connection.prepare(&select).map_err(|error| fail(format!("{value}: {}", in_sqlites_words(&error))))?;
+        if (statement.parameter_count(), statement.parameter_name(1)) != (1, Some(":id")) {
+            return Err(fail(format!("{value} takes another parameter than :id; there is none")));
+        }
+    }
+    Ok(())
 }
 
 /// What is said of a statement of the profile's that SQLite does not take; it stands so far behind the beginning.

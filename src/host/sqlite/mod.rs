@@ -165,6 +165,7 @@ impl SqliteHost {
             lacks: fitted.view.lacks.clone(),
             ledger: ledger::version(connection).map_err(fail)?,
             writable,
+            not_found_by_its_id: fitted.not_found_by_its_id(connection)?,
             read_whole_for_an_id: plan::read_whole_for_an_id(connection, &fitted.view).map_err(fail)?,
             open_in,
             runner_state: outlook.runner,

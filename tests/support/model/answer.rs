@@ -58,17 +58,35 @@ pub enum Detail {
     Unsaid,
     Is(String),
     HasOneOf(Vec<String>),
+    /// One of these words, and an older run, which could be started.
+    HasOneOfAndNames(Vec<String>, String),
     /// The host's own words, or what became of the row.
     Something,
 }
 
 impl Detail {
+    /// The same, where an older run of the group could be started.
+    pub fn and_names(self, older: Option<&str>) -> Detail {
+        match (self, older) {
+            (Detail::Is(word), Some(older)) => Detail::HasOneOfAndNames(vec![word], older.to_owned()),
+            (Detail::HasOneOf(words), Some(older)) => Detail::HasOneOfAndNames(words, older.to_owned()),
+            (detail, _) => detail,
+        }
+    }
+
     fn allows(&self, said: Option<&str>) -> bool {
         match (self, said) {
             (Detail::Unsaid, _) => true,
             (_, None) => false,
             (Detail::Is(word), Some(said)) => said == word,
             (Detail::HasOneOf(words), Some(said)) => words.iter().any(|word| said.contains(word)),
+            (Detail::HasOneOfAndNames(words, older), Some(said)) => {
+                let (why, names) = said.split_once("; the older run ").unwrap_or_default();
+                words.iter().any(|word| why.contains(word))
+                    && names.starts_with(&**older)
+                    && names.contains("`ids`")
+                    && names.contains("`except_ids`")
+            }
             (Detail::Something, Some(said)) => !said.is_empty(),
         }
     }

@@ -13,6 +13,8 @@ use super::store::{Run, RunKey, Value, newest, visible};
 pub struct Source {
     pub run: Run,
     pub matched: usize,
+    /// The newest of the group that nothing of its own keeps from being started.
+    fit: Option<String>,
     /// Of all that were selected.
     pub told: Told,
     /// One of them is among those whose groups nobody wants.
@@ -131,7 +133,9 @@ impl Request {
             let told =
                 Told { run: run.key(), created: run.instant, first, parameter_sets: sets.len(), matched: group.len() };
             let is_left_out = group.iter().any(|run| self.leaves_out(run));
-            Source { run, matched: group.len(), told, is_left_out }
+            let fit: Vec<&Run> = group.iter().copied().filter(|run| why_refused(run).is_none()).collect();
+            let fit = (!fit.is_empty()).then(|| newest(&fit).id.spelled().unwrap());
+            Source { run, matched: group.len(), fit, told, is_left_out }
         };
         let mut sources: Vec<Source> = groups.iter().map(source).collect();
         sources.sort_by_key(|source| source.run.key());
@@ -189,8 +193,8 @@ impl Request {
     }
 
     /// Why a group is not started: the first reason that applies.
-    fn reason(&self, group: &Source, moments: Moments<'_>, taken: &mut usize) -> Option<(&'static str, Detail)> {
-        let source = &group.run;
+    fn reason(&self, of: &Source, moments: Moments<'_>, taken: &mut usize) -> Option<(&'static str, Detail)> {
+        let source = &of.run;
         let known = ["service", "unknown_task", "trigger_disabled"];
         let word = source.unfit.as_deref();
         if let Some(reason) = known.into_iter().find(|reason| word == Some(*reason)) {
@@ -206,7 +210,7 @@ impl Request {
                 return Some(("superseded", Detail::Unsaid));
             }
         }
-        if group.is_left_out {
+        if of.is_left_out {
             return Some(("left_out", Detail::Unsaid));
         }
         if self.take.is_some_and(|take| *taken >= take) {
@@ -214,7 +218,7 @@ impl Request {
         }
         // What is never started is not looked for again, so that nobody sees it go. It takes nobody's place.
         if let Some(detail) = why_refused(source) {
-            return Some(("refused", detail));
+            return Some(("refused", detail.and_names(of.fit.as_deref())));
         }
         *taken += 1;
         let is_there = visible(moments.spawn).iter().any(|run| run.is_same_as(source));
