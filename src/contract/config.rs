@@ -14,6 +14,16 @@ use super::{Caller, ErrorModel, Spelling};
 /// How long to wait for a lock that somebody else holds, where nothing else is said.
 const BUSY_TIMEOUT_MS: u64 = 5_000;
 
+/// Who starts the new runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Via {
+    /// They are put into the store, all together, and the runner finds them there.
+    #[default]
+    Store,
+    /// The runner's own daemon starts them, one by one: RunWisp's, which is asked on its socket beside the store.
+    Daemon,
+}
+
 /// Which store, and how to work in it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
@@ -23,8 +33,10 @@ pub struct Config {
     pub profile: Option<String>,
     /// A `runwisp.toml`, the task catalogue.
     pub tasks: Option<PathBuf>,
-    /// How long to wait for a lock that somebody else holds, in milliseconds.
+    /// How long to wait for a lock that somebody else holds, or for an answer of the daemon's, in milliseconds.
     pub busy_timeout_ms: u64,
+    /// Who starts the new runs.
+    pub via: Via,
     /// How an answer is spelled when the request's fields show no spelling.
     pub wire: Spelling,
     /// The host promises that it uses the same copy of SQLite as we do (`"sqlite": "shared"`).
@@ -44,6 +56,7 @@ impl Config {
             profile: None,
             tasks: None,
             busy_timeout_ms: BUSY_TIMEOUT_MS,
+            via: Via::Store,
             wire: Spelling::Snake,
             sqlite_shared: false,
             ledger: false,
@@ -92,7 +105,7 @@ impl Config {
     pub fn from_json(json: &[u8]) -> Result<Config, ErrorModel> {
         let root = Node::object_from_json(json, "config", r#"{"store": "runs.db"}"#)?;
         let mut findings = Findings::default();
-        let known = &["store", "profile", "tasks", "ledger", "busy_timeout_ms", "wire", "sqlite", "door"];
+        let known = &["store", "profile", "tasks", "ledger", "busy_timeout_ms", "via", "wire", "sqlite", "door"];
         let fields = Fields::read(&root, "config", known, &mut findings);
         let profile = given(&fields, "profile", "BULK_RERUN_PROFILE", &mut findings).map(absolute_profile);
         let profile = profile.map(OsString::into_string).transpose().unwrap_or_else(|path| {
@@ -105,6 +118,10 @@ impl Config {
             profile,
             tasks: given(&fields, "tasks", "BULK_RERUN_TASKS", &mut findings).map(|path| absolute_path(path.into())),
             busy_timeout_ms: fields.count("busy_timeout_ms", 0, &mut findings).unwrap_or(BUSY_TIMEOUT_MS),
+            via: match fields.word("via", &["store", "daemon"], &mut findings) {
+                Some("daemon") => Via::Daemon,
+                _ => Via::Store,
+            },
             wire: match fields.word("wire", &["snake", "camel"], &mut findings) {
                 Some("camel") => Spelling::Camel,
                 _ => Spelling::Snake,
@@ -178,11 +195,13 @@ mod tests {
 
     #[test]
     fn every_violation_has_its_place() {
-        let json = br#"{"stor": "a", "busy_timeout_ms": -1, "wire": "kebab", "sqlite": true, "ledger": 1}"#;
+        let json =
+            br#"{"stor": "a", "busy_timeout_ms": -1, "via": "post", "wire": "kebab", "sqlite": true, "ledger": 1}"#;
         let error = Config::from_json(json).unwrap_err();
         assert_eq!(error.status, 422);
         let places: Vec<&str> = error.errors.iter().map(|violation| violation.location.as_str()).collect();
-        assert_eq!(places, ["config.stor", "config.busy_timeout_ms", "config.wire", "config.sqlite", "config.ledger"]);
+        let expected = ["stor", "busy_timeout_ms", "via", "wire", "sqlite", "ledger"];
+        assert_eq!(places, expected.map(|field| format!("config.{field}")));
         assert!(error.errors[0].message.contains("did you mean `store`?"), "{error}");
     }
 
@@ -205,14 +224,15 @@ mod tests {
     #[test]
     fn all_that_it_says_is_taken_in_either_spelling() {
         let json =
-            br#"{"store": "s", "profile": "p", "tasks": "t", "busyTimeoutMs": 7, "wire": "camel", "sqlite": "shared",
-                 "ledger": true, "door": "python"}"#;
+            br#"{"store": "s", "profile": "p", "tasks": "t", "busyTimeoutMs": 7, "via": "daemon", "wire": "camel",
+                 "sqlite": "shared", "ledger": true, "door": "python"}"#;
         let folder = env::current_dir().unwrap();
         let expected = Config {
             store: folder.join("s").into(),
             profile: Some("p".to_owned()),
             tasks: Some(folder.join("t")),
             busy_timeout_ms: 7,
+            via: Via::Daemon,
             wire: Spelling::Camel,
             sqlite_shared: true,
             ledger: true,

@@ -160,6 +160,7 @@ impl Host for CallbackHost {
             writable: true,
             open_in: Vec::new(),
             start: "when the host starts it".to_owned(),
+            daemon: None,
         })
     }
 }

@@ -155,6 +155,7 @@ impl PostgresHost {
             writable: settings.get(1),
             start: start.clone(),
             open_in,
+            daemon: None,
         })
     }
 }

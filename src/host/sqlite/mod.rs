@@ -152,6 +152,10 @@ impl SqliteHost {
         let writable = !connection.is_readonly(rusqlite::MAIN_DB).map_err(fail)?;
         let open_in = open_in(&self.store.place.path);
         let start = if open_in.is_empty() { &fitted.profile.start.stopped } else { &fitted.profile.start.running };
+        #[cfg(all(unix, feature = "daemon"))]
+        let daemon = super::daemon::listening(&fitted.profile, &self.store.place.path);
+        #[cfg(not(all(unix, feature = "daemon")))]
+        let daemon = None;
         Ok(StoreInfo {
             store: self.store.place.path.display().to_string(),
             engine: format!("SQLite {}", rusqlite::version()),
@@ -166,6 +170,7 @@ impl SqliteHost {
             read_whole_for_an_id: plan::read_whole_for_an_id(connection, &fitted.view).map_err(fail)?,
             start: start.clone(),
             open_in,
+            daemon,
         })
     }
 }
