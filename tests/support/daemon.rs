@@ -47,6 +47,8 @@ pub enum Quirk {
     DropsParameters,
     /// It answers 201, and no run.
     NamesNone,
+    /// It starts the run, and somebody else takes the store's write lock for good.
+    LocksTheStore,
 }
 
 impl Default for Manner {
@@ -60,13 +62,6 @@ impl Default for Manner {
             says: None,
             is_silent: false,
         }
-    }
-}
-
-impl Manner {
-    pub fn with(mut self, change: impl FnOnce(&mut Manner)) -> Manner {
-        change(&mut self);
-        self
     }
 }
 
@@ -237,13 +232,18 @@ fn answer(
             *started += 1;
             let id = format!("01DAEMON{started:018}");
             let is_skipped = matches!(quirk, Some(Quirk::Skips | Quirk::SkipsQuietly));
-            let (store, row) = (store.to_owned(), (id.clone(), name.to_owned(), params));
+            let (path, row) = (store.to_owned(), (id.clone(), name.to_owned(), params));
             // It is written down by somebody else, a moment later.
-            let writes = thread::spawn(move || write_down(&store, &row, is_skipped));
+            let writes = thread::spawn(move || write_down(&path, &row, is_skipped));
             match quirk {
                 Some(Quirk::Skips) => {
                     writes.join().unwrap();
                     problem(500, "Failed to trigger run")
+                }
+                Some(Quirk::LocksTheStore) => {
+                    writes.join().unwrap();
+                    lock_for_good(store);
+                    (201, json!({"id": id, "taskName": name, "status": "pending"}))
                 }
                 _ if manner.is_old => (201, json!({"id": id, "task_name": name, "status": "pending"})),
                 _ => (201, json!({"id": id, "taskName": name, "status": "pending"})),
@@ -283,14 +283,23 @@ fn resolve(task: &Value, given: &Value) -> Result<BTreeMap<String, String>, Stri
 
 fn write_down(store: &Path, (id, name, given): &(String, String, BTreeMap<String, String>), is_skipped: bool) {
     thread::sleep(Duration::from_millis(5));
-    let connection = Connection::open(store).unwrap();
+    let mut connection = Connection::open(store).unwrap();
     connection.busy_timeout(Duration::from_secs(5)).unwrap();
     let (status, end_reason) = if is_skipped { ("ended", Some("skipped")) } else { ("pending", None) };
     let sql = "INSERT INTO runs (id, task_name, status, end_reason, triggered_by, created_at) \
                VALUES (?1, ?2, ?3, ?4, 'api', '2026-04-15 12:00:00.5 +0000 UTC')";
-    connection.execute(sql, params![id, name, status, end_reason]).unwrap();
+    let whole = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate).unwrap();
+    whole.execute(sql, params![id, name, status, end_reason]).unwrap();
     if !given.is_empty() {
-        let json = json!(given).to_string();
-        connection.execute("UPDATE runs SET params_json = ?2 WHERE id = ?1", params![id, json]).unwrap();
+        // Older stores have no place for them.
+        whole.execute("UPDATE runs SET params_json = ?2 WHERE id = ?1", params![id, json!(given).to_string()]).unwrap();
     }
+    whole.commit().unwrap();
+}
+
+/// As long as this process lasts.
+fn lock_for_good(store: &Path) {
+    let connection = Connection::open(store).unwrap();
+    connection.execute_batch("BEGIN IMMEDIATE").unwrap();
+    std::mem::forget(connection);
 }
