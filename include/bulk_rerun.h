@@ -383,6 +383,8 @@ int32_t bulk_rerun_configure(const char *config_json, char **error_json);
 /**
  * Opens a plugin over a store: `{"store": "/var/lib/runner/runs.db"}`. What the config does not say
  * is taken from the environment (BULK_RERUN_STORE, _PROFILE, _TASKS, _LEDGER); `{}` is the environment alone.
+ * With `"via": "daemon"` a live RunWisp is asked on its socket to start the new runs, one by one and at once: an error
+ * then lists in `triggered` what was started before it.
  * Returns NULL if that fails, and an error in `*error_json`.
  *
  * ```c
@@ -399,7 +401,8 @@ int32_t bulk_rerun_configure(const char *config_json, char **error_json);
  *
  * `config_json` is NULL or ends with a NUL. `error_json` is NULL or can be written to.
  */
-struct bulk_rerun_plugin *bulk_rerun_open(const char *config_json, char **error_json);
+struct bulk_rerun_plugin *bulk_rerun_open(const char *config_json,
+                                          char **error_json);
 
 /**
  * Re-runs what the request selects. Returns JSON in any case, a BulkRerunBody or an ErrorModel,

@@ -98,7 +98,10 @@ pub(super) fn result(
             // The runs are there, whatever becomes of this question.
             None => plugin.describe().map_or_else(
                 |error| format!("they are spawned, but when they start can't be told ({})", error.detail),
-                |info| info.start,
+                |info| match &info.daemon {
+                    Some(daemon) if !daemon.is_asked => format!("{}; --via daemon would start it at once", info.start),
+                    _ => info.start,
+                },
             ),
         };
         writeln!(out, "\n{DIM}{start}.{DIM:#}")?;

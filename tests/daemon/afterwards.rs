@@ -27,7 +27,7 @@ fn operations(store: &Store) -> Vec<Value> {
 #[test]
 fn what_was_started_is_written_down_and_shown() {
     let store = kept();
-    let _daemon = daemon(&store);
+    let daemon = daemon(&store);
     let answer = rerun(&store, json!({"reason": "the disk was full", "take": 2})).unwrap();
     let id = answer["operation_id"].as_str().unwrap();
     let listed = &operations(&store)[0];
@@ -38,7 +38,10 @@ fn what_was_started_is_written_down_and_shown() {
 
     let answer = rerun(&store, json!({"skip_active": true, "limit": 1})).unwrap();
     assert_eq!(triggered(&answer), ["mail"]);
-    assert_eq!(operations(&store).len(), 2);
+    drop(daemon);
+    let answer = rerun(&store, json!({"skip_active": true})).unwrap();
+    assert!(triggered(&answer).is_empty(), "for nothing nobody is asked");
+    assert_eq!(operations(&store).len(), 3);
 }
 
 #[test]

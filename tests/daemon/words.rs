@@ -41,6 +41,8 @@ fn check_and_the_plan_say_when_it_is_there() {
     let json: Value = serde_json::from_str(&check(&store, &["--via", "daemon", "--json"])).unwrap();
     let expected = json!({"socket": socket.to_string(), "version": "0.12.0", "is_asked": true});
     assert_eq!(json["store"]["daemon"], expected);
+    let output = bulk_rerun(&["rerun", "--store", store.path_str(), "--all", "--yes"]);
+    assert!(text(&output.stdout).ends_with("; --via daemon would start it at once.\n"), "{}", text(&output.stdout));
     assert!(daemon.asked_to_start().is_empty());
 }
 

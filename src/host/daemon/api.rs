@@ -119,7 +119,7 @@ impl<'s> Api<'s> {
 
     fn get(&self, path: &str) -> Result<Reply, HostError> {
         match self.socket.ask(&self.runtime, Method::GET, path, None) {
-            Ok(Reply { status: 401 | 403, .. }) => Err(self.wants_a_login()),
+            Ok(Reply { status: 401, .. }) => Err(self.wants_a_login()),
             Ok(reply) => Ok(reply),
             Err(NoReply::Unasked(error)) => Err(error),
             Err(NoReply::Silent) => Err(self.socket.silent()),

@@ -77,7 +77,7 @@ impl Host for DaemonHost {
 /// The daemon that could be asked, where one listens.
 pub(super) fn listening(profile: &Profile, store: &Path) -> Option<DaemonInfo> {
     let socket = place_beside(store);
-    let listens = profile.runner == RUNNER && std::os::unix::net::UnixStream::connect(&socket).is_ok();
+    let listens = profile.runner == RUNNER && socket::listens(&socket);
     listens.then(|| DaemonInfo { socket: socket.display().to_string(), version: None, fault: None, is_asked: false })
 }
 

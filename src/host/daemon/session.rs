@@ -248,6 +248,9 @@ impl Session for DaemonSession<'_> {
         _: Option<Due>,
         each: &mut dyn FnMut(usize, Spawned),
     ) -> Result<(), HostError> {
+        if sources.is_empty() {
+            return Ok(());
+        }
         let mut params = vec![None; sources.len()];
         self.store.params(sources, &mut |index, run| params[index] = run.map(Params::into_owned))?;
         // The daemon writes the new runs down by itself, so nobody may be kept from writing meanwhile.

@@ -1,7 +1,7 @@
 //! One exchange over a Unix socket: HTTP, with a limit of time, and with nobody but our own user or root.
 
 use std::io::{self, ErrorKind};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Full, Limited};
@@ -10,6 +10,7 @@ use hyper::client::conn::http1;
 use hyper::header::{ACCEPT, CONNECTION, CONTENT_TYPE, HOST, USER_AGENT};
 use hyper::{Method, Request};
 use hyper_util::rt::TokioIo;
+use socket2::{Domain, SockAddr, Type};
 use tokio::net::UnixStream;
 use tokio::runtime::Runtime;
 use tokio::time::timeout;
@@ -42,6 +43,17 @@ pub(super) enum NoReply {
     Silent,
     /// It was asked, and what came is no answer.
     Unreadable(String),
+}
+
+/// Whether somebody listens there, without a word to them.
+pub(super) fn listens(path: &Path) -> bool {
+    let connect = || -> io::Result<()> {
+        let socket = socket2::Socket::new(Domain::UNIX, Type::STREAM, None)?;
+        // Where many wait to be let in already, this would wait as well.
+        socket.set_nonblocking(true)?;
+        socket.connect(&SockAddr::unix(path)?)
+    };
+    connect().is_ok()
 }
 
 impl Socket {
