@@ -41,7 +41,8 @@ function bulk_rerun.from_json(json) end
 ---@field profile? string A built-in profile's name or a profile's file; found from the schema if absent.
 ---@field parameters? table<string, string> What the parameters are set to that the profile declares.
 ---@field tasks? string A `runwisp.toml`: the task catalogue.
----@field busy_timeout_ms? integer How long to wait for a lock that somebody else holds; 5000 if absent.
+---@field busy_timeout_ms? integer How long to wait for a lock that somebody else holds, or for the daemon; 5000 if absent.
+---@field via? "store"|"daemon" Who starts the new runs: they are put into the store, or RunWisp's daemon is asked on its socket.
 ---@field ledger? boolean Make the ledger in the store, where there is none.
 ---@field wire? "snake"|"camel" How an answer is spelled when the request does not show a spelling.
 ---@field sqlite? "shared" The process's other users of the store use the same copy of SQLite.

@@ -40,7 +40,7 @@ pub use cancel::Cancel;
 pub use contract::{
     BulkRerunBody, Caller, Config, ErrorModel, GroupName, KeptRun, NewRun, Operation, Operations, OperationsQuery,
     Planned, Reason, Request, RerunOptions, Run, RunFilter, Selector, Skipped, Spelling, Standing, States, Times,
-    Triggered, UndoRequest, Undone, UndoneRun, UniqueBy, Violation, count_states,
+    Triggered, UndoRequest, Undone, UndoneRun, UniqueBy, Via, Violation, count_states,
 };
 pub use cursor::Cursor;
 pub use operation::{Survey, Trial};

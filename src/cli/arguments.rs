@@ -10,14 +10,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use chrono::{DateTime, Datelike, SecondsFormat, Utc};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use serde_json::{Map, Value, json};
 
 use super::Failure;
 use crate::contract::{
     ErrorModel, Instant, Request, Spelling, each_once, is_writable, of_the_environment, read_parameter,
 };
-use crate::{Caller, Config, Plugin};
+use crate::{Caller, Config, Plugin, Via};
 
 /// Which store, and how to work in it.
 #[derive(Debug, Args)]
@@ -35,12 +35,22 @@ pub(super) struct StoreArguments {
     /// The task catalogue, a runwisp.toml: tells services, and tasks that may not be run by hand
     #[arg(long, env = "BULK_RERUN_TASKS", hide_env_values = true, value_name = "FILE")]
     pub(super) tasks: Option<OsString>,
-    /// How long to wait for a lock that somebody else holds
+    /// Who starts the new runs: the runner, which finds them in its store, or its daemon, at once (RunWisp's, on its socket)
+    #[arg(long, value_name = "WHO", value_enum, default_value_t)]
+    via: ViaArgument,
+    /// How long to wait for a lock that somebody else holds, or for an answer of the daemon's
     #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = humantime::parse_duration)]
     pub(super) busy_timeout: Duration,
     /// Keep a ledger in the store, of every re-run from now on, whoever asks for it
     #[arg(long, env = "BULK_RERUN_LEDGER", hide_env_values = true, value_parser = clap::builder::FalseyValueParser::new())]
     pub(super) ledger: bool,
+}
+
+#[derive(Debug, Clone, Copy, Default, ValueEnum)]
+enum ViaArgument {
+    #[default]
+    Store,
+    Daemon,
 }
 
 impl StoreArguments {
@@ -61,6 +71,10 @@ impl StoreArguments {
             profile: self.profile.clone().filter(|profile| !profile.is_empty()),
             parameters: self.parameters()?,
             tasks: self.tasks().map(PathBuf::from),
+            via: match self.via {
+                ViaArgument::Store => Via::Store,
+                ViaArgument::Daemon => Via::Daemon,
+            },
             busy_timeout_ms: u64::try_from(self.busy_timeout.as_millis()).unwrap_or(u64::MAX),
             caller: Caller { actor: Some(user()), ..Caller::through("cli") },
             ..Config::new(&self.store)

@@ -138,6 +138,9 @@ fn print(out: &mut dyn Write, info: &StoreInfo, survey: Option<&Survey>, argumen
     line("open in", open_in(info))?;
     line("runner", runner(info))?;
     line("re-runs", info.start.clone())?;
+    if let Some(daemon) = &info.daemon {
+        line("daemon", format!("{} ({UNTRIED})", daemon.in_words()))?;
+    }
     if let Some(version) = info.ledger {
         line("ledger", format!("every re-run is written down (version {version})"))?;
     }
@@ -146,6 +149,9 @@ fn print(out: &mut dyn Write, info: &StoreInfo, survey: Option<&Survey>, argumen
     let mut rights = info.missing_rights().iter();
     rights.try_for_each(|grant| line("missing", grant.clone()))
 }
+
+/// What is to be known of asking a daemon.
+const UNTRIED: &str = "written from RunWisp's published API, and not yet tried on it";
 
 fn print_runs(line: &mut dyn FnMut(&str, String) -> io::Result<()>, survey: &Survey) -> io::Result<()> {
     line(

@@ -5,7 +5,7 @@ use std::io::Write;
 
 use chrono::SecondsFormat;
 
-use super::output::{BOLD, DIM, GOOD, People, WARNING, count};
+use super::output::{BOLD, DIM, GOOD, People, WARNING, count, printable};
 use super::table::{Column, print_table};
 use super::{Failure, standings};
 use crate::Plugin;
@@ -21,6 +21,9 @@ pub(super) fn plan(out: &mut People, plugin: &Plugin, body: &BulkRerunBody) -> R
     let schema = store.as_ref().and_then(|store| store.schema());
     let place = schema.map(|schema| format!(", in the schema {schema}")).unwrap_or_default();
     writeln!(out, "{BOLD}{spawns} would be spawned{BOLD:#} for the {matched} selected{place}")?;
+    if let Some(daemon) = store.as_ref().and_then(|store| store.daemon.as_ref()) {
+        writeln!(out, "{DIM}The daemon: {}.{DIM:#}", printable(&daemon.in_words()))?;
+    }
     if !planned.is_empty() {
         // Groups of one task differ in their parameters alone.
         let alike = planned.windows(2).any(|pair| pair[0].task_name == pair[1].task_name);
@@ -111,7 +114,10 @@ pub(super) fn result(
             // The runs are there, whatever becomes of this question.
             None => plugin.describe().map_or_else(
                 |error| format!("they are spawned, but when they start can't be told ({})", error.detail),
-                |info| info.start,
+                |info| match &info.daemon {
+                    Some(daemon) if !daemon.is_asked => format!("{}; --via daemon would start it at once", info.start),
+                    _ => info.start,
+                },
             ),
         };
         writeln!(out, "\n{DIM}{start}.{DIM:#}")?;

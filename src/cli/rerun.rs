@@ -87,7 +87,8 @@ Examples:
 
 Exit status:
   0    done; nothing to do is done, too
-  1    failed, or declined; nothing was changed, unless --wait says otherwise
+  1    failed, or declined; nothing was changed, unless --wait says otherwise,
+       or --via daemon, what was started before
   2    bad usage
   3    done, but some runs were skipped since the host refused them
   4    with --wait: a new run has not succeeded

@@ -15,6 +15,16 @@ use super::{Caller, ErrorModel, Spelling, parameters};
 /// How long to wait for a lock that somebody else holds, where nothing else is said.
 const BUSY_TIMEOUT_MS: u64 = 5_000;
 
+/// Who starts the new runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Via {
+    /// They are put into the store, all together, and the runner finds them there.
+    #[default]
+    Store,
+    /// The runner's own daemon starts them, one by one: RunWisp's, which is asked on its socket beside the store.
+    Daemon,
+}
+
 /// Which store, and how to work in it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
@@ -26,8 +36,10 @@ pub struct Config {
     pub parameters: BTreeMap<String, String>,
     /// A `runwisp.toml`, the task catalogue.
     pub tasks: Option<PathBuf>,
-    /// How long to wait for a lock that somebody else holds, in milliseconds.
+    /// How long to wait for a lock that somebody else holds, or for an answer of the daemon's, in milliseconds.
     pub busy_timeout_ms: u64,
+    /// Who starts the new runs.
+    pub via: Via,
     /// How an answer is spelled when the request's fields show no spelling.
     pub wire: Spelling,
     /// The host promises that it uses the same copy of SQLite as we do (`"sqlite": "shared"`).
@@ -48,6 +60,7 @@ impl Config {
             parameters: BTreeMap::new(),
             tasks: None,
             busy_timeout_ms: BUSY_TIMEOUT_MS,
+            via: Via::Store,
             wire: Spelling::Snake,
             sqlite_shared: false,
             ledger: false,
@@ -96,7 +109,8 @@ impl Config {
     pub fn from_json(json: &[u8]) -> Result<Config, ErrorModel> {
         let root = Node::object_from_json(json, "config", r#"{"store": "runs.db"}"#)?;
         let mut findings = Findings::default();
-        let known = &["store", "profile", "parameters", "tasks", "ledger", "busy_timeout_ms", "wire", "sqlite", "door"];
+        let known =
+            &["store", "profile", "parameters", "tasks", "ledger", "busy_timeout_ms", "via", "wire", "sqlite", "door"];
         let fields = Fields::read(&root, "config", known, &mut findings);
         let profile = given(&fields, "profile", "BULK_RERUN_PROFILE", &mut findings).map(absolute_profile);
         let profile = profile.map(OsString::into_string).transpose().unwrap_or_else(|path| {
@@ -115,6 +129,10 @@ impl Config {
             }),
             tasks: given(&fields, "tasks", "BULK_RERUN_TASKS", &mut findings).map(|path| absolute_path(path.into())),
             busy_timeout_ms: fields.count("busy_timeout_ms", 0, &mut findings).unwrap_or(BUSY_TIMEOUT_MS),
+            via: match fields.word("via", &["store", "daemon"], &mut findings) {
+                Some("daemon") => Via::Daemon,
+                _ => Via::Store,
+            },
             wire: match fields.word("wire", &["snake", "camel"], &mut findings) {
                 Some("camel") => Spelling::Camel,
                 _ => Spelling::Snake,
@@ -188,14 +206,15 @@ mod tests {
 
     #[test]
     fn every_violation_has_its_place() {
-        let json = br#"{"stor": "a", "busy_timeout_ms": -1, "wire": "kebab", "sqlite": true, "ledger": 1,
+        let json =
+            br#"{"stor": "a", "busy_timeout_ms": -1, "via": "post", "wire": "kebab", "sqlite": true, "ledger": 1,
                         "parameters": {"shard": 3, "queue": "a", "queue": "b"}}"#;
         let error = Config::from_json(json).unwrap_err();
         assert_eq!(error.status, 422);
         let places: Vec<&str> = error.errors.iter().map(|violation| violation.location.as_str()).collect();
         let [stor, shard, queue] =
             ["stor", "parameters.shard", "parameters.queue"].map(|field| format!("config.{field}"));
-        let known = ["config.busy_timeout_ms", "config.wire", "config.sqlite", "config.ledger"];
+        let known = ["config.busy_timeout_ms", "config.via", "config.wire", "config.sqlite", "config.ledger"];
         assert_eq!(places, [&[&*stor, &*shard, &*queue], &known[..]].concat());
         assert!(error.errors[0].message.contains("did you mean `store`?"), "{error}");
     }
@@ -219,7 +238,7 @@ mod tests {
     #[test]
     fn all_that_it_says_is_taken_in_either_spelling() {
         let json =
-            br#"{"store": "s", "profile": "p", "tasks": "t", "busyTimeoutMs": 7, "wire": "camel", "sqlite": "shared",
+            br#"{"store": "s", "profile": "p", "tasks": "t", "busyTimeoutMs": 7, "via": "daemon", "wire": "camel", "sqlite": "shared",
                  "ledger": true, "door": "python", "parameters": {"queue": "mail", "prefix": null}}"#;
         let folder = env::current_dir().unwrap();
         let expected = Config {
@@ -228,6 +247,7 @@ mod tests {
             parameters: BTreeMap::from([("queue".to_owned(), "mail".to_owned())]),
             tasks: Some(folder.join("t")),
             busy_timeout_ms: 7,
+            via: Via::Daemon,
             wire: Spelling::Camel,
             sqlite_shared: true,
             ledger: true,

@@ -21,7 +21,7 @@ mod texts;
 
 pub use answer::{BulkRerunBody, GroupRuns, Planned, Reason, Skipped, Times, Triggered};
 pub use caller::Caller;
-pub use config::Config;
+pub use config::{Config, Via};
 pub use error::{ErrorModel, Violation};
 pub(crate) use fields::nearest;
 pub(crate) use operations::ledger_time;

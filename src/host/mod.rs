@@ -2,9 +2,12 @@
 //!
 //! The core asks a host through [`Session`] and knows nothing of SQL. A host profile
 //! ([`profile::Profile`]) says in two SQL statements what a runner's runs are and how one is
-//! started again; [`sqlite`] and `postgres` carry them out, on the statements of one `view`.
+//! started again; [`sqlite`] and `postgres` carry them out, on the statements of one `view`. A
+//! runner's own `daemon` may be asked to start the runs instead.
 
 pub mod callbacks;
+#[cfg(all(unix, feature = "daemon"))]
+mod daemon;
 mod due;
 pub mod error;
 mod key;
@@ -80,6 +83,11 @@ pub trait Session {
         true
     }
 
+    /// The same for what is taken back.
+    fn is_undo_atomic(&self) -> bool {
+        self.is_atomic()
+    }
+
     /// Whether nobody else writes from [`Session::begin_write`] on until the end.
     fn keeps_others_out(&self) -> bool {
         false
@@ -114,6 +122,17 @@ pub trait Session {
 
     /// Whether a new run can be told when it is due.
     fn has_due_time(&self) -> bool;
+
+    /// Whether an `idempotency_key` may stand for what was started, where there is a ledger.
+    fn takes_keys(&self) -> bool {
+        true
+    }
+
+    /// Who starts the new runs, where the store's own transaction does not. It is written down with them: what is in
+    /// somebody's memory can't be taken back in the store.
+    fn started_by(&self) -> Option<&'static str> {
+        None
+    }
 
     /// Whether the host can take back a run that no worker has begun.
     fn can_undo(&self) -> bool;
@@ -296,6 +315,9 @@ pub struct StoreInfo {
     pub runner_unknown: Option<String>,
     /// When a run that is spawned now will start, given whether the runner is up.
     pub start: String,
+    /// The runner's own daemon, where it may start the new runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub daemon: Option<DaemonInfo>,
 }
 
 impl StoreInfo {
@@ -313,6 +335,36 @@ impl StoreInfo {
         match &self.particulars {
             Particulars::Postgres { missing_rights, .. } => missing_rights,
             Particulars::Sqlite { .. } | Particulars::Callbacks { .. } => &[],
+        }
+    }
+}
+
+/// A runner's own daemon, which starts new runs if it is asked to (`via`).
+#[derive(Debug, Clone, Serialize)]
+pub struct DaemonInfo {
+    /// Where it listens.
+    pub socket: String,
+    /// Its version, as it answered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// Why it can't be asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fault: Option<String>,
+    /// It is the one that starts them; else it only listens.
+    pub is_asked: bool,
+}
+
+impl DaemonInfo {
+    /// What there is to know of it, in one sentence.
+    pub fn in_words(&self) -> String {
+        let socket = &self.socket;
+        match (self.is_asked, &self.fault) {
+            (false, _) => format!("RunWisp's listens on {socket}; with `via` (--via daemon) it starts re-runs at once"),
+            (true, Some(fault)) => fault.clone(),
+            (true, None) => {
+                let version = self.version.as_deref().unwrap_or_default();
+                format!("RunWisp {version} answers on {socket}, and starts re-runs at once, one by one")
+            }
         }
     }
 }

@@ -6,7 +6,7 @@ use super::named_store::NamedStore;
 use super::profile::Profile;
 use super::sqlite::{self, SqliteHost};
 use super::{Host, HostError};
-use crate::contract::Config;
+use crate::contract::{Config, Via};
 
 /// The engine is the one that the store's name says.
 pub(crate) fn open(config: &Config) -> Result<Box<dyn Host>, HostError> {
@@ -17,13 +17,28 @@ pub(crate) fn open(config: &Config) -> Result<Box<dyn Host>, HostError> {
     let profile = load(config)?;
     let busy_timeout = Duration::from_millis(config.busy_timeout_ms);
     match store {
+        NamedStore::Server(_) if config.via == Via::Daemon => Err(HostError::Unusable(
+            "the store is in PostgreSQL, and only RunWisp's daemon can be asked to start runs: leave `via` out (--via)"
+                .to_owned(),
+        )),
         #[cfg(feature = "postgres")]
         NamedStore::Server(url) => Ok(Box::new(super::postgres::PostgresHost::open(&url, profile, busy_timeout)?)),
         #[cfg(not(feature = "postgres"))]
         NamedStore::Server(_) => Err(HostError::Unusable(
             "the store is in PostgreSQL, and this bulk_rerun was built without it (feature `postgres`)".to_owned(),
         )),
-        NamedStore::File(path) => Ok(Box::new(SqliteHost::open(path, profile, busy_timeout, config.sqlite_shared)?)),
+        NamedStore::File(path) => {
+            let host = SqliteHost::open(path, profile, busy_timeout, config.sqlite_shared)?;
+            match config.via {
+                Via::Store => Ok(Box::new(host)),
+                #[cfg(all(unix, feature = "daemon"))]
+                Via::Daemon => Ok(Box::new(super::daemon::DaemonHost::new(host, path, busy_timeout)?)),
+                #[cfg(not(all(unix, feature = "daemon")))]
+                Via::Daemon => Err(HostError::Unusable(
+                    "`via` is `daemon`, and this bulk_rerun was built without it (feature `daemon`)".to_owned(),
+                )),
+            }
+        }
     }
 }
 

@@ -164,6 +164,7 @@ impl Host for CallbackHost {
             runner_state: RunnerState::Seen,
             runner_unknown: None,
             start: "when the host starts it".to_owned(),
+            daemon: None,
         })
     }
 }

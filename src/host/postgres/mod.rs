@@ -155,6 +155,7 @@ impl PostgresHost {
             runner_state: outlook.runner,
             runner_unknown: outlook.unknown,
             start: outlook.start,
+            daemon: None,
         })
     }
 }

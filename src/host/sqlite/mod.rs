@@ -153,6 +153,10 @@ impl SqliteHost {
         let writable = !connection.is_readonly(rusqlite::MAIN_DB).map_err(fail)?;
         let (open_in, hidden) = open_in(&self.store.place.path, &fitted.profile);
         let outlook = fitted.profile.outlook(&open_in, hidden);
+        #[cfg(all(unix, feature = "daemon"))]
+        let daemon = super::daemon::listening(&fitted.profile, &self.store.place.path);
+        #[cfg(not(all(unix, feature = "daemon")))]
+        let daemon = None;
         Ok(StoreInfo {
             store: self.store.place.path.display().to_string(),
             engine: format!("SQLite {}", rusqlite::version()),
@@ -171,6 +175,7 @@ impl SqliteHost {
             runner_state: outlook.runner,
             runner_unknown: outlook.unknown,
             start: outlook.start,
+            daemon,
         })
     }
 }
