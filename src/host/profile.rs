@@ -13,7 +13,7 @@ use crate::contract::nearest;
 use crate::toml_words::mistake;
 
 /// The built-in profiles: their names and their files.
-const BUILT_IN: [(&str, &str); 8] = [
+const BUILT_IN: [(&str, &str); 10] = [
     ("runwisp", include_str!("../profiles/runwisp.toml")),
     ("apalis", include_str!("../profiles/apalis.toml")),
     ("django-tasks-db", include_str!("../profiles/django-tasks-db.toml")),
@@ -22,6 +22,8 @@ const BUILT_IN: [(&str, &str); 8] = [
     ("graphile-worker", include_str!("../profiles/graphile-worker.toml")),
     ("oban", include_str!("../profiles/oban.toml")),
     ("dbos", include_str!("../profiles/dbos.toml")),
+    ("dbos-sqlite", include_str!("../profiles/dbos-sqlite.toml")),
+    ("pgqueuer", include_str!("../profiles/pgqueuer.toml")),
 ];
 
 /// The canonical columns of a run. One that a view does not have is NULL for every run, but for [`NECESSARY_COLUMNS`].

@@ -5,8 +5,16 @@ after the other, and prints what they answer. The id of each workflow that succe
 import json
 import os
 import signal
+import sqlite3
 import sys
 import threading
+
+# With an SQLite older than that, DBOS can't write the time.
+if sqlite3.sqlite_version_info < (3, 42):
+    import pysqlite3
+
+    sys.modules["sqlite3"] = pysqlite3
+    sys.modules["sqlite3.dbapi2"] = pysqlite3.dbapi2
 
 from dbos import DBOS, DBOSClient
 
