@@ -16,7 +16,7 @@ use crate::contract::nearest;
 use crate::toml_words::mistake;
 
 /// The built-in profiles: their names and their files.
-const BUILT_IN: [(&str, &str); 9] = [
+const BUILT_IN: &[(&str, &str)] = &[
     ("runwisp", include_str!("../profiles/runwisp.toml")),
     ("apalis", include_str!("../profiles/apalis.toml")),
     ("django-tasks-db", include_str!("../profiles/django-tasks-db.toml")),
@@ -26,6 +26,9 @@ const BUILT_IN: [(&str, &str); 9] = [
     ("oban", include_str!("../profiles/oban.toml")),
     ("river", include_str!("../profiles/river.toml")),
     ("river-sqlite", include_str!("../profiles/river-sqlite.toml")),
+    ("dbos", include_str!("../profiles/dbos.toml")),
+    ("dbos-sqlite", include_str!("../profiles/dbos-sqlite.toml")),
+    ("pgqueuer", include_str!("../profiles/pgqueuer.toml")),
 ];
 
 /// The canonical columns of a run. One that a view does not have is NULL for every run, but for [`NECESSARY_COLUMNS`].
