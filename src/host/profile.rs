@@ -12,7 +12,7 @@ use crate::contract::nearest;
 use crate::toml_words::mistake;
 
 /// The built-in profiles: their names and their files.
-const BUILT_IN: [(&str, &str); 7] = [
+const BUILT_IN: [(&str, &str); 9] = [
     ("runwisp", include_str!("../profiles/runwisp.toml")),
     ("apalis", include_str!("../profiles/apalis.toml")),
     ("django-tasks-db", include_str!("../profiles/django-tasks-db.toml")),
@@ -20,6 +20,8 @@ const BUILT_IN: [(&str, &str); 7] = [
     ("pg-boss", include_str!("../profiles/pg-boss.toml")),
     ("graphile-worker", include_str!("../profiles/graphile-worker.toml")),
     ("oban", include_str!("../profiles/oban.toml")),
+    ("laravel-sqlite", include_str!("../profiles/laravel-sqlite.toml")),
+    ("laravel", include_str!("../profiles/laravel.toml")),
 ];
 
 /// The canonical columns of a run. One that a view does not have is NULL for every run, but for [`NECESSARY_COLUMNS`].
