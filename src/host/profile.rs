@@ -12,7 +12,7 @@ use crate::contract::nearest;
 use crate::toml_words::mistake;
 
 /// The built-in profiles: their names and their files.
-const BUILT_IN: [(&str, &str); 9] = [
+const BUILT_IN: [(&str, &str); 10] = [
     ("runwisp", include_str!("../profiles/runwisp.toml")),
     ("apalis", include_str!("../profiles/apalis.toml")),
     ("django-tasks-db", include_str!("../profiles/django-tasks-db.toml")),
@@ -22,6 +22,7 @@ const BUILT_IN: [(&str, &str); 9] = [
     ("oban", include_str!("../profiles/oban.toml")),
     ("laravel-sqlite", include_str!("../profiles/laravel-sqlite.toml")),
     ("laravel", include_str!("../profiles/laravel.toml")),
+    ("jobrunr", include_str!("../profiles/jobrunr.toml")),
 ];
 
 /// The canonical columns of a run. One that a view does not have is NULL for every run, but for [`NECESSARY_COLUMNS`].
