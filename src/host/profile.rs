@@ -12,7 +12,7 @@ use crate::contract::nearest;
 use crate::toml_words::mistake;
 
 /// The built-in profiles: their names and their files.
-const BUILT_IN: [(&str, &str); 10] = [
+const BUILT_IN: [(&str, &str); 12] = [
     ("runwisp", include_str!("../profiles/runwisp.toml")),
     ("apalis", include_str!("../profiles/apalis.toml")),
     ("django-tasks-db", include_str!("../profiles/django-tasks-db.toml")),
@@ -23,6 +23,8 @@ const BUILT_IN: [(&str, &str); 10] = [
     ("laravel-sqlite", include_str!("../profiles/laravel-sqlite.toml")),
     ("laravel", include_str!("../profiles/laravel.toml")),
     ("jobrunr", include_str!("../profiles/jobrunr.toml")),
+    ("sidequest-sqlite", include_str!("../profiles/sidequest-sqlite.toml")),
+    ("sidequest", include_str!("../profiles/sidequest.toml")),
 ];
 
 /// The canonical columns of a run. One that a view does not have is NULL for every run, but for [`NECESSARY_COLUMNS`].
