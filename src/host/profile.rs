@@ -29,6 +29,11 @@ const BUILT_IN: &[(&str, &str)] = &[
     ("dbos", include_str!("../profiles/dbos.toml")),
     ("dbos-sqlite", include_str!("../profiles/dbos-sqlite.toml")),
     ("pgqueuer", include_str!("../profiles/pgqueuer.toml")),
+    ("laravel-sqlite", include_str!("../profiles/laravel-sqlite.toml")),
+    ("laravel", include_str!("../profiles/laravel.toml")),
+    ("jobrunr", include_str!("../profiles/jobrunr.toml")),
+    ("sidequest-sqlite", include_str!("../profiles/sidequest-sqlite.toml")),
+    ("sidequest", include_str!("../profiles/sidequest.toml")),
 ];
 
 /// The canonical columns of a run. One that a view does not have is NULL for every run, but for [`NECESSARY_COLUMNS`].

@@ -1,5 +1,7 @@
 //! Job runners on PostgreSQL: what every one of them has to show, with its own workers.
 
+#![allow(dead_code, reason = "every runner uses some of it")]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
