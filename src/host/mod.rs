@@ -19,6 +19,7 @@ pub mod profile;
 pub mod sqlite;
 mod statement;
 mod time;
+mod tried_with;
 mod view;
 
 use std::ops::ControlFlow;
@@ -31,6 +32,7 @@ pub use error::HostError;
 pub use key::{Key, RunRef};
 pub use ledger::{Entry, Ledger, Page, Recorded};
 pub(crate) use open::open;
+use profile::TriedWith;
 #[cfg(fuzzing)]
 pub(crate) use time::read_instant;
 
@@ -257,6 +259,9 @@ pub struct StoreInfo {
     pub profile: String,
     /// The runner's name.
     pub runner: String,
+    /// What the profile was tried with, where that is less than the runner's own worker.
+    #[serde(skip_serializing_if = "TriedWith::is_worker")]
+    pub tried_with: TriedWith,
     /// Which of the profile's generations of the schema the store is of.
     pub generation: String,
     /// The schema's own version number, where it has one that may be read.

@@ -8,11 +8,12 @@ use std::path::Path;
 use serde::Deserialize;
 
 use super::HostError;
+pub use super::tried_with::TriedWith;
 use crate::contract::nearest;
 use crate::toml_words::mistake;
 
 /// The built-in profiles: their names and their files.
-const BUILT_IN: [(&str, &str); 7] = [
+const BUILT_IN: [(&str, &str); 12] = [
     ("runwisp", include_str!("../profiles/runwisp.toml")),
     ("apalis", include_str!("../profiles/apalis.toml")),
     ("django-tasks-db", include_str!("../profiles/django-tasks-db.toml")),
@@ -20,6 +21,11 @@ const BUILT_IN: [(&str, &str); 7] = [
     ("pg-boss", include_str!("../profiles/pg-boss.toml")),
     ("graphile-worker", include_str!("../profiles/graphile-worker.toml")),
     ("oban", include_str!("../profiles/oban.toml")),
+    ("oban-sqlite", include_str!("../profiles/oban-sqlite.toml")),
+    ("good-job", include_str!("../profiles/good-job.toml")),
+    ("solid-queue", include_str!("../profiles/solid-queue.toml")),
+    ("que", include_str!("../profiles/que.toml")),
+    ("hangfire", include_str!("../profiles/hangfire.toml")),
 ];
 
 /// The canonical columns of a run. One that a view does not have is NULL for every run, but for [`NECESSARY_COLUMNS`].
@@ -143,6 +149,9 @@ pub struct Profile {
     pub runner: String,
     /// The engine of the runner's store.
     pub engine: Engine,
+    /// What it was tried with.
+    #[serde(default)]
+    pub tried_with: TriedWith,
     /// PostgreSQL: the schema that the runner's tables are in by default. They are looked for as the
     /// connection's search path finds them first, and in this schema then.
     pub schema: Option<String>,
@@ -155,7 +164,7 @@ pub struct Profile {
     /// The file that it was read from, or its built-in name.
     #[serde(skip)]
     pub file: String,
-    /// It comes with this version, and was tried with the real runner.
+    /// It comes with this version.
     #[serde(skip)]
     pub is_built_in: bool,
 }

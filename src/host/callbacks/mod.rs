@@ -11,6 +11,7 @@ mod ledger;
 mod session;
 
 use super::ledger::VERSION;
+use super::profile::TriedWith;
 use super::{Host, HostError, Particulars, Session, StoreInfo};
 use session::CallbackSession;
 
@@ -151,6 +152,7 @@ impl Host for CallbackHost {
             engine: "the host's own".to_owned(),
             profile: "callbacks".to_owned(),
             runner: "the host".to_owned(),
+            tried_with: TriedWith::Worker,
             generation: String::new(),
             schema_version: None,
             particulars: Particulars::Callbacks { transactions: self.callbacks.has_transactions() },

@@ -142,6 +142,7 @@ impl PostgresHost {
             engine: format!("PostgreSQL {}", settings.get::<_, String>(0)),
             profile: fitted.profile.name.clone(),
             runner: fitted.profile.runner.clone(),
+            tried_with: fitted.profile.tried_with,
             generation: fitted.generation.name.clone(),
             schema_version: fitted.version,
             particulars: Particulars::Postgres {
