@@ -100,6 +100,26 @@ fn an_id_of_another_type_just_works() {
     }
 }
 
+/// A statement that does several things has WITH for it.
+#[test]
+fn a_list_of_statements_is_told_what_does_the_same_here() {
+    let store = two_tasks(&SPAWNS[0]);
+    let text = profile("postgres", QUEUES_VIEW, SPAWNS[0].spawn);
+    let (head, _) = text.split_once("spawn = ").unwrap();
+    let spawn = format!("spawn = '''{}'''\n", SPAWNS[0].spawn);
+    let list = |part: &str| format!("{part} = ['DELETE FROM jobs WHERE id = :id::bigint', 'DELETE FROM jobs']\n");
+    for (text, part) in
+        [(head.to_owned() + &list("spawn"), "spawn"), (head.to_owned() + &spawn + &list("undo"), "undo")]
+    {
+        store.set_profile(&text);
+        store.tool("check", &[]).says(1, &[part, "a list of statements is for SQLite", "WITH started AS"]);
+    }
+    store.set_profile(&text.replace("= :task_name", "= :new_run"));
+    store.tool("check", &[]).says(1, &["does not compile", ":new_run"]);
+    store.set_profile(&format!("{head}spawn = ['''{}''']\n", SPAWNS[0].spawn));
+    store.tool("check", &["--try"]).says(0, &["pending"]);
+}
+
 /// What is no id of the new run's is told, with its type where that is the matter.
 #[test]
 fn an_answer_that_is_no_id_is_told() {

@@ -8,6 +8,7 @@ use std::path::Path;
 use serde::Deserialize;
 
 use super::HostError;
+pub use super::statement::Statements;
 pub use super::tried_with::TriedWith;
 use crate::contract::nearest;
 use crate::toml_words::mistake;
@@ -67,12 +68,18 @@ pub(crate) fn check_columns(columns: &HashSet<String>) -> Result<Vec<&'static st
 pub(super) const STARTED_NONE: &str = "the host's statement started no run";
 pub(super) const NEVER_THE_SAME: &str = "each time that the new runs were looked at, another one of them was not there";
 pub(super) const STARTED_MANY: &str = "it started more than one run for one source run";
+pub(super) const RETURNED_MANY: &str =
+    "its statements returned more than one id for one source run; only the one that starts the run may return it";
 
 /// What is wrong with an undo statement that does not tell which run is meant, or takes what there is not.
 pub(super) const UNDOES_ANY: &str = "the statement does not use :id, so it can't tell which run to take back";
 pub(super) const UNDOES_MANY: &str = "it took more than one run back for one";
 pub(super) const UNDO_TAKES: &str =
     "a statement that takes a run back may use :id, :task_name and :now, and nothing else";
+
+/// What is wrong with a statement that uses the new run's id before there is one.
+pub(super) const NEW_RUN_IS_UNKNOWN: &str = "the statement uses :new_run, which is the new run's id once an earlier \
+     statement has started it, and no statement before this one does";
 
 /// What is wrong with a spawn statement that neither returns the new run's id nor takes it from us.
 pub(super) const RETURNS_NO_ID: &str = "the statement returns no id; end it with RETURNING id, or take :new_id (a ULID) or :new_uuid for the new \
@@ -95,11 +102,13 @@ pub enum SpawnParameter {
     Now,
     /// `:due`, when the new run is due, in RFC 3339 and UTC; NULL for at once.
     Due,
+    /// `:new_run`, the new run's id, in a statement behind the one of the list that starts it.
+    NewRun,
 }
 
 impl SpawnParameter {
     /// Every parameter.
-    pub const ALL: [SpawnParameter; 7] = [
+    pub const ALL: [SpawnParameter; 8] = [
         SpawnParameter::Id,
         SpawnParameter::TaskName,
         SpawnParameter::Params,
@@ -107,6 +116,7 @@ impl SpawnParameter {
         SpawnParameter::NewUuid,
         SpawnParameter::Now,
         SpawnParameter::Due,
+        SpawnParameter::NewRun,
     ];
 
     /// Those of a statement that takes a run back: there is no new run, and no source run.
@@ -127,6 +137,7 @@ impl SpawnParameter {
             SpawnParameter::NewUuid => ":new_uuid",
             SpawnParameter::Now => ":now",
             SpawnParameter::Due => ":due",
+            SpawnParameter::NewRun => ":new_run",
         }
     }
 }
@@ -138,7 +149,7 @@ impl SpawnParameter {
 ///
 /// let runwisp = Profile::built_in("runwisp").unwrap();
 /// assert_eq!(runwisp.runner, "RunWisp");
-/// assert!(runwisp.generations[0].spawn.contains("INSERT INTO runs"));
+/// assert!(runwisp.generations[0].spawn[0].contains("INSERT INTO runs"));
 /// ```
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -225,14 +236,16 @@ pub struct Generation {
     /// A SELECT of the host's runs in canonical columns.
     pub runs: String,
     /// A statement that starts one source run again. Its RETURNING gives the new run's id; without one, `:new_id` or
-    /// `:new_uuid` is it.
-    pub spawn: String,
+    /// `:new_uuid` is it. On SQLite there may be several: what one of them returns is the id, else the first one starts
+    /// the run.
+    pub spawn: Statements,
     /// PostgreSQL: the same for many source runs in one statement, each parameter an array. It returns pairs: the
     /// source run's id, and the new run's; or nothing, where `:new_id` or `:new_uuid` is the new run's.
     pub spawn_many: Option<String>,
     /// A statement that takes back one pending run, which no worker has begun. It changes (or returns) one row if it has,
-    /// none if there is nothing to be taken back. It may use `:id`, `:task_name` and `:now`.
-    pub undo: Option<String>,
+    /// none if there is nothing to be taken back. It may use `:id`, `:task_name` and `:now`. On SQLite there may be
+    /// several: what one of them returns tells, else the first.
+    pub undo: Option<Statements>,
 }
 
 /// The versions of a schema that a generation is for, both ends included.

@@ -1,5 +1,72 @@
 //! A profile's statement as a text.
 
+use std::fmt::Formatter;
+use std::ops::Deref;
+
+use serde::de::{Error, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+
+/// One statement, or several that are carried out as one, in their order. A profile has a text for it, or a list of texts.
+#[derive(Debug, Clone)]
+pub struct Statements(Vec<String>);
+
+impl Statements {
+    /// The statement, where it is to be the only one.
+    ///
+    /// # Errors
+    ///
+    /// There are several; the message says what to do.
+    pub(super) fn only(&self) -> Result<&str, String> {
+        match self.0.as_slice() {
+            [only] => Ok(only),
+            _ => Err(
+                "a list of statements is for SQLite; on PostgreSQL one statement does several things: WITH started AS \
+                      (INSERT … RETURNING id), more AS (INSERT … FROM started) SELECT id FROM started"
+                    .to_owned(),
+            ),
+        }
+    }
+}
+
+impl Deref for Statements {
+    type Target = [String];
+
+    fn deref(&self) -> &[String] {
+        &self.0
+    }
+}
+
+impl<'de> Deserialize<'de> for Statements {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct OneOrSeveral;
+
+        impl<'de> Visitor<'de> for OneOrSeveral {
+            type Value = Statements;
+
+            fn expecting(&self, formatter: &mut Formatter<'_>) -> std::fmt::Result {
+                formatter.write_str("a statement, or a list of statements")
+            }
+
+            fn visit_str<E: Error>(self, statement: &str) -> Result<Statements, E> {
+                Ok(Statements(vec![statement.to_owned()]))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Statements, A::Error> {
+                let mut statements = Vec::new();
+                while let Some(statement) = list.next_element()? {
+                    statements.push(statement);
+                }
+                if statements.is_empty() {
+                    return Err(A::Error::custom("the list of statements is empty"));
+                }
+                Ok(Statements(statements))
+            }
+        }
+
+        deserializer.deserialize_any(OneOrSeveral)
+    }
+}
+
 /// A statement for a store as it is: without the semicolon at its end, and without the lines that end in the comment
 /// `-- if TABLE.COLUMN` where `has` says that the table has no such column. So one text serves schemas that differ by a
 /// few columns.

@@ -84,7 +84,7 @@ impl<'s> Batch<'s> {
                 SpawnParameter::Id => Encoded::array(sources.map(|source| Some(&*source.id)), kind),
                 SpawnParameter::TaskName => Encoded::array(sources.map(|source| Some(&*source.task_name)), kind),
                 SpawnParameter::Params => Encoded::array(sources.map(|source| text(&source.params)), kind),
-                SpawnParameter::NewId | SpawnParameter::NewUuid => {
+                SpawnParameter::NewId | SpawnParameter::NewUuid | SpawnParameter::NewRun => {
                     Encoded::array(sources.map(|source| Some(source.new_id.as_str())), kind)
                 }
                 SpawnParameter::Due => Encoded::array(sources.map(|source| source.due.as_deref()), kind),

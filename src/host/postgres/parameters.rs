@@ -75,7 +75,9 @@ pub(super) fn number(sql: &str, kind: &str) -> Numbered {
         numbered.sql += before;
         let name = &from_colon[1..];
         let name = &name[..name.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(name.len())];
-        let parameter = SpawnParameter::ALL.into_iter().find(|parameter| parameter.name() == name);
+        // `:new_run` is for lists of statements.
+        let mut known = SpawnParameter::ALL.into_iter().filter(|parameter| *parameter != SpawnParameter::NewRun);
+        let parameter = known.find(|parameter| parameter.name() == name);
         match parameter.filter(|_| !numbered.sql.ends_with(':')) {
             Some(parameter) => {
                 let known = numbered.parameters.iter().position(|known| *known == parameter);

@@ -300,7 +300,7 @@ impl PostgresSession<'_> {
                     SpawnParameter::Id => &source.id,
                     SpawnParameter::TaskName => &source.task_name,
                     SpawnParameter::Params => &params,
-                    SpawnParameter::NewId | SpawnParameter::NewUuid => &source.new_id,
+                    SpawnParameter::NewId | SpawnParameter::NewUuid | SpawnParameter::NewRun => &source.new_id,
                     SpawnParameter::Now => &call.now,
                     SpawnParameter::Due => &source.due,
                 }

@@ -60,7 +60,7 @@ impl Fitting<'_> {
     /// The spawn compiles, returns an id, and takes only the parameters that there are.
     fn check_spawn(&self, profile: &Profile, generation: &Generation) -> Result<Spawn, HostError> {
         let fail = |message: String| failure(profile, generation, "spawn", message);
-        let Numbered { sql, parameters } = number(&self.text(&generation.spawn, &fail)?, "text");
+        let Numbered { sql, parameters } = number(&self.text(generation.spawn.only().map_err(&fail)?, &fail)?, "text");
         let statement = self.prepare("", &sql, "", &fail)?;
         let takes = |parameter| parameters.contains(&parameter);
         if !takes(SpawnParameter::Id) && !takes(SpawnParameter::TaskName) {
@@ -103,7 +103,7 @@ impl Fitting<'_> {
     pub(super) fn check_undo(&self, profile: &Profile, generation: &Generation) -> Result<Option<Undo>, HostError> {
         let Some(undo) = &generation.undo else { return Ok(None) };
         let fail = |message: String| failure(profile, generation, "undo", message);
-        let Numbered { sql, parameters } = number(&self.text(undo, &fail)?, "text");
+        let Numbered { sql, parameters } = number(&self.text(undo.only().map_err(&fail)?, &fail)?, "text");
         self.prepare("", &sql, "", &fail)?;
         if let Some(other) = parameters.iter().find(|parameter| !SpawnParameter::OF_AN_UNDO.contains(parameter)) {
             return Err(fail(format!("the parameter {} means nothing here: {UNDO_TAKES}", other.as_str())));

@@ -2,18 +2,17 @@
 
 use std::collections::HashSet;
 
-use rusqlite::{Connection, OptionalExtension, Statement};
+use rusqlite::{Connection, OptionalExtension};
 
 use super::dialect::Sqlite;
 use super::newer::needs_newer;
 use super::place::Place;
 use super::plan::Seeks;
+use super::statements::{Statements, check_spawn, check_undo};
 use crate::host::HostError;
 use crate::host::lack::Lack;
 use crate::host::new_ids::IdKind;
-use crate::host::profile::{
-    Engine, Generation, Profile, RETURNS_NO_ID, SpawnParameter, UNDO_TAKES, UNDOES_ANY, Version,
-};
+use crate::host::profile::{Engine, Generation, Profile, SpawnParameter, Version};
 use crate::host::statement::{fitted_text, line_at};
 use crate::host::view::View;
 
@@ -23,19 +22,10 @@ pub(super) struct Fitted {
     pub(super) generation: Generation,
     pub(super) view: View,
     pub(super) seeks: Seeks,
-    pub(super) spawn: String,
-    /// What the spawn statement's parameters stand for, in their order.
-    pub(super) spawn_parameters: Vec<SpawnParameter>,
+    pub(super) spawn: Statements,
     pub(super) new_ids: Option<IdKind>,
     /// What takes a run back, where the profile has it.
-    pub(super) undo: Option<Undo>,
-}
-
-/// A statement that takes a run back.
-pub(super) struct Undo {
-    pub(super) sql: String,
-    /// What its parameters stand for, in their order.
-    pub(super) parameters: Vec<SpawnParameter>,
+    pub(super) undo: Option<Statements>,
 }
 
 impl Fitted {
@@ -59,11 +49,10 @@ impl Fitted {
         )))
     }
 
-    /// The spawn statement takes more of the source run from us than its id.
+    /// The spawn takes more of the source run from us than its id.
     pub(super) fn takes_what_is_read(&self) -> bool {
-        let is_read =
-            |parameter: &SpawnParameter| matches!(parameter, SpawnParameter::Params | SpawnParameter::TaskName);
-        self.spawn_parameters.iter().any(is_read) || !self.spawn_parameters.contains(&SpawnParameter::Id)
+        let takes = |parameter| self.spawn.takes(parameter);
+        takes(SpawnParameter::Params) || takes(SpawnParameter::TaskName) || !takes(SpawnParameter::Id)
     }
 
     /// A rule that the spawn statement broke while it ran.
@@ -133,7 +122,7 @@ fn first_that_fits(
         let lack = lack(connection, profile, generation, place)?;
         if lack.is_nothing() {
             let (view, seeks) = check_runs(connection, profile, generation)?;
-            let (spawn, spawn_parameters, new_ids) = check_spawn(connection, profile, generation)?;
+            let (spawn, new_ids) = check_spawn(connection, profile, generation)?;
             let undo = check_undo(connection, profile, generation)?;
             return Ok(Ok(Fitted {
                 profile: profile.clone(),
@@ -141,7 +130,6 @@ fn first_that_fits(
                 view,
                 seeks,
                 spawn,
-                spawn_parameters,
                 new_ids,
                 undo,
             }));
@@ -216,7 +204,11 @@ fn columns_of(connection: &Connection, table: &str) -> rusqlite::Result<HashSet<
 }
 
 /// What of a profile's statement is for this store.
-fn text(connection: &Connection, statement: &str, fail: &dyn Fn(String) -> HostError) -> Result<String, HostError> {
+pub(super) fn text(
+    connection: &Connection,
+    statement: &str,
+    fail: &dyn Fn(String) -> HostError,
+) -> Result<String, HostError> {
     let has = |table: &str, column: &str| {
         let columns = columns_of(connection, table).map_err(|error| fail(in_sqlites_words(&error)))?;
         Ok((!columns.is_empty()).then(|| columns.contains(&column.to_ascii_lowercase())))
@@ -224,7 +216,7 @@ fn text(connection: &Connection, statement: &str, fail: &dyn Fn(String) -> HostE
     fitted_text(statement, has, fail)
 }
 
-fn wrong(profile: &Profile, generation: &Generation, part: &str, message: String) -> HostError {
+pub(super) fn wrong(profile: &Profile, generation: &Generation, part: &str, message: String) -> HostError {
     let part = format!("{part} (generation \"{}\")", generation.name);
     HostError::Profile { file: profile.file.clone(), part, message }
 }
@@ -252,66 +244,8 @@ fn check_runs(connection: &Connection, profile: &Profile, generation: &Generatio
     Ok((view, seeks))
 }
 
-/// The spawn compiles, writes, returns an id, and takes only the parameters that there are.
-fn check_spawn(
-    connection: &Connection,
-    profile: &Profile,
-    generation: &Generation,
-) -> Result<(String, Vec<SpawnParameter>, Option<IdKind>), HostError> {
-    let fail = |message: String| wrong(profile, generation, "spawn", message);
-    let spawn = text(connection, &generation.spawn, &fail)?;
-    let statement = connection.prepare(&spawn).map_err(|error| fail(does_not_compile(&spawn, 0, &error)))?;
-    if statement.readonly() {
-        return Err(fail("the statement only reads; it must start a run".to_owned()));
-    }
-    let parameters = parameters(&statement, &SpawnParameter::ALL, &|name| {
-        fail(format!(
-            "the parameter {name} is unknown; there are {} (the source run's id, task and parameters, a new ULID, a new \
-             UUID, the time in UTC, and when the new run is due)",
-            SpawnParameter::ALL.map(SpawnParameter::as_str).join(", ")
-        ))
-    })?;
-    if !parameters.contains(&SpawnParameter::Id) && !parameters.contains(&SpawnParameter::TaskName) {
-        return Err(fail("the statement uses neither :id nor :task_name, so it can't tell what to start".to_owned()));
-    }
-    let new_ids = IdKind::of(&parameters).map_err(&fail)?;
-    if statement.column_count() == 0 && new_ids.is_none() {
-        return Err(fail(RETURNS_NO_ID.to_owned()));
-    }
-    drop(statement);
-    Ok((spawn, parameters, new_ids))
-}
-
-/// The undo compiles, writes, and takes only the parameters that there are for it.
-fn check_undo(connection: &Connection, profile: &Profile, generation: &Generation) -> Result<Option<Undo>, HostError> {
-    let Some(undo) = &generation.undo else { return Ok(None) };
-    let fail = |message: String| wrong(profile, generation, "undo", message);
-    let sql = text(connection, undo, &fail)?;
-    let statement = connection.prepare(&sql).map_err(|error| fail(does_not_compile(&sql, 0, &error)))?;
-    if statement.readonly() {
-        return Err(fail("the statement only reads; it must take a run back".to_owned()));
-    }
-    let unknown = |name: &str| fail(format!("the parameter {name} means nothing here: {UNDO_TAKES}"));
-    let parameters = parameters(&statement, &SpawnParameter::OF_AN_UNDO, &unknown)?;
-    if !parameters.contains(&SpawnParameter::Id) {
-        return Err(fail(UNDOES_ANY.to_owned()));
-    }
-    drop(statement);
-    Ok(Some(Undo { sql, parameters }))
-}
-
-/// What a statement's parameters stand for, in their order.
-fn parameters(
-    statement: &Statement<'_>,
-    known: &[SpawnParameter],
-    unknown: &dyn Fn(&str) -> HostError,
-) -> Result<Vec<SpawnParameter>, HostError> {
-    let names = (1..=statement.parameter_count()).map(|index| statement.parameter_name(index).unwrap_or("?"));
-    names.map(|name| known.iter().copied().find(|known| known.as_str() == name).ok_or_else(|| unknown(name))).collect()
-}
-
 /// What is said of a statement of the profile's that SQLite does not take; it stands so far behind the beginning.
-fn does_not_compile(statement: &str, begins_at: usize, error: &rusqlite::Error) -> String {
+pub(super) fn does_not_compile(statement: &str, begins_at: usize, error: &rusqlite::Error) -> String {
     let place = place_in(error).and_then(|place| place.checked_sub(begins_at)).and_then(|at| line_at(statement, at));
     let newer = needs_newer(statement, rusqlite::version_number());
     format!(

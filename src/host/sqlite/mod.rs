@@ -25,6 +25,7 @@ mod row;
 mod serial;
 mod session;
 mod spawn;
+mod statements;
 mod undo;
 
 use std::path::{Path, PathBuf};

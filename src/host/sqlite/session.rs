@@ -187,7 +187,7 @@ impl<T: Transactions> Session for SqliteSession<'_, T> {
     }
 
     fn has_due_time(&self) -> bool {
-        self.fitted.spawn_parameters.contains(&SpawnParameter::Due)
+        self.fitted.spawn.takes(SpawnParameter::Due)
     }
 
     fn can_undo(&self) -> bool {

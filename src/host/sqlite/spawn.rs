@@ -4,14 +4,16 @@
 use std::ops::ControlFlow;
 
 use chrono::{SecondsFormat, Utc};
-use rusqlite::{CachedStatement, Statement, ffi};
+use rusqlite::ffi;
+use rusqlite::types::{ToSqlOutput, Value, ValueRef};
 
 use super::dialect::{Sqlite, bindable};
-use super::row::{bindable_params, key};
+use super::row::bindable_params;
 use super::session::{SqliteSession, Transactions};
+use super::statements::{Prepared, Told};
 use crate::contract::Params;
 use crate::host::new_ids::NewIds;
-use crate::host::profile::{NEVER_THE_SAME, STARTED_MANY, STARTED_NONE, SpawnParameter};
+use crate::host::profile::{NEVER_THE_SAME, RETURNED_MANY, STARTED_MANY, STARTED_NONE, SpawnParameter};
 use crate::host::{Columns, Due, HostError, Key, NOT_SHOWN, Query, RunRef, RunRow, Spawned, not_to_be_run};
 
 const DOING: &str = "starting runs";
@@ -24,7 +26,7 @@ type Started = Result<Key<'static>, String>;
 
 /// What is the same for all runs of a call.
 struct Call<'s> {
-    statement: CachedStatement<'s>,
+    statements: Prepared<'s>,
     new_ids: NewIds,
     now: String,
     due: Option<Due>,
@@ -41,9 +43,9 @@ enum Outcome {
 impl<T: Transactions> SqliteSession<'_, T> {
     /// What becomes of each source run.
     pub(super) fn spawn_all(&self, sources: &[RunRef<'_>], due: Option<Due>) -> Result<Vec<Spawned>, HostError> {
-        let statement = self.connection().prepare_cached(&self.fitted.spawn);
+        let statements = self.fitted.spawn.prepare(self.connection());
         let mut call = Call {
-            statement: statement.map_err(|error| self.place.error(DOING, error))?,
+            statements: statements.map_err(|error| self.place.error(DOING, error))?,
             new_ids: NewIds::new(self.fitted.new_ids),
             now: Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true),
             due,
@@ -152,30 +154,31 @@ impl<T: Transactions> SqliteSession<'_, T> {
         run: RunRef<'_>,
         params: &Params<'_>,
     ) -> Result<Started, HostError> {
-        let Call { statement, new_ids, now, due } = call;
+        let Call { statements, new_ids, now, due } = call;
         let new_id = new_ids.next();
         let due = due.map(|due| due.of(index));
+        let told = statements.carry_out(|parameter| match parameter {
+            SpawnParameter::Id => bindable(run.id),
+            SpawnParameter::TaskName => bindable(run.task_name),
+            SpawnParameter::Params => bindable_params(params),
+            SpawnParameter::NewId | SpawnParameter::NewUuid | SpawnParameter::NewRun => text(&new_id),
+            SpawnParameter::Now => text(now),
+            SpawnParameter::Due => due.as_deref().map_or(ToSqlOutput::Owned(Value::Null), text),
+        });
         let fail = |error| self.place.error("starting a run", error);
-        for (place, parameter) in (1..).zip(&self.fitted.spawn_parameters) {
-            match parameter {
-                SpawnParameter::Id => statement.raw_bind_parameter(place, bindable(run.id)),
-                SpawnParameter::TaskName => statement.raw_bind_parameter(place, bindable(run.task_name)),
-                SpawnParameter::Params => statement.raw_bind_parameter(place, bindable_params(params)),
-                SpawnParameter::NewId | SpawnParameter::NewUuid => statement.raw_bind_parameter(place, &new_id),
-                SpawnParameter::Now => statement.raw_bind_parameter(place, &*now),
-                SpawnParameter::Due => statement.raw_bind_parameter(place, &due),
-            }
-            .map_err(fail)?;
-        }
-        match new_run(statement, new_id) {
-            Ok(New::One(id)) => match id.fault() {
-                None => Ok(Ok(id)),
-                Some(fault) => {
-                    Err(self.fitted.spawn_error(&format!("the id that it returned for the new run is {fault}")))
+        match told {
+            Ok(Told::One(id)) => {
+                let id = id.unwrap_or_else(|| Key::Text(new_id.into_bytes().into()));
+                match id.fault() {
+                    None => Ok(Ok(id)),
+                    Some(fault) => {
+                        Err(self.fitted.spawn_error(&format!("the id that it returned for the new run is {fault}")))
+                    }
                 }
-            },
-            Ok(New::None) => Ok(Err(STARTED_NONE.to_owned())),
-            Ok(New::Many) => Err(self.fitted.spawn_error(STARTED_MANY)),
+            }
+            Ok(Told::Nothing) => Ok(Err(STARTED_NONE.to_owned())),
+            Ok(Told::Many) if self.fitted.spawn.are_several() => Err(self.fitted.spawn_error(RETURNED_MANY)),
+            Ok(Told::Many) => Err(self.fitted.spawn_error(STARTED_MANY)),
             // Where that took the whole transaction away, nothing may follow.
             Err(error) if self.connection().is_autocommit() => {
                 // A full disk does, and so does one that fails: not the host's doing.
@@ -255,27 +258,8 @@ impl From<Outcome> for Spawned {
     }
 }
 
-/// What a spawn statement started.
-enum New {
-    None,
-    One(Key<'static>),
-    Many,
-}
-
-/// Runs a statement whose parameters are bound. `new_id` is the new run's where the statement returns none.
-fn new_run(statement: &mut Statement<'_>, new_id: String) -> rusqlite::Result<New> {
-    if statement.column_count() == 0 {
-        return Ok(match statement.raw_execute()? {
-            0 => New::None,
-            1 => New::One(Key::Text(new_id.into_bytes().into())),
-            _ => New::Many,
-        });
-    }
-    let mut rows = statement.raw_query();
-    let Some(row) = rows.next()? else { return Ok(New::None) };
-    let id = key(row.get_ref(0)?).to_owned();
-    // Step to the end, so that the statement is complete before its answer counts.
-    Ok(if rows.next()?.is_some() { New::Many } else { New::One(id) })
+pub(super) fn text(text: &str) -> ToSqlOutput<'_> {
+    ToSqlOutput::Borrowed(ValueRef::Text(text.as_bytes()))
 }
 
 /// The host's schema said no to one run: a constraint, a trigger that raises or that fails by itself, a value that does
