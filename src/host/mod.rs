@@ -4,6 +4,7 @@
 //! ([`profile::Profile`]) says in two SQL statements what a runner's runs are and how one is
 //! started again; [`sqlite`] and `postgres` carry them out, on the statements of one `view`.
 
+mod built_in;
 pub mod callbacks;
 mod due;
 pub mod error;

@@ -8,26 +8,11 @@ use std::path::Path;
 use serde::Deserialize;
 
 use super::HostError;
+use super::built_in::BUILT_IN;
 pub use super::statement::Statements;
 pub use super::tried_with::TriedWith;
 use crate::contract::nearest;
 use crate::toml_words::mistake;
-
-/// The built-in profiles: their names and their files.
-const BUILT_IN: [(&str, &str); 12] = [
-    ("runwisp", include_str!("../profiles/runwisp.toml")),
-    ("apalis", include_str!("../profiles/apalis.toml")),
-    ("django-tasks-db", include_str!("../profiles/django-tasks-db.toml")),
-    ("procrastinate", include_str!("../profiles/procrastinate.toml")),
-    ("pg-boss", include_str!("../profiles/pg-boss.toml")),
-    ("graphile-worker", include_str!("../profiles/graphile-worker.toml")),
-    ("oban", include_str!("../profiles/oban.toml")),
-    ("oban-sqlite", include_str!("../profiles/oban-sqlite.toml")),
-    ("good-job", include_str!("../profiles/good-job.toml")),
-    ("solid-queue", include_str!("../profiles/solid-queue.toml")),
-    ("que", include_str!("../profiles/que.toml")),
-    ("hangfire", include_str!("../profiles/hangfire.toml")),
-];
 
 /// The canonical columns of a run. One that a view does not have is NULL for every run, but for [`NECESSARY_COLUMNS`].
 pub const CANONICAL_COLUMNS: [&str; 9] =

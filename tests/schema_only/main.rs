@@ -15,6 +15,8 @@ mod listener;
 mod oban_sqlite;
 mod que;
 mod solid_queue;
+mod solid_queue_sqlite;
+mod sqlite;
 
 use std::fmt::Write;
 

@@ -1,10 +1,9 @@
 //! Oban for Elixir on SQLite.
 
-use std::collections::BTreeMap;
-
 use rusqlite::types::Value;
 use serde_json::json;
 
+use crate::sqlite::{by_id, execute, text};
 use crate::support::Store;
 use crate::support::calls::{all_failed, call, open, rows, skipped, triggered};
 use crate::support::runners::check;
@@ -33,22 +32,11 @@ fn tables() -> Store {
     Store::of_generation(TABLES, "wal")
 }
 
-fn execute(store: &Store, sql: &str) {
-    store.open().execute_batch(sql).unwrap();
-}
-
 fn with_failed(count: usize) -> Store {
     let store = tables();
     (0..count).for_each(|_| execute(&store, ENQUEUE));
     execute(&store, FAIL);
     store
-}
-
-fn text(store: &Store, sql: &str) -> String {
-    match &rows(&store.path, sql)[0][0] {
-        Value::Text(text) => text.clone(),
-        other => panic!("{sql}: {other:?}"),
-    }
 }
 
 #[test]
@@ -86,17 +74,9 @@ fn one_that_is_due_later_is_scheduled_for_then() {
 #[test]
 fn what_nobody_has_begun_is_taken_back() {
     let store = with_failed(4);
-    let by_id = || -> BTreeMap<String, String> {
-        let rows = rows(&store.path, "SELECT CAST(id AS TEXT), * FROM oban_jobs").into_iter();
-        rows.map(|mut row| match row.remove(0) {
-            Value::Text(id) => (id, format!("{row:?}")),
-            other => panic!("{other:?}"),
-        })
-        .collect()
-    };
     ByHand {
         plugin: &open(&store.path),
-        rows: &by_id,
+        rows: &|| by_id(&store, "oban_jobs"),
         begin: &|id| execute(&store, &format!("UPDATE oban_jobs SET state = 'executing', attempt = 1 WHERE id = {id}")),
         put_off: Some(&|id| {
             execute(&store, &format!("UPDATE oban_jobs SET state = 'retryable', attempt = 1 WHERE id = {id}"))
