@@ -5,6 +5,7 @@
 //! started again; [`sqlite`] and `postgres` carry them out, on the statements of one `view`. A
 //! runner's own `daemon` may be asked to start the runs instead.
 
+mod built_in;
 pub mod callbacks;
 #[cfg(all(unix, feature = "daemon"))]
 mod daemon;
@@ -25,6 +26,7 @@ pub mod sqlite;
 mod statement;
 mod taken_apart;
 mod time;
+mod tried_with;
 mod version;
 mod view;
 
@@ -42,6 +44,7 @@ pub(crate) use open::load;
 pub(crate) use open::open;
 use profile::SchemaVersion;
 use profile::Setting;
+use profile::TriedWith;
 pub use runner::RunnerState;
 #[cfg(fuzzing)]
 pub(crate) use time::read_instant;
@@ -288,6 +291,9 @@ pub struct StoreInfo {
     /// What the profile's parameters are set to.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub parameters: Vec<Setting>,
+    /// What the profile was tried with, where that is less than the runner's own worker.
+    #[serde(skip_serializing_if = "TriedWith::is_worker")]
+    pub tried_with: TriedWith,
     /// Which of the profile's generations of the schema the store is of.
     pub generation: String,
     /// The schema's own version, where it has one that may be read.

@@ -8,33 +8,14 @@ use std::path::Path;
 use serde::Deserialize;
 
 use super::HostError;
+use super::built_in::BUILT_IN;
 pub use super::runner::{SeenAs, Start};
 pub use super::settings::{Parameter, ParameterKind, Setting};
 pub use super::statement::Statements;
+pub use super::tried_with::TriedWith;
 pub use super::version::{Known, Number, SchemaVersion, Version};
 use crate::contract::nearest;
 use crate::toml_words::mistake;
-
-/// The built-in profiles: their names and their files.
-const BUILT_IN: &[(&str, &str)] = &[
-    ("runwisp", include_str!("../profiles/runwisp.toml")),
-    ("apalis", include_str!("../profiles/apalis.toml")),
-    ("django-tasks-db", include_str!("../profiles/django-tasks-db.toml")),
-    ("procrastinate", include_str!("../profiles/procrastinate.toml")),
-    ("pg-boss", include_str!("../profiles/pg-boss.toml")),
-    ("graphile-worker", include_str!("../profiles/graphile-worker.toml")),
-    ("oban", include_str!("../profiles/oban.toml")),
-    ("river", include_str!("../profiles/river.toml")),
-    ("river-sqlite", include_str!("../profiles/river-sqlite.toml")),
-    ("dbos", include_str!("../profiles/dbos.toml")),
-    ("dbos-sqlite", include_str!("../profiles/dbos-sqlite.toml")),
-    ("pgqueuer", include_str!("../profiles/pgqueuer.toml")),
-    ("laravel-sqlite", include_str!("../profiles/laravel-sqlite.toml")),
-    ("laravel", include_str!("../profiles/laravel.toml")),
-    ("jobrunr", include_str!("../profiles/jobrunr.toml")),
-    ("sidequest-sqlite", include_str!("../profiles/sidequest-sqlite.toml")),
-    ("sidequest", include_str!("../profiles/sidequest.toml")),
-];
 
 /// The canonical columns of a run. One that a view does not have is NULL for every run, but for [`NECESSARY_COLUMNS`].
 pub const CANONICAL_COLUMNS: [&str; 9] =
@@ -146,6 +127,9 @@ pub struct Profile {
     pub runner: String,
     /// The engine of the runner's store.
     pub engine: Engine,
+    /// What it was tried with.
+    #[serde(default)]
+    pub tried_with: TriedWith,
     /// PostgreSQL: the schema that the runner's tables are in by default. They are looked for as the
     /// connection's search path finds them first, and in this schema then.
     pub schema: Option<String>,
@@ -170,7 +154,7 @@ pub struct Profile {
     /// What the ledger knows it by: its name, and what its parameters are set to.
     #[serde(skip)]
     pub(crate) identity: String,
-    /// It comes with this version, and was tried with the real runner.
+    /// It comes with this version.
     #[serde(skip)]
     pub is_built_in: bool,
 }

@@ -163,6 +163,7 @@ impl SqliteHost {
             profile: fitted.profile.name.clone(),
             runner: fitted.profile.runner.clone(),
             parameters: fitted.profile.settings.clone(),
+            tried_with: fitted.profile.tried_with,
             generation: fitted.generation.name.clone(),
             schema_version: version,
             particulars: Particulars::Sqlite { journal_mode },
