@@ -113,7 +113,7 @@ fn check_tells_what_there_is_and_who_has_it_open() {
         "5 runs of 4 tasks",
         "1 run with a time that can't be read",
         "no process that can be seen",
-        "does not seem to be running",
+        "runner     is not seen",
     ] {
         assert!(checked.contains(words), "{words:?} is not in\n{checked}");
     }
