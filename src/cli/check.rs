@@ -95,7 +95,7 @@ fn print(out: &mut dyn Write, info: &StoreInfo, survey: Option<&Survey>, argumen
         Particulars::Postgres { .. } | Particulars::Callbacks { .. } => String::new(),
     };
     line("store", format!("{} ({}{particulars})", info.store, info.engine))?;
-    let version = match (info.schema_version, &info.particulars) {
+    let version = match (&info.schema_version, &info.particulars) {
         (Some(version), _) => format!(", schema version {version}"),
         (None, Particulars::Postgres { schema_version_hidden: true, .. }) => {
             ", schema version not readable without the rights below".to_owned()

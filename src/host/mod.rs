@@ -20,6 +20,7 @@ pub mod sqlite;
 mod statement;
 mod taken_apart;
 mod time;
+mod version;
 mod view;
 
 use std::ops::ControlFlow;
@@ -32,6 +33,7 @@ pub use error::HostError;
 pub use key::{Key, RunRef};
 pub use ledger::{Entry, Ledger, Page, Recorded};
 pub(crate) use open::open;
+use profile::SchemaVersion;
 #[cfg(fuzzing)]
 pub(crate) use time::read_instant;
 
@@ -260,8 +262,8 @@ pub struct StoreInfo {
     pub runner: String,
     /// Which of the profile's generations of the schema the store is of.
     pub generation: String,
-    /// The schema's own version number, where it has one that may be read.
-    pub schema_version: Option<i64>,
+    /// The schema's own version, where it has one that may be read.
+    pub schema_version: Option<SchemaVersion>,
     /// The canonical columns that the profile's view does not have: NULL for every run.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub lacks: Vec<&'static str>,

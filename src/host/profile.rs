@@ -9,6 +9,7 @@ use serde::Deserialize;
 
 use super::HostError;
 pub use super::statement::Statements;
+pub use super::version::{Known, Number, SchemaVersion, Version};
 use crate::contract::nearest;
 use crate::toml_words::mistake;
 
@@ -198,7 +199,7 @@ pub struct Generation {
     pub name: String,
     /// The columns that the store must have, by table: how the generation is detected.
     pub requires: BTreeMap<String, Vec<String>>,
-    /// The versions of the schema that it is for, where the runner keeps a number.
+    /// The versions of the schema that it is for, where the runner keeps one.
     pub version: Option<Version>,
     /// PostgreSQL: the rights that a role needs on tables and sequences, for `check`.
     #[serde(default)]
@@ -220,31 +221,6 @@ pub struct Generation {
     /// none if there is nothing to be taken back. It may use `:id`, `:task_name` and `:now`. On SQLite there may be
     /// several: what one of them returns tells, else the first.
     pub undo: Option<Statements>,
-}
-
-/// The versions of a schema that a generation is for, both ends included.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Version {
-    /// A SELECT of the version's number.
-    pub query: String,
-    /// The first that it is for.
-    pub from: i64,
-    /// The last that it is known to be for.
-    pub to: i64,
-}
-
-impl Version {
-    /// Whether a schema that has this version (or none) is one that it is for.
-    pub(super) fn is_met_by(&self, found: Option<i64>) -> bool {
-        found.is_some_and(|found| (self.from..=self.to).contains(&found))
-    }
-
-    /// What a schema that has another one lacks, in words.
-    pub(super) fn wanted(&self, found: Option<i64>) -> String {
-        let found = found.map_or_else(|| "none".to_owned(), |found| found.to_string());
-        format!("a schema version from {} to {} (it is {found})", self.from, self.to)
-    }
 }
 
 impl Profile {

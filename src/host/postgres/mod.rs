@@ -152,7 +152,7 @@ impl PostgresHost {
             profile: fitted.profile.name.clone(),
             runner: fitted.profile.runner.clone(),
             generation: fitted.generation.name.clone(),
-            schema_version: fitted.version,
+            schema_version: fitted.version.clone(),
             particulars: Particulars::Postgres {
                 schema: fitted.schema.clone(),
                 schema_version_hidden: fitted.version_hidden,

@@ -12,6 +12,7 @@ mod dialect;
 #[cfg(test)]
 mod explain_tests;
 mod fit;
+pub(crate) mod functions;
 mod ledger;
 mod loaders;
 mod newer;
@@ -42,7 +43,7 @@ use self::own::Own;
 use self::place::Place;
 use self::presence::{FileId, open_in};
 use self::session::{SqliteSession, Transactions};
-use super::profile::{Engine, Profile};
+use super::profile::{Engine, Profile, SchemaVersion};
 use super::{Host, HostError, Particulars, Session, StoreInfo};
 
 /// Refuses the store itself where another file is meant. To read it as one would also close it, and that
@@ -146,7 +147,7 @@ impl SqliteHost {
             _ => String::new(),
         };
         let version = match pragma("user_version", connection).map_err(fail)? {
-            rusqlite::types::Value::Integer(version) if version != 0 => Some(version),
+            rusqlite::types::Value::Integer(version) if version != 0 => Some(SchemaVersion(version.to_string())),
             _ => None,
         };
         let journal_mode = text(pragma("journal_mode", connection).map_err(fail)?);
