@@ -9,6 +9,7 @@ pub(super) const BUILT_IN: &[(&str, &str)] = &[
     ("pg-boss", include_str!("../profiles/pg-boss.toml")),
     ("graphile-worker", include_str!("../profiles/graphile-worker.toml")),
     ("oban", include_str!("../profiles/oban.toml")),
+    ("airflow", include_str!("../profiles/airflow.toml")),
     ("oban-sqlite", include_str!("../profiles/oban-sqlite.toml")),
     ("good-job", include_str!("../profiles/good-job.toml")),
     ("solid-queue", include_str!("../profiles/solid-queue.toml")),
