@@ -43,9 +43,11 @@
  *     --------------------  ------------------------------------------------------------------------------
  *     dry_run               true: changes nothing, and answers what would be spawned
  *     with_runs             true: a dry run tells more of the runs behind each new one
+ *     times                 lets a dry run count the selected runs over time, in so many spans (500 at most)
  *     expect_plan           spawns what a dry run's `plan` stands for, or nothing (409)
  *     unique_by             one new run for each "task" (so if absent), task and "params", or "run"
  *     except_tasks          leaves these tasks' runs out, with `match_all`
+ *     except_groups         skips the groups that these runs are in: [{"task_name": ..., "rerun_of": ...}]
  *     skip_active           true: skips what has a pending or running run
  *     skip_superseded       true: skips what has succeeded since
  *     limit                 spawns at most so many; more is an error (422)
@@ -382,7 +384,10 @@ int32_t bulk_rerun_configure(const char *config_json, char **error_json);
 
 /**
  * Opens a plugin over a store: `{"store": "/var/lib/runner/runs.db"}`. What the config does not say
- * is taken from the environment (BULK_RERUN_STORE, _PROFILE, _TASKS, _LEDGER); `{}` is the environment alone.
+ * is taken from the environment (BULK_RERUN_STORE, _PROFILE, _PARAMETERS, _TASKS, _LEDGER); `{}` is the environment
+ * alone. `parameters` sets those that the profile declares: `{"profile": "mine.toml", "parameters": {"queue": "mail"}}`.
+ * With `"via": "daemon"` a live RunWisp is asked on its socket to start the new runs, one by one and at once: an error
+ * then lists in `triggered` what was started before it.
  * Returns NULL if that fails, and an error in `*error_json`.
  *
  * ```c
@@ -399,7 +404,8 @@ int32_t bulk_rerun_configure(const char *config_json, char **error_json);
  *
  * `config_json` is NULL or ends with a NUL. `error_json` is NULL or can be written to.
  */
-struct bulk_rerun_plugin *bulk_rerun_open(const char *config_json, char **error_json);
+struct bulk_rerun_plugin *bulk_rerun_open(const char *config_json,
+                                          char **error_json);
 
 /**
  * Re-runs what the request selects. Returns JSON in any case, a BulkRerunBody or an ErrorModel,

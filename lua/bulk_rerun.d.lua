@@ -39,8 +39,10 @@ function bulk_rerun.from_json(json) end
 ---@class bulk_rerun.Config
 ---@field store? string A path, `sqlite:PATH` or `postgres://…`; else BULK_RERUN_STORE.
 ---@field profile? string A built-in profile's name or a profile's file; found from the schema if absent.
+---@field parameters? table<string, string> What the parameters are set to that the profile declares.
 ---@field tasks? string A `runwisp.toml`: the task catalogue.
----@field busy_timeout_ms? integer How long to wait for a lock that somebody else holds; 5000 if absent.
+---@field busy_timeout_ms? integer How long to wait for a lock that somebody else holds, or for the daemon; 5000 if absent.
+---@field via? "store"|"daemon" Who starts the new runs: they are put into the store, or RunWisp's daemon is asked on its socket.
 ---@field ledger? boolean Make the ledger in the store, where there is none.
 ---@field wire? "snake"|"camel" How an answer is spelled when the request does not show a spelling.
 ---@field sqlite? "shared" The process's other users of the store use the same copy of SQLite.
@@ -136,6 +138,7 @@ function bulk_rerun.from_json(json) end
 ---@field expect_plan? string
 ---@field unique_by? "task"|"params"|"run"
 ---@field except_tasks? string[] With `match_all`: tasks whose runs are not selected.
+---@field except_groups? { task_name: string, rerun_of: string }[] The groups that these runs are in are skipped, as `left_out`.
 ---@field skip_active? boolean
 ---@field skip_superseded? boolean
 ---@field limit? integer At most so many new runs; more is an error.
@@ -143,6 +146,7 @@ function bulk_rerun.from_json(json) end
 ---@field start_at? string When the new runs are due, where the runner has a due time: RFC 3339.
 ---@field spread? string They fall due evenly over so long a time: `10m`.
 ---@field with_runs? boolean A plan only: more of each group's runs.
+---@field times? integer A plan only: counts the selected runs over time, in so many spans (500 at most).
 ---@field idempotency_key? string The same key and selector again start nothing, and give the first report. Needs the ledger.
 ---@field reason? string Why, for the ledger.
 ---@field actor? string Who, for the ledger.
@@ -153,6 +157,7 @@ function bulk_rerun.from_json(json) end
 ---@field planned? bulk_rerun.Planned[] A plan only.
 ---@field matched? integer A plan only.
 ---@field plan? string A plan only: what `expect_plan` takes.
+---@field times? { from: string, step_seconds: integer, buckets: table<string, integer>[] } A plan with `times` only.
 ---@field operation_id? string With the ledger only: its id there.
 ---@field replayed? boolean The key was used before: nothing was started now, and this is the first report again.
 
@@ -161,6 +166,7 @@ function bulk_rerun.from_json(json) end
 ---@field run_id? string
 ---@field reason string
 ---@field detail? string
+---@field matched? integer A plan `with_runs` only: how many selected runs the group has.
 
 ---@class bulk_rerun.Planned: bulk_rerun.GroupRuns
 ---@field task_name string

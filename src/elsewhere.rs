@@ -45,12 +45,12 @@ pub(crate) fn elsewhere<Question: Send, Answer: Send, T: Send>(
 }
 
 /// Whether this thread is in a runtime, which a connection's own can't be started in.
-#[cfg(feature = "postgres")]
+#[cfg(any(feature = "postgres", feature = "daemon"))]
 pub(crate) fn in_a_runtime() -> bool {
     tokio::runtime::Handle::try_current().is_ok()
 }
 
-#[cfg(not(feature = "postgres"))]
+#[cfg(not(any(feature = "postgres", feature = "daemon")))]
 pub(crate) fn in_a_runtime() -> bool {
     false
 }

@@ -21,7 +21,7 @@ use serde_json::Value;
 use crate::capi::boundary;
 use crate::catalogue::Catalogue;
 use crate::contract::{Config, ErrorModel, Request};
-use crate::host::profile::Profile;
+use crate::host;
 use crate::host::sqlite::{self, CallersStore, binding};
 use crate::operation;
 
@@ -121,7 +121,7 @@ fn call(context: &Context<'_>) -> Result<String, ErrorModel> {
     for file in config.files() {
         sqlite::check_is_not_the_store(Path::new(connection.path().unwrap_or_default()), file)?;
     }
-    let profile = config.profile.as_deref().map(Profile::load).transpose()?;
+    let profile = host::load(&config)?;
     let catalogue = config.tasks.as_deref().map(Catalogue::read).transpose()?;
     let store = CallersStore::new(&connection, profile)?;
     let mut session = store.session(&connection)?;
@@ -146,7 +146,7 @@ fn argument(context: &Context<'_>, index: usize) -> Vec<u8> {
 fn config(json: &[u8]) -> Result<Config, ErrorModel> {
     let config = Config::from_json(json)?.through("sqlite");
     if let Ok(Value::Object(given)) = serde_json::from_slice(json) {
-        let decided = ["store", "busy_timeout_ms", "busyTimeoutMs", "sqlite"];
+        let decided = ["store", "busy_timeout_ms", "busyTimeoutMs", "via", "sqlite"];
         if let Some((name, value)) =
             given.iter().find(|(name, value)| decided.contains(&name.as_str()) && !value.is_null())
         {

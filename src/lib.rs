@@ -38,9 +38,9 @@ mod toml_words;
 
 pub use cancel::Cancel;
 pub use contract::{
-    BulkRerunBody, Caller, Config, ErrorModel, KeptRun, NewRun, Operation, Operations, OperationsQuery, Planned,
-    Reason, Request, RerunOptions, Run, RunFilter, Selector, Skipped, Spelling, Standing, States, Triggered,
-    UndoRequest, Undone, UndoneRun, UniqueBy, Violation, count_states,
+    BulkRerunBody, Caller, Config, ErrorModel, GroupName, KeptRun, NewRun, Operation, Operations, OperationsQuery,
+    Planned, Reason, Request, RerunOptions, Run, RunFilter, Selector, Skipped, Spelling, Standing, States, Times,
+    Triggered, UndoRequest, Undone, UndoneRun, UniqueBy, Via, Violation, count_states,
 };
 pub use cursor::Cursor;
 pub use operation::{Survey, Trial};

@@ -10,7 +10,7 @@ use crate::cancel::Cancel;
 use crate::catalogue::Catalogue;
 use crate::contract::{
     BulkRerunBody, Caller, Config, ErrorModel, NewRun, Operation, Operations, OperationsQuery, Request, Run, Selector,
-    Spelling, Triggered, UndoRequest, Undone,
+    Spelling, Triggered, UndoRequest, Undone, Via,
 };
 use crate::cursor::Cursor;
 use crate::elsewhere::{elsewhere, in_a_runtime};
@@ -35,7 +35,7 @@ use crate::operation::{self, Keep, Survey, Trial};
 pub struct Plugin {
     /// `None` from `drop` on only.
     host: Option<Box<dyn Host>>,
-    /// The host speaks with a server.
+    /// The host speaks with a server, or with a daemon.
     has_server: bool,
     catalogue: Option<Catalogue>,
     caller: Caller,
@@ -49,7 +49,7 @@ impl Plugin {
     ///
     /// 500 with what is wrong with the store, the profile or the task catalogue; 503 if it is busy.
     pub fn open(config: &Config) -> Result<Plugin, ErrorModel> {
-        let has_server = NamedStore::is_on_a_server(&config.store);
+        let has_server = NamedStore::is_on_a_server(&config.store) || config.via == Via::Daemon;
         let host = blocking(has_server, |_| Ok(open(config)?), no_questions)?;
         // Not before the store has been told from the files that are read as such.
         let catalogue = config.tasks.as_deref().map(Catalogue::read).transpose()?;
@@ -143,13 +143,19 @@ impl Plugin {
         operation::rerun(host, self.catalogue.as_ref(), &self.caller, request, keep, cancel)
     }
 
-    /// Whether the store has a ledger, so that a re-run may have an `idempotency_key`.
+    /// Whether the store has a ledger, where every re-run is written down.
     ///
     /// # Errors
     ///
     /// 500 or 503 if the store fails.
     pub fn keeps_ledger(&self) -> Result<bool, ErrorModel> {
         self.reach(|host, _| operation::ledger::is_there(&mut *host.session()?), no_questions)
+    }
+
+    /// Whether a re-run may have an `idempotency_key`.
+    #[cfg(feature = "http")]
+    pub(crate) fn takes_keys(&self) -> Result<bool, ErrorModel> {
+        self.reach(|host, _| operation::ledger::takes_keys(&mut *host.session()?), no_questions)
     }
 
     /// Makes the ledger in the store, where every re-run is written down from then on. False if there was one.

@@ -35,10 +35,11 @@ const ELSEWHERE: [(&str, &str, &str); 8] = [
 ];
 
 /// Flags that are not called as their field is.
-const FLAGS: [(&str, &str); 8] = [
+const FLAGS: [(&str, &str); 9] = [
     ("match_all", "--all"),
     ("except_ids", "--except"),
     ("except_tasks", "--except-task"),
+    ("except_groups", "--except-group"),
     ("task_name", "--task"),
     ("created_after", "--since"),
     ("created_before", "--until"),

@@ -192,7 +192,7 @@ fn a_mistake_is_told_with_the_statements_number() {
     let own = store(&[JOB]);
     for wrong in ["7", "{ first = '' }"] {
         own.set_profile(&format!("{}spawn = {wrong}\n", with(&[JOB], &[]).split_once("spawn = ").unwrap().0));
-        fails(&own, &["not a profile: line", "a statement, or a list of statements"]);
+        fails(&own, &["not a profile: line", "expected a statement, or a list of statements"]);
     }
     let undo = ["DELETE FROM inputs WHERE job = :id", "DELETE FROM jobs WHERE id = :new_run"];
     own.set_profile(&with(&[JOB, STATE], &undo));

@@ -96,6 +96,30 @@ fn a_version_statement_that_can_not_be_asked_is_named() {
     assert_error(&error, 500, &["from 8 to 9", "7"]);
 }
 
+#[test]
+fn a_version_may_be_numbers_with_dots_or_a_word() {
+    let with = |known: &str| {
+        let store = with_version(&format!("query = 'SELECT number FROM release', {known}"));
+        store.execute("UPDATE release SET number = '1.16.10'");
+        store
+    };
+    for known in ["from = '1.16.4', to = '1.16'", "from = 1, to = 1", "any_of = ['b1c2', '1.16.10']"] {
+        with(known).plugin();
+    }
+    for (known, words) in [
+        ("from = '1.9', to = '1.16.9'", "a schema version from 1.9 to 1.16.9 (it is 1.16.10)"),
+        ("any_of = ['b1c2', 'd3e4']", "the schema version b1c2 or d3e4 (it is 1.16.10)"),
+    ] {
+        assert_error(&with(known).try_plugin().err().unwrap(), 500, &["own.toml", words]);
+        with(known).tool("check", &[]).says(1, &[words]);
+    }
+    let store = with("any_of = ['1.16.10']");
+    let plugin = store.plugin();
+    store.execute("UPDATE release SET number = 'b1c2'");
+    let error = call(&plugin, &all_failed(json!({}))).unwrap_err();
+    assert_error(&error, 500, &["the schema version 1.16.10 (it is b1c2)"]);
+}
+
 /// The table of versions vanishes while the store is open.
 #[test]
 fn a_version_statement_that_can_not_be_asked_any_more_spawns_nothing() {

@@ -147,8 +147,17 @@ fn a_mistake_in_a_profile_is_told_with_its_line() {
     let misspelled = profile_with("exit AS exit_code", "exit AS exitcode");
     assert_refused(&misspelled, &["the column exitcode is not a canonical one", "did you mean exit_code?"]);
     assert_refused(&profile_with("AS phase", "AS state"), &["the column phase is missing"]);
-    let dotted = profile_with("runs = '''", "version = { query = \"SELECT '4.2.1'\", from = 1, to = 9 }\nruns = '''");
-    assert_refused(&dotted, &["version.query (generation", "no whole number: 4.2.1", "CAST(… AS INTEGER)"]);
+    let versioned = |version: &str| profile_with("runs = '''", &format!("version = {{ {version} }}\nruns = '''"));
+    let real = versioned("query = 'SELECT 4.10', from = 1, to = 9");
+    assert_refused(&real, &["version.query (generation", "a number with a fraction, 4.1;", "whole number or a text"]);
+    let word = versioned("query = \"SELECT '4.2-rc1'\", from = 1, to = 9");
+    assert_refused(&word, &["from 1 to 9 (it is 4.2-rc1, which is no number as 7 and 1.16.4 are", "any_of"]);
+    let none = versioned("query = \"SELECT '4.2'\", from = 1");
+    assert_refused(&none, &["not a profile: line 8", "`from` and `to`, or by `any_of`"]);
+    let first = versioned("query = \"SELECT '4.2'\", from = '4.x', to = 9");
+    assert_refused(&first, &["not a profile: line 8", "the version 4.x is no number"]);
+    let list = versioned("query = \"SELECT '4.2'\", from = [4], to = 9");
+    assert_refused(&list, &["not a profile: line 8", "a whole number, or a text such as \"1.16.4\""]);
 }
 
 #[test]

@@ -33,7 +33,8 @@ fn a_plan_tells_of_each_groups_runs() {
     assert_eq!(plan["planned"], json!([planned]));
     let mut b1 = run("b1", "b", Value::Null, Value::Null, "service");
     b1["unfit"] = json!("service");
-    let skipped = json!({"task_name": "b", "run_id": "b1", "reason": "service", "run": b1, "parameter_sets": 1});
+    let skipped =
+        json!({"task_name": "b", "run_id": "b1", "reason": "service", "matched": 1, "run": b1, "parameter_sets": 1});
     assert_eq!(plan["skipped"], json!([skipped]));
 
     let same = told(json!({"dry_run": true, "unique_by": "task"}));

@@ -58,7 +58,10 @@ pub(super) unsafe fn enter(plugin: *const PluginHandle) -> Result<Call, ErrorMod
 }
 
 /// Opens a plugin over a store: `{"store": "/var/lib/runner/runs.db"}`. What the config does not say
-/// is taken from the environment (BULK_RERUN_STORE, _PROFILE, _TASKS, _LEDGER); `{}` is the environment alone.
+/// is taken from the environment (BULK_RERUN_STORE, _PROFILE, _PARAMETERS, _TASKS, _LEDGER); `{}` is the environment
+/// alone. `parameters` sets those that the profile declares: `{"profile": "mine.toml", "parameters": {"queue": "mail"}}`.
+/// With `"via": "daemon"` a live RunWisp is asked on its socket to start the new runs, one by one and at once: an error
+/// then lists in `triggered` what was started before it.
 /// Returns NULL if that fails, and an error in `*error_json`.
 ///
 /// ```c

@@ -43,9 +43,11 @@
  *     --------------------  ------------------------------------------------------------------------------
  *     dry_run               true: changes nothing, and answers what would be spawned
  *     with_runs             true: a dry run tells more of the runs behind each new one
+ *     times                 lets a dry run count the selected runs over time, in so many spans (500 at most)
  *     expect_plan           spawns what a dry run's `plan` stands for, or nothing (409)
  *     unique_by             one new run for each "task" (so if absent), task and "params", or "run"
  *     except_tasks          leaves these tasks' runs out, with `match_all`
+ *     except_groups         skips the groups that these runs are in: [{"task_name": ..., "rerun_of": ...}]
  *     skip_active           true: skips what has a pending or running run
  *     skip_superseded       true: skips what has succeeded since
  *     limit                 spawns at most so many; more is an error (422)

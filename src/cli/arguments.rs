@@ -1,5 +1,6 @@
 //! The flags that name a store and a selector, and the request that they make.
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::env;
 use std::ffi::OsString;
@@ -9,12 +10,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use chrono::{DateTime, Datelike, SecondsFormat, Utc};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use serde_json::{Map, Value, json};
 
 use super::Failure;
-use crate::contract::{ErrorModel, Instant, Request, Spelling, is_writable};
-use crate::{Caller, Config, Plugin};
+use crate::contract::{
+    ErrorModel, Instant, Request, Spelling, each_once, is_writable, of_the_environment, read_parameter,
+};
+use crate::{Caller, Config, Plugin, Via};
 
 /// Which store, and how to work in it.
 #[derive(Debug, Args)]
@@ -26,15 +29,28 @@ pub(super) struct StoreArguments {
     /// A built-in host profile or a profile's file [default: found from the schema]
     #[arg(long, env = "BULK_RERUN_PROFILE", hide_env_values = true, value_name = "NAME|FILE")]
     pub(super) profile: Option<String>,
+    /// Set one of that profile's own parameters; may be given several times [env: BULK_RERUN_PARAMETERS=NAME=VALUE,…]
+    #[arg(long = "set", value_name = "NAME=VALUE", value_parser = read_parameter)]
+    pub(super) parameters: Vec<(String, String)>,
     /// The task catalogue, a runwisp.toml: tells services, and tasks that may not be run by hand
     #[arg(long, env = "BULK_RERUN_TASKS", hide_env_values = true, value_name = "FILE")]
     pub(super) tasks: Option<OsString>,
-    /// How long to wait for a lock that somebody else holds
+    /// Who starts the new runs: the runner, which finds them in its store, or its daemon, at once (RunWisp's, on its socket)
+    #[arg(long, value_name = "WHO", value_enum, default_value_t)]
+    via: ViaArgument,
+    /// How long to wait for a lock that somebody else holds, or for an answer of the daemon's
     #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = humantime::parse_duration)]
     pub(super) busy_timeout: Duration,
     /// Keep a ledger in the store, of every re-run from now on, whoever asks for it
     #[arg(long, env = "BULK_RERUN_LEDGER", hide_env_values = true, value_parser = clap::builder::FalseyValueParser::new())]
     pub(super) ledger: bool,
+}
+
+#[derive(Debug, Clone, Copy, Default, ValueEnum)]
+enum ViaArgument {
+    #[default]
+    Store,
+    Daemon,
 }
 
 impl StoreArguments {
@@ -53,12 +69,25 @@ impl StoreArguments {
         let plugin = Plugin::open(&Config {
             wire,
             profile: self.profile.clone().filter(|profile| !profile.is_empty()),
+            parameters: self.parameters()?,
             tasks: self.tasks().map(PathBuf::from),
+            via: match self.via {
+                ViaArgument::Store => Via::Store,
+                ViaArgument::Daemon => Via::Daemon,
+            },
             busy_timeout_ms: u64::try_from(self.busy_timeout.as_millis()).unwrap_or(u64::MAX),
             caller: Caller { actor: Some(user()), ..Caller::through("cli") },
             ..Config::new(&self.store)
         })?;
         Ok(plugin)
+    }
+
+    fn parameters(&self) -> Result<BTreeMap<String, String>, Failure> {
+        let set = match self.parameters.as_slice() {
+            [] => of_the_environment(),
+            set => each_once(set.iter().cloned()),
+        };
+        set.map_err(|wrong| Failure::Usage(ErrorModel::new(400, wrong)))
     }
 
     pub(super) fn tasks(&self) -> Option<&Path> {
@@ -160,6 +189,25 @@ impl SelectorArguments {
             )));
         }
         Ok(request)
+    }
+
+    /// The same for whoever looks at failures: what is not said is assumed, and named as the flags that would say it.
+    pub(super) fn failures(&self, window: &str) -> Result<(Request, Vec<&'static str>), Failure> {
+        if self.selector.is_some() || !self.ids.is_empty() {
+            return Ok((self.request()?, Vec::new()));
+        }
+        let mut request = self.to_json();
+        let mut assumed = Vec::new();
+        if self.status.is_none() && self.exit_code.is_none() && !self.is_failure {
+            request["filter"]["is_failure"] = json!(true);
+            assumed.push("--is-failure");
+        }
+        if self.since.is_none() && self.until.is_none() && !self.all {
+            request["filter"]["created_after"] =
+                json!(moment(window).map_err(|error| Failure::Usage(ErrorModel::new(400, error)))?);
+            assumed.push("--since");
+        }
+        Ok((Request::from_json(request.to_string().as_bytes()).map_err(Failure::Usage)?, assumed))
     }
 
     fn to_json(&self) -> Value {

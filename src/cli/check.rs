@@ -13,7 +13,7 @@ use super::output::{BOLD, People, count, printable};
 use super::progress::watch;
 use super::standings::in_words;
 use crate::contract::ErrorModel;
-use crate::host::{Particulars, StoreInfo};
+use crate::host::{Particulars, RunnerState, StoreInfo};
 use crate::operation::{Survey, Trial};
 
 /// What is said of a profile whose runner's worker was never seen with it.
@@ -27,6 +27,9 @@ Examples:
 
   # While you write a profile
   bulk-rerun check --store jobs.db --profile my-runner.toml
+
+  # With a parameter that the profile declares
+  bulk-rerun check --store jobs.db --profile my-runner.toml --set prefix=night_
 
   # Will a re-run work? Nothing of it is kept
   bulk-rerun check --store .runwisp/runwisp.db --try")]
@@ -99,7 +102,7 @@ fn print(out: &mut dyn Write, info: &StoreInfo, survey: Option<&Survey>, argumen
         Particulars::Postgres { .. } | Particulars::Callbacks { .. } => String::new(),
     };
     line("store", format!("{} ({}{particulars})", info.store, info.engine))?;
-    let version = match (info.schema_version, &info.particulars) {
+    let version = match (&info.schema_version, &info.particulars) {
         (Some(version), _) => format!(", schema version {version}"),
         (None, Particulars::Postgres { schema_version_hidden: true, .. }) => {
             ", schema version not readable without the rights below".to_owned()
@@ -107,6 +110,10 @@ fn print(out: &mut dyn Write, info: &StoreInfo, survey: Option<&Survey>, argumen
         (None, _) => String::new(),
     };
     line("profile", format!("{}: {}{version}, {}", info.profile, info.runner, info.generation))?;
+    for set in &info.parameters {
+        let default = if set.is_default { "its default, " } else { "" };
+        line("parameter", format!("{}={} ({default}the {})", set.name, set.value, set.what))?;
+    }
     if !info.tried_with.is_worker() {
         line("tried", format!("the profile was {TRIED_ON_ITS_SCHEMA}; see that the first re-runs are carried out"))?;
     }
@@ -120,8 +127,15 @@ fn print(out: &mut dyn Write, info: &StoreInfo, survey: Option<&Survey>, argumen
     if !info.read_whole_for_an_id.is_empty() {
         let text = format!(
             "to find a run by its id, all of {} is read, since no index serves; the profile's view must show the key's \
-             column as it is",
+             column as it is, or `key` say how an id is taken apart",
             info.read_whole_for_an_id.join(", ")
+        );
+        line("ids", text)?;
+    }
+    if let Some(id) = &info.not_found_by_its_id {
+        let text = format!(
+            "{id} does not find its own run: what the profile's `key` makes of it is not what the view's columns of the \
+             key have, so a run is answered as `not_found` or `gone` that is there"
         );
         line("ids", text)?;
     }
@@ -129,7 +143,11 @@ fn print(out: &mut dyn Write, info: &StoreInfo, survey: Option<&Survey>, argumen
         line("catalogue", format!("{} was read", tasks.display()))?;
     }
     line("open in", open_in(info))?;
+    line("runner", runner(info))?;
     line("re-runs", info.start.clone())?;
+    if let Some(daemon) = &info.daemon {
+        line("daemon", format!("{} ({UNTRIED})", daemon.in_words()))?;
+    }
     if let Some(version) = info.ledger {
         line("ledger", format!("every re-run is written down (version {version})"))?;
     }
@@ -138,6 +156,9 @@ fn print(out: &mut dyn Write, info: &StoreInfo, survey: Option<&Survey>, argumen
     let mut rights = info.missing_rights().iter();
     rights.try_for_each(|grant| line("missing", grant.clone()))
 }
+
+/// What is to be known of asking a daemon.
+const UNTRIED: &str = "written from RunWisp's published API, and not yet tried on it";
 
 fn print_runs(line: &mut dyn FnMut(&str, String) -> io::Result<()>, survey: &Survey) -> io::Result<()> {
     line(
@@ -168,8 +189,8 @@ fn print_runs(line: &mut dyn FnMut(&str, String) -> io::Result<()>, survey: &Sur
     if survey.unreadable_times > 0 {
         let unreadable = count(survey.unreadable_times, "run");
         let text = format!(
-            "{unreadable} with a time that can't be read, as 2026-04-15T12:00:00Z can: no time bound matches, and they \
-             count as the oldest"
+            "{unreadable} with a time that can't be read, as 2026-04-15T12:00:00Z can, or that is beyond the year 9999, as \
+             milliseconds are that are taken for seconds: no time bound matches, and they count as the oldest"
         );
         line("times", text)?;
     }
@@ -182,12 +203,29 @@ fn newest(survey: &Survey) -> String {
         .ok()
         .and_then(|at| Utc::now().signed_duration_since(at).to_std().ok())
         .map(|age| humantime::format_duration(std::time::Duration::from_secs(age.as_secs())));
-    age.map_or_else(|| newest.clone(), |age| format!("{newest}, {age} ago"))
+    age.map_or_else(
+        || format!("{newest}: in the future; the view may take one unit of time for another, or a time zone"),
+        |age| format!("{newest}, {age} ago"),
+    )
 }
 
-/// Who has the store open. What that tells about the runner is the profile's to say: some open it only to look.
+/// Who has the store open.
 fn open_in(info: &StoreInfo) -> String {
-    let open_in: Vec<_> =
-        info.open_in.iter().map(|process| format!("{} (pid {})", process.name, process.pid)).collect();
+    let each = info.open_in.iter().map(|process| {
+        let who = if process.is_runner { ", the runner" } else { "" };
+        format!("{} (pid {}{who})", process.name, process.pid)
+    });
+    let open_in: Vec<_> = each.collect();
     if open_in.is_empty() { "no process that can be seen".to_owned() } else { open_in.join(", ") }
+}
+
+/// Whether the runner is one of them.
+fn runner(info: &StoreInfo) -> String {
+    match (info.runner_state, &info.runner_unknown) {
+        (RunnerState::Seen, _) => "is up".to_owned(),
+        (RunnerState::NotSeen, _) => "is not seen".to_owned(),
+        (RunnerState::Unknown, why) => {
+            format!("can't be told: {}", why.as_deref().unwrap_or("somebody there may be it"))
+        }
+    }
 }

@@ -4,6 +4,7 @@ mod arguments;
 mod ask;
 mod check;
 mod demo;
+mod failures;
 mod history;
 mod interrupt;
 mod ledger;
@@ -52,6 +53,9 @@ Examples:
   # Does it fit your store?
   bulk-rerun check --store .runwisp/runwisp.db
 
+  # What failed last night?
+  bulk-rerun failures --store .runwisp/runwisp.db
+
   # What would be re-run of a day's failures?
   bulk-rerun rerun --store .runwisp/runwisp.db --dry-run \\
     --status failed,timeout --since 24h
@@ -73,6 +77,8 @@ Exit status:
 enum Command {
     /// Make a store with a bad night in it, and re-run what failed
     Demo(demo::Arguments),
+    /// Tell what failed, how often, and from when to when; changes nothing
+    Failures(Box<failures::Arguments>),
     /// Re-run the unique tasks behind the selected runs
     Rerun(Box<rerun::Arguments>),
     /// Serve the operation over HTTP, with a page for operators
@@ -170,6 +176,7 @@ pub fn main() -> ExitCode {
     }
     let json = match &cli.command {
         Command::Rerun(arguments) => arguments.output.json,
+        Command::Failures(arguments) => arguments.json,
         Command::Check(arguments) => arguments.json,
         Command::Profiles(arguments) => arguments.json,
         Command::History(arguments) => arguments.json,
@@ -185,6 +192,7 @@ pub fn main() -> ExitCode {
     let done = match cli.command {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Rerun(arguments) => rerun::run(&arguments),
+        Command::Failures(arguments) => failures::run(&arguments),
         Command::Profiles(arguments) => profiles::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Ledger(arguments) => ledger::run(&arguments),

@@ -6,7 +6,7 @@ use std::os::fd::AsFd;
 use anstyle::{AnsiColor, Style};
 use terminal_size::{Width, terminal_size_of};
 
-use crate::contract::ErrorModel;
+use crate::contract::{ErrorModel, Triggered};
 
 pub(super) const BOLD: Style = Style::new().bold();
 pub(super) const DIM: Style = Style::new().dimmed();
@@ -100,5 +100,9 @@ pub(super) fn print_error(error: &ErrorModel, json: bool) {
         for violation in &error.errors {
             let _ = writeln!(out, "  {}: {}", printable(&violation.location), printable(&violation.message));
         }
+    }
+    for Triggered { task_name, run_id, rerun_of } in &error.triggered {
+        let line = format!("{task_name}: {run_id} is a re-run of {rerun_of}");
+        let _ = writeln!(out, "  {}", printable(&line));
     }
 }

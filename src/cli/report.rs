@@ -5,11 +5,11 @@ use std::io::Write;
 
 use chrono::SecondsFormat;
 
-use super::output::{BOLD, DIM, GOOD, People, count};
+use super::output::{BOLD, DIM, GOOD, People, WARNING, count, printable};
 use super::table::{Column, print_table};
 use super::{Failure, standings};
 use crate::Plugin;
-use crate::contract::{BulkRerunBody, Instant, Reason, RerunOptions, Run, Selector, Skipped, States};
+use crate::contract::{BulkRerunBody, Instant, Planned, Reason, RerunOptions, Run, Selector, Skipped, States};
 
 /// A dry run's plan, with what it tells of each source run (`with_runs`).
 pub(super) fn plan(out: &mut People, plugin: &Plugin, body: &BulkRerunBody) -> Result<(), Failure> {
@@ -21,9 +21,14 @@ pub(super) fn plan(out: &mut People, plugin: &Plugin, body: &BulkRerunBody) -> R
     let schema = store.as_ref().and_then(|store| store.schema());
     let place = schema.map(|schema| format!(", in the schema {schema}")).unwrap_or_default();
     writeln!(out, "{BOLD}{spawns} would be spawned{BOLD:#} for the {matched} selected{place}")?;
+    if let Some(daemon) = store.as_ref().and_then(|store| store.daemon.as_ref()) {
+        writeln!(out, "{DIM}The daemon: {}.{DIM:#}", printable(&daemon.in_words()))?;
+    }
     if !planned.is_empty() {
         // Groups of one task differ in their parameters alone.
         let alike = planned.windows(2).any(|pair| pair[0].task_name == pair[1].task_name);
+        let sets = |group: &Planned| group.runs.as_ref().and_then(|runs| runs.parameter_sets).unwrap_or_default();
+        let partial = planned.iter().filter(|group| sets(group) > 1).count() as u64;
         let rows = planned.iter().map(|group| {
             let source = group.runs.as_ref().and_then(|runs| runs.run.as_ref());
             let mut row = vec![
@@ -34,6 +39,10 @@ pub(super) fn plan(out: &mut People, plugin: &Plugin, body: &BulkRerunBody) -> R
                 group.matched.to_string(),
             ];
             row.extend(alike.then(|| source.map(parameters).unwrap_or_default()));
+            row.extend((partial > 0).then(|| match sets(group) {
+                sets @ 2.. => format!("1 of {sets} sets"),
+                _ => String::new(),
+            }));
             row
         });
         let mut columns = vec![
@@ -44,8 +53,18 @@ pub(super) fn plan(out: &mut People, plugin: &Plugin, body: &BulkRerunBody) -> R
             Column::Number("RUNS"),
         ];
         columns.extend(alike.then_some(Column::Detail("PARAMETERS")));
+        columns.extend((partial > 0).then_some(Column::Number("PARAMETERS")));
         writeln!(out)?;
         print_table(out, &columns, rows.collect())?;
+        if partial > 0 {
+            let have =
+                if partial == 1 { "1 task's runs have".to_owned() } else { format!("{partial} tasks' runs have") };
+            writeln!(
+                out,
+                "\n{WARNING}{have} several sets of parameters{WARNING:#}, and only the newest run's would be run: \
+                 --unique-by params makes a new run for each"
+            )?;
+        }
     }
     skipped(out, &body.skipped)
 }
@@ -95,7 +114,10 @@ pub(super) fn result(
             // The runs are there, whatever becomes of this question.
             None => plugin.describe().map_or_else(
                 |error| format!("they are spawned, but when they start can't be told ({})", error.detail),
-                |info| info.start,
+                |info| match &info.daemon {
+                    Some(daemon) if !daemon.is_asked => format!("{}; --via daemon would start it at once", info.start),
+                    _ => info.start,
+                },
             ),
         };
         writeln!(out, "\n{DIM}{start}.{DIM:#}")?;
@@ -162,6 +184,7 @@ fn why(skipped: &Skipped) -> String {
         Reason::TriggerDisabled => "the task catalogue forbids to run it by hand",
         Reason::Active => "it has a pending or running run",
         Reason::Superseded => "it has a newer success",
+        Reason::LeftOut => "left out with --except-group",
         Reason::NotTaken => "beyond --take",
         Reason::Gone => "the source run is no longer there",
         Reason::Refused => "the host declined",
@@ -178,7 +201,7 @@ pub(super) fn created(run: &Run) -> String {
     run.created_at.map_or_else(|| "?".to_owned(), seconds)
 }
 
-fn seconds(at: Instant) -> String {
+pub(super) fn seconds(at: Instant) -> String {
     at.to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 

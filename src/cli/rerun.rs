@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
+use clap::{ArgAction, Args, ValueEnum};
 use serde_json::json;
 
 use super::Failure;
@@ -16,7 +16,7 @@ use super::waiting::{self, Waited};
 use super::{ask, report, status_words};
 use crate::Plugin;
 use crate::contract::{
-    BulkRerunBody, Instant, KEY_MAX, REASON_MAX, Reason, Request, UniqueBy, spelled, wrong_with_text,
+    BulkRerunBody, GroupName, Instant, KEY_MAX, REASON_MAX, Reason, Request, UniqueBy, spelled, wrong_with_text,
 };
 
 #[derive(Debug, Args)]
@@ -87,7 +87,8 @@ Examples:
 
 Exit status:
   0    done; nothing to do is done, too
-  1    failed, or declined; nothing was changed, unless --wait says otherwise
+  1    failed, or declined; nothing was changed, unless --wait says otherwise,
+       or --via daemon, what was started before
   2    bad usage
   3    done, but some runs were skipped since the host refused them
   4    with --wait: a new run has not succeeded
@@ -105,6 +106,9 @@ struct OptionArguments {
     /// parameters they have
     #[arg(long, requires_all = ["dry_run", "json"])]
     with_runs: bool,
+    /// With --dry-run --json: count the selected runs over time, in N spans of equal length
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=500), requires_all = ["dry_run", "json"])]
+    times: Option<u64>,
     /// Do not ask
     #[arg(long, short)]
     yes: bool,
@@ -120,6 +124,9 @@ struct OptionArguments {
     /// Skip what has succeeded since
     #[arg(long)]
     skip_superseded: bool,
+    /// Skip the group that this run of the task is in: what the plan lists as TASK and SOURCE RUN; may be given several times
+    #[arg(long, value_names = ["TASK", "RUN"], num_args = 2, action = ArgAction::Append)]
+    except_group: Vec<String>,
     /// At most so many new runs; if there would be more, fail and spawn none
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     limit: Option<u64>,
@@ -170,6 +177,11 @@ impl OptionArguments {
         let options = &mut request.options;
         options.dry_run |= self.dry_run;
         options.with_runs |= self.with_runs;
+        options.times = self.times.or(options.times);
+        let groups = self.except_group.chunks_exact(2);
+        options
+            .except_groups
+            .extend(groups.map(|group| GroupName { task_name: group[0].clone(), rerun_of: group[1].clone() }));
         options.skip_active |= self.skip_active;
         options.skip_superseded |= self.skip_superseded;
         options.limit = self.limit.or(options.limit);

@@ -1,5 +1,7 @@
 //! The answer: what was spawned, and for everything else that was selected the reason why not.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::run::as_rfc3339;
@@ -26,6 +28,9 @@ pub struct BulkRerunBody {
     /// A dry run only: a digest of what would be spawned, for `expect_plan`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plan: Option<String>,
+    /// With `times`: how many of the selected runs were created when. Absent where no time of theirs can be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub times: Option<Times>,
     /// With the ledger only: the id under which it was written down.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub operation_id: Option<String>,
@@ -62,9 +67,12 @@ pub struct Skipped {
     pub run_id: Option<String>,
     /// Why.
     pub reason: Reason,
-    /// More about why, where there is more to say.
+    /// More about why, where there is more to say: of a newest run that is refused, which older one is not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
+    /// Of a group, with `with_runs`: how many selected runs it has.
+    #[serde(skip_serializing_if = "Option::is_none", skip_deserializing)]
+    pub matched: Option<u64>,
     /// Of a group, with `with_runs`: never of a re-run, and so never read from a ledger.
     #[serde(flatten, skip_deserializing)]
     #[cfg_attr(feature = "http", schema(value_type = GroupRuns))]
@@ -74,7 +82,7 @@ pub struct Skipped {
 impl Skipped {
     /// An id that is no run.
     pub(crate) fn unknown(id: String) -> Self {
-        Skipped { task_name: None, run_id: Some(id), reason: Reason::NotFound, detail: None, runs: None }
+        Skipped { task_name: None, run_id: Some(id), reason: Reason::NotFound, detail: None, matched: None, runs: None }
     }
 }
 
@@ -110,6 +118,26 @@ pub struct GroupRuns {
     pub parameter_sets: Option<u64>,
 }
 
+/// The selected runs over time: spans of equal length, one after the other, and each with as many runs as were created in it,
+/// by end reason, or by phase where a run has not ended. The first begins with the earliest run; the latest is in the last.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "http", derive(utoipa::ToSchema))]
+pub struct Times {
+    /// When the first one begins, in whole seconds.
+    #[serde(serialize_with = "in_rfc3339")]
+    #[cfg_attr(feature = "http", schema(value_type = String, format = DateTime))]
+    pub from: Instant,
+    /// How long each is.
+    pub step_seconds: u64,
+    /// How many runs of each kind, as many spans as were asked for.
+    #[cfg_attr(feature = "http", schema(example = json!([{"failed": 3, "timeout": 1}, {}])))]
+    pub buckets: Vec<BTreeMap<String, u64>>,
+}
+
+fn in_rfc3339<S: serde::Serializer>(instant: &Instant, serializer: S) -> Result<S::Ok, S::Error> {
+    as_rfc3339(&Some(*instant), serializer)
+}
+
 /// Why a group got no new run. Where several apply, the first in this order is given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[cfg_attr(feature = "http", derive(utoipa::ToSchema))]
@@ -127,6 +155,8 @@ pub enum Reason {
     Active,
     /// The group has succeeded since (`skip_superseded`).
     Superseded,
+    /// It was left out by name (`except_groups`).
+    LeftOut,
     /// As many groups as were to be taken came before it (`take`).
     NotTaken,
     /// The source run vanished before the spawn.
@@ -145,6 +175,7 @@ impl Reason {
             Reason::TriggerDisabled => "trigger_disabled",
             Reason::Active => "active",
             Reason::Superseded => "superseded",
+            Reason::LeftOut => "left_out",
             Reason::NotTaken => "not_taken",
             Reason::Gone => "gone",
             Reason::Refused => "refused",

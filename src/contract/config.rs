@@ -1,5 +1,6 @@
 //! The config: which store, and how to work in it. One shape for every door.
 
+use std::collections::BTreeMap;
 use std::env;
 use std::ffi::{OsStr, OsString};
 use std::path::{self, Path, PathBuf};
@@ -9,10 +10,20 @@ use serde_json::Value;
 use super::fields::{Fields, Findings};
 use super::json::Node;
 use super::texts::{DOOR_MAX, wrong_with_text};
-use super::{Caller, ErrorModel, Spelling};
+use super::{Caller, ErrorModel, Spelling, parameters};
 
 /// How long to wait for a lock that somebody else holds, where nothing else is said.
 const BUSY_TIMEOUT_MS: u64 = 5_000;
+
+/// Who starts the new runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Via {
+    /// They are put into the store, all together, and the runner finds them there.
+    #[default]
+    Store,
+    /// The runner's own daemon starts them, one by one: RunWisp's, which is asked on its socket beside the store.
+    Daemon,
+}
 
 /// Which store, and how to work in it.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,10 +32,14 @@ pub struct Config {
     pub store: OsString,
     /// A built-in profile's name or a profile's file; found from the store's schema if absent.
     pub profile: Option<String>,
+    /// What the parameters of that profile are set to, where it has any.
+    pub parameters: BTreeMap<String, String>,
     /// A `runwisp.toml`, the task catalogue.
     pub tasks: Option<PathBuf>,
-    /// How long to wait for a lock that somebody else holds, in milliseconds.
+    /// How long to wait for a lock that somebody else holds, or for an answer of the daemon's, in milliseconds.
     pub busy_timeout_ms: u64,
+    /// Who starts the new runs.
+    pub via: Via,
     /// How an answer is spelled when the request's fields show no spelling.
     pub wire: Spelling,
     /// The host promises that it uses the same copy of SQLite as we do (`"sqlite": "shared"`).
@@ -42,8 +57,10 @@ impl Config {
         Config {
             store: store.into(),
             profile: None,
+            parameters: BTreeMap::new(),
             tasks: None,
             busy_timeout_ms: BUSY_TIMEOUT_MS,
+            via: Via::Store,
             wire: Spelling::Snake,
             sqlite_shared: false,
             ledger: false,
@@ -65,8 +82,8 @@ impl Config {
         self.profile.as_deref().map(Path::new).into_iter().chain(self.tasks.as_deref())
     }
 
-    /// Reads a config from the environment alone: `BULK_RERUN_STORE`, `BULK_RERUN_PROFILE`,
-    /// `BULK_RERUN_TASKS`, `BULK_RERUN_LEDGER`.
+    /// Reads a config from the environment alone: `BULK_RERUN_STORE`, `BULK_RERUN_PROFILE`, `BULK_RERUN_PARAMETERS`
+    /// (`prefix=night_,queue=mail`), `BULK_RERUN_TASKS`, `BULK_RERUN_LEDGER`.
     ///
     /// # Errors
     ///
@@ -92,7 +109,8 @@ impl Config {
     pub fn from_json(json: &[u8]) -> Result<Config, ErrorModel> {
         let root = Node::object_from_json(json, "config", r#"{"store": "runs.db"}"#)?;
         let mut findings = Findings::default();
-        let known = &["store", "profile", "tasks", "ledger", "busy_timeout_ms", "wire", "sqlite", "door"];
+        let known =
+            &["store", "profile", "parameters", "tasks", "ledger", "busy_timeout_ms", "via", "wire", "sqlite", "door"];
         let fields = Fields::read(&root, "config", known, &mut findings);
         let profile = given(&fields, "profile", "BULK_RERUN_PROFILE", &mut findings).map(absolute_profile);
         let profile = profile.map(OsString::into_string).transpose().unwrap_or_else(|path| {
@@ -103,8 +121,18 @@ impl Config {
         let config = Config {
             store: given(&fields, "store", "BULK_RERUN_STORE", &mut findings).map(absolute_store).unwrap_or_default(),
             profile,
+            parameters: fields.texts("parameters", &mut findings).unwrap_or_else(|| {
+                parameters::of_the_environment().unwrap_or_else(|wrong| {
+                    findings.report(&fields.place("parameters"), wrong, Value::Null);
+                    BTreeMap::new()
+                })
+            }),
             tasks: given(&fields, "tasks", "BULK_RERUN_TASKS", &mut findings).map(|path| absolute_path(path.into())),
             busy_timeout_ms: fields.count("busy_timeout_ms", 0, &mut findings).unwrap_or(BUSY_TIMEOUT_MS),
+            via: match fields.word("via", &["store", "daemon"], &mut findings) {
+                Some("daemon") => Via::Daemon,
+                _ => Via::Store,
+            },
             wire: match fields.word("wire", &["snake", "camel"], &mut findings) {
                 Some("camel") => Spelling::Camel,
                 _ => Spelling::Snake,
@@ -178,11 +206,16 @@ mod tests {
 
     #[test]
     fn every_violation_has_its_place() {
-        let json = br#"{"stor": "a", "busy_timeout_ms": -1, "wire": "kebab", "sqlite": true, "ledger": 1}"#;
+        let json =
+            br#"{"stor": "a", "busy_timeout_ms": -1, "via": "post", "wire": "kebab", "sqlite": true, "ledger": 1,
+                        "parameters": {"shard": 3, "queue": "a", "queue": "b"}}"#;
         let error = Config::from_json(json).unwrap_err();
         assert_eq!(error.status, 422);
         let places: Vec<&str> = error.errors.iter().map(|violation| violation.location.as_str()).collect();
-        assert_eq!(places, ["config.stor", "config.busy_timeout_ms", "config.wire", "config.sqlite", "config.ledger"]);
+        let [stor, shard, queue] =
+            ["stor", "parameters.shard", "parameters.queue"].map(|field| format!("config.{field}"));
+        let known = ["config.busy_timeout_ms", "config.via", "config.wire", "config.sqlite", "config.ledger"];
+        assert_eq!(places, [&[&*stor, &*shard, &*queue], &known[..]].concat());
         assert!(error.errors[0].message.contains("did you mean `store`?"), "{error}");
     }
 
@@ -205,14 +238,16 @@ mod tests {
     #[test]
     fn all_that_it_says_is_taken_in_either_spelling() {
         let json =
-            br#"{"store": "s", "profile": "p", "tasks": "t", "busyTimeoutMs": 7, "wire": "camel", "sqlite": "shared",
-                 "ledger": true, "door": "python"}"#;
+            br#"{"store": "s", "profile": "p", "tasks": "t", "busyTimeoutMs": 7, "via": "daemon", "wire": "camel", "sqlite": "shared",
+                 "ledger": true, "door": "python", "parameters": {"queue": "mail", "prefix": null}}"#;
         let folder = env::current_dir().unwrap();
         let expected = Config {
             store: folder.join("s").into(),
             profile: Some("p".to_owned()),
+            parameters: BTreeMap::from([("queue".to_owned(), "mail".to_owned())]),
             tasks: Some(folder.join("t")),
             busy_timeout_ms: 7,
+            via: Via::Daemon,
             wire: Spelling::Camel,
             sqlite_shared: true,
             ledger: true,

@@ -1,6 +1,6 @@
 //! Reads the fields of JSON objects and collects every violation on the way.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -248,6 +248,38 @@ impl<'a> Fields<'a> {
         duration
     }
 
+    /// A string without which the object means nothing.
+    pub(super) fn required_string(&self, name: &str, findings: &mut Findings) -> Option<&'a str> {
+        if self.node(name).is_none() {
+            findings.report(&self.place(name), "the field is missing", Value::Null);
+        }
+        self.string(name, findings)
+    }
+
+    /// The fields of each object in an array, as [`Fields::read`] reads them.
+    pub(super) fn objects(
+        &self,
+        name: &str,
+        known: &'static [&'static str],
+        findings: &mut Findings,
+    ) -> Vec<Fields<'a>> {
+        let items = match self.node(name) {
+            None => return Vec::new(),
+            Some(Node::Array(items)) => items,
+            Some(_) => {
+                self.wrong(name, "an array of objects", findings);
+                return Vec::new();
+            }
+        };
+        let place = self.place(name);
+        let mut read = |(index, item): (usize, &'a Node)| {
+            let fields = Fields::read(item, &format!("{place}[{index}]"), known, findings);
+            // The fields of what is no object need not be missed as well.
+            matches!(item, Node::Object(_)).then_some(fields)
+        };
+        items.iter().enumerate().filter_map(&mut read).collect()
+    }
+
     pub(super) fn strings(&self, name: &str, findings: &mut Findings) -> Vec<String> {
         let items = match self.node(name) {
             None => return Vec::new(),
@@ -267,6 +299,33 @@ impl<'a> Fields<'a> {
             }
         }
         strings
+    }
+
+    /// An object whose fields are anybody's, and texts.
+    pub(super) fn texts(&self, name: &str, findings: &mut Findings) -> Option<BTreeMap<String, String>> {
+        let members = match self.node(name)? {
+            Node::Object(members) => members,
+            _ => {
+                self.wrong(name, "an object of strings", findings);
+                return None;
+            }
+        };
+        let mut texts = BTreeMap::new();
+        for (member, value) in members {
+            let wrong = match value {
+                Node::Null => continue,
+                Node::String(_) if texts.contains_key(member) => {
+                    "the field is given twice; keep one of the two".to_owned()
+                }
+                Node::String(text) => {
+                    texts.insert(member.clone(), text.clone());
+                    continue;
+                }
+                other => format!("expected a string, got {}", other.kind()),
+            };
+            findings.report(&format!("{}.{}", self.place(name), cut(member, NAME_MAX)), wrong, value.to_value());
+        }
+        Some(texts)
     }
 }
 

@@ -13,14 +13,15 @@ mod json;
 mod matching;
 mod operations;
 mod options;
+mod parameters;
 mod request;
 mod run;
 mod spelling;
 mod texts;
 
-pub use answer::{BulkRerunBody, GroupRuns, Planned, Reason, Skipped, Triggered};
+pub use answer::{BulkRerunBody, GroupRuns, Planned, Reason, Skipped, Times, Triggered};
 pub use caller::Caller;
-pub use config::Config;
+pub use config::{Config, Via};
 pub use error::{ErrorModel, Violation};
 pub(crate) use fields::nearest;
 pub(crate) use operations::ledger_time;
@@ -32,7 +33,9 @@ pub use operations::{
 };
 #[cfg(feature = "http")]
 pub(crate) use operations::{no_fields, no_parameters};
-pub use options::{RerunOptions, UniqueBy};
+pub use options::{GroupName, RerunOptions, UniqueBy};
+#[cfg(feature = "cli")]
+pub(crate) use parameters::{each_once, of_the_environment, read_parameter};
 pub use request::{Request, RunFilter, Selector};
 pub use run::{FAILURE_END_REASONS, Instant, Params, Phase, Run, is_success};
 pub(crate) use run::{has_ended, is_writable, nearest_writable};

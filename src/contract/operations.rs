@@ -174,7 +174,7 @@ pub struct Operation {
     pub reason: Option<String>,
     /// The client's own name for it.
     pub idempotency_key: Option<String>,
-    /// The request as it was carried out.
+    /// The request as it was carried out; with `via` where not the store but the runner's daemon has started the new runs.
     #[cfg_attr(feature = "http", schema(value_type = Object))]
     pub request: Value,
     /// How many new runs there are.

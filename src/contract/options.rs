@@ -1,5 +1,6 @@
 //! The options: what to do with the selected runs.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde::{Serialize, Serializer};
@@ -8,6 +9,9 @@ use super::Instant;
 use super::answer::is_false;
 use super::fields::{Fields, Findings};
 use super::texts::{KEY_MAX, REASON_MAX, read_text};
+
+/// The most spans of time that are told apart.
+const TIMES_MAX: u64 = 500;
 
 /// What to do with the selected runs.
 ///
@@ -36,9 +40,17 @@ pub struct RerunOptions {
     /// [`Reason::NotTaken`]: super::Reason::NotTaken
     #[serde(skip_serializing_if = "Option::is_none")]
     pub take: Option<u64>,
+    /// Skip the groups that these are in, as a dry run has named them, as [`Reason::LeftOut`]; unknown ones are ignored.
+    ///
+    /// [`Reason::LeftOut`]: super::Reason::LeftOut
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub except_groups: BTreeSet<GroupName>,
     /// Tell more of each group's runs ([`GroupRuns`](super::GroupRuns)); in a dry run only.
     #[serde(skip)]
     pub with_runs: bool,
+    /// Count the selected runs over time, in so many spans ([`Times`](super::Times)); in a dry run only.
+    #[serde(skip)]
+    pub times: Option<u64>,
     /// When the new runs are due, where the host has a due time; absent, at once.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub start_at: Option<Instant>,
@@ -62,6 +74,20 @@ impl RerunOptions {
     pub(crate) fn tells_runs(&self) -> bool {
         self.dry_run && self.with_runs
     }
+
+    /// Into how many spans of time the selected runs are counted.
+    pub(crate) fn spans(&self) -> Option<u64> {
+        self.times.filter(|_| self.dry_run)
+    }
+}
+
+/// A group, by its source run.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct GroupName {
+    /// The task.
+    pub task_name: String,
+    /// The source run.
+    pub rerun_of: String,
 }
 
 /// As a request spells it.
@@ -89,11 +115,13 @@ pub(super) const KNOWN: &[&str] = &[
     "expect_plan",
     "unique_by",
     "except_tasks",
+    "except_groups",
     "skip_active",
     "skip_superseded",
     "limit",
     "take",
     "with_runs",
+    "times",
     "start_at",
     "spread",
     "idempotency_key",
@@ -110,13 +138,33 @@ pub(super) fn read(fields: &Fields, findings: &mut Findings) -> RerunOptions {
         skip_superseded: fields.boolean("skip_superseded", findings),
         limit: fields.count("limit", 1, findings),
         take: fields.count("take", 1, findings),
+        except_groups: read_groups(fields, findings),
         with_runs: fields.boolean("with_runs", findings),
+        times: read_times(fields, findings),
         start_at: fields.instant("start_at", findings),
         spread: fields.duration("spread", findings),
         idempotency_key: read_text(fields, "idempotency_key", KEY_MAX, findings),
         reason: read_text(fields, "reason", REASON_MAX, findings),
         actor: read_text(fields, "actor", KEY_MAX, findings),
     }
+}
+
+fn read_groups(fields: &Fields, findings: &mut Findings) -> BTreeSet<GroupName> {
+    let groups = fields.objects("except_groups", &["task_name", "rerun_of"], findings);
+    let name = |group: &Fields| {
+        let [task_name, rerun_of] = ["task_name", "rerun_of"].map(|name| group.required_string(name, findings));
+        Some(GroupName { task_name: task_name?.to_owned(), rerun_of: rerun_of?.to_owned() })
+    };
+    groups.iter().filter_map(name).collect()
+}
+
+fn read_times(fields: &Fields, findings: &mut Findings) -> Option<u64> {
+    let times = fields.count("times", 1, findings)?;
+    if times > TIMES_MAX {
+        let message = format!("expected an integer from 1 to {TIMES_MAX}");
+        findings.report(&fields.place("times"), message, fields.value("times"));
+    }
+    Some(times)
 }
 
 fn read_unique_by(fields: &Fields, findings: &mut Findings) -> UniqueBy {

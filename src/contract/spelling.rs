@@ -24,16 +24,35 @@ impl Spelling {
         }
     }
 
-    /// Renames every field of `value`, which is spelled in snake_case, into this spelling.
+    /// Renames every field of `value`, which is spelled in snake_case, into this spelling. What is counted by end reason has
+    /// the host's own words for names, which are no fields.
     pub(super) fn apply(self, value: Value) -> Value {
         match (self, value) {
             (Spelling::Camel, Value::Object(fields)) => {
-                Value::Object(fields.into_iter().map(|(name, inner)| (self.of(&name), self.apply(inner))).collect())
+                let respelled = fields.into_iter().map(|(name, inner)| match &*name {
+                    "states" | "buckets" => (name, inner),
+                    _ => (self.of(&name), self.apply(inner)),
+                });
+                Value::Object(respelled.collect())
             }
             (Spelling::Camel, Value::Array(items)) => {
                 Value::Array(items.into_iter().map(|item| self.apply(item)).collect())
             }
             (_, value) => value,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_is_counted_keeps_its_words() {
+        let counted = json!({"operation_id": "01", "states": {"log_overflow": 1}, "times": {"step_seconds": 1, "buckets": [{"start_failed": 2}]}});
+        let spelled = json!({"operationId": "01", "states": {"log_overflow": 1}, "times": {"stepSeconds": 1, "buckets": [{"start_failed": 2}]}});
+        assert_eq!(Spelling::Camel.apply(counted), spelled);
     }
 }

@@ -2,10 +2,13 @@
 //!
 //! The core asks a host through [`Session`] and knows nothing of SQL. A host profile
 //! ([`profile::Profile`]) says in two SQL statements what a runner's runs are and how one is
-//! started again; [`sqlite`] and `postgres` carry them out, on the statements of one `view`.
+//! started again; [`sqlite`] and `postgres` carry them out, on the statements of one `view`. A
+//! runner's own `daemon` may be asked to start the runs instead.
 
 mod built_in;
 pub mod callbacks;
+#[cfg(all(unix, feature = "daemon"))]
+mod daemon;
 mod due;
 pub mod error;
 mod key;
@@ -17,10 +20,14 @@ mod open;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 pub mod profile;
+mod runner;
+mod settings;
 pub mod sqlite;
 mod statement;
+mod taken_apart;
 mod time;
 mod tried_with;
+mod version;
 mod view;
 
 use std::ops::ControlFlow;
@@ -32,8 +39,13 @@ pub use due::Due;
 pub use error::HostError;
 pub use key::{Key, RunRef};
 pub use ledger::{Entry, Ledger, Page, Recorded};
+#[cfg(feature = "capi")]
+pub(crate) use open::load;
 pub(crate) use open::open;
+use profile::SchemaVersion;
+use profile::Setting;
 use profile::TriedWith;
+pub use runner::RunnerState;
 #[cfg(fuzzing)]
 pub(crate) use time::read_instant;
 
@@ -74,6 +86,11 @@ pub trait Session {
         true
     }
 
+    /// The same for what is taken back.
+    fn is_undo_atomic(&self) -> bool {
+        self.is_atomic()
+    }
+
     /// Whether nobody else writes from [`Session::begin_write`] on until the end.
     fn keeps_others_out(&self) -> bool {
         false
@@ -108,6 +125,17 @@ pub trait Session {
 
     /// Whether a new run can be told when it is due.
     fn has_due_time(&self) -> bool;
+
+    /// Whether an `idempotency_key` may stand for what was started, where there is a ledger.
+    fn takes_keys(&self) -> bool {
+        true
+    }
+
+    /// Who starts the new runs, where the store's own transaction does not. It is written down with them: what is in
+    /// somebody's memory can't be taken back in the store.
+    fn started_by(&self) -> Option<&'static str> {
+        None
+    }
 
     /// Whether the host can take back a run that no worker has begun.
     fn can_undo(&self) -> bool;
@@ -260,19 +288,25 @@ pub struct StoreInfo {
     pub profile: String,
     /// The runner's name.
     pub runner: String,
+    /// What the profile's parameters are set to.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub parameters: Vec<Setting>,
     /// What the profile was tried with, where that is less than the runner's own worker.
     #[serde(skip_serializing_if = "TriedWith::is_worker")]
     pub tried_with: TriedWith,
     /// Which of the profile's generations of the schema the store is of.
     pub generation: String,
-    /// The schema's own version number, where it has one that may be read.
-    pub schema_version: Option<i64>,
+    /// The schema's own version, where it has one that may be read.
+    pub schema_version: Option<SchemaVersion>,
     /// The canonical columns that the profile's view does not have: NULL for every run.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub lacks: Vec<&'static str>,
     /// The tables of which every row is looked at to find a run by its id: the profile's view hides the key's index.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub read_whole_for_an_id: Vec<String>,
+    /// A run that is not found by its id, as the profile's `key` takes it apart, where one is seen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub not_found_by_its_id: Option<String>,
     /// The version of the ledger that is kept in it, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ledger: Option<i64>,
@@ -280,8 +314,16 @@ pub struct StoreInfo {
     pub writable: bool,
     /// The processes that have the store open, as far as can be seen.
     pub open_in: Vec<Process>,
+    /// Whether the runner is among them.
+    pub runner_state: RunnerState,
+    /// Why that can't be told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub runner_unknown: Option<String>,
     /// When a run that is spawned now will start, given whether the runner is up.
     pub start: String,
+    /// The runner's own daemon, where it may start the new runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub daemon: Option<DaemonInfo>,
 }
 
 impl StoreInfo {
@@ -299,6 +341,36 @@ impl StoreInfo {
         match &self.particulars {
             Particulars::Postgres { missing_rights, .. } => missing_rights,
             Particulars::Sqlite { .. } | Particulars::Callbacks { .. } => &[],
+        }
+    }
+}
+
+/// A runner's own daemon, which starts new runs if it is asked to (`via`).
+#[derive(Debug, Clone, Serialize)]
+pub struct DaemonInfo {
+    /// Where it listens.
+    pub socket: String,
+    /// Its version, as it answered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// Why it can't be asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fault: Option<String>,
+    /// It is the one that starts them; else it only listens.
+    pub is_asked: bool,
+}
+
+impl DaemonInfo {
+    /// What there is to know of it, in one sentence.
+    pub fn in_words(&self) -> String {
+        let socket = &self.socket;
+        match (self.is_asked, &self.fault) {
+            (false, _) => format!("RunWisp's listens on {socket}; with `via` (--via daemon) it starts re-runs at once"),
+            (true, Some(fault)) => fault.clone(),
+            (true, None) => {
+                let version = self.version.as_deref().unwrap_or_default();
+                format!("RunWisp {version} answers on {socket}, and starts re-runs at once, one by one")
+            }
         }
     }
 }
@@ -337,6 +409,8 @@ pub struct Process {
     pub pid: u32,
     /// Its name.
     pub name: String,
+    /// It is the runner's, as the profile tells that.
+    pub is_runner: bool,
 }
 
 /// What is said of a new run that the host's view does not show.

@@ -1,7 +1,7 @@
 //! Host profiles: text files that say in two SQL statements what a runner's runs are and how one
 //! is started again. A new runner is a new file, not new code.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
@@ -9,8 +9,11 @@ use serde::Deserialize;
 
 use super::HostError;
 use super::built_in::BUILT_IN;
+pub use super::runner::{SeenAs, Start};
+pub use super::settings::{Parameter, ParameterKind, Setting};
 pub use super::statement::Statements;
 pub use super::tried_with::TriedWith;
+pub use super::version::{Known, Number, SchemaVersion, Version};
 use crate::contract::nearest;
 use crate::toml_words::mistake;
 
@@ -26,29 +29,6 @@ pub const NECESSARY_COLUMNS: [&str; 3] = ["id", "task_name", "phase"];
 /// that has ended) the number that each inserted row gets, higher than that of any row that is there.
 pub const OPTIONAL_COLUMNS: [&str; 4] = ["is_failure", "unfit", "deleted", "serial"];
 
-/// The canonical columns that a view lacks; an error says which must not be lacking, or which one nobody knows.
-pub(crate) fn check_columns(columns: &HashSet<String>) -> Result<Vec<&'static str>, String> {
-    let lacks: Vec<_> = CANONICAL_COLUMNS.into_iter().filter(|name| !columns.contains(*name)).collect();
-    let missing: Vec<_> = lacks.iter().copied().filter(|name| NECESSARY_COLUMNS.contains(name)).collect();
-    if !missing.is_empty() {
-        let are = if missing.len() == 1 { "column {} is" } else { "columns {} are" }.replace("{}", &missing.join(", "));
-        return Err(format!("the {are} missing: without its id, its task and its phase no run can be re-run"));
-    }
-    let known = |name: &str| CANONICAL_COLUMNS.contains(&name) || OPTIONAL_COLUMNS.contains(&name);
-    match columns.iter().find(|name| !known(name)) {
-        Some(unknown) => {
-            let nearest = nearest(unknown, CANONICAL_COLUMNS.into_iter().chain(OPTIONAL_COLUMNS));
-            let meant = nearest.map(|nearest| format!("; did you mean {nearest}?")).unwrap_or_default();
-            Err(format!(
-                "the column {unknown} is not a canonical one ({}; optional: {}){meant}",
-                CANONICAL_COLUMNS.join(", "),
-                OPTIONAL_COLUMNS.join(", ")
-            ))
-        }
-        None => Ok(lacks),
-    }
-}
-
 /// What is wrong with a spawn statement that started none or too many runs for a source run.
 pub(super) const STARTED_NONE: &str = "the host's statement started no run";
 pub(super) const NEVER_THE_SAME: &str = "each time that the new runs were looked at, another one of them was not there";
@@ -59,6 +39,8 @@ pub(super) const RETURNED_MANY: &str =
 /// What is wrong with an undo statement that does not tell which run is meant, or takes what there is not.
 pub(super) const UNDOES_ANY: &str = "the statement does not use :id, so it can't tell which run to take back";
 pub(super) const UNDOES_MANY: &str = "it took more than one run back for one";
+pub(super) const UNDOES_UNSEEN: &str = "it changed rows and tells of none, as where a trigger does the work for a view: end it \
+     with RETURNING";
 pub(super) const UNDO_TAKES: &str =
     "a statement that takes a run back may use :id, :task_name and :now, and nothing else";
 
@@ -154,12 +136,24 @@ pub struct Profile {
     /// When a spawned run starts.
     #[serde(default)]
     pub start: Start,
+    /// What tells the runner from others who have its store open.
+    #[serde(default)]
+    pub seen_as: SeenAs,
+    /// Its own parameters, each of which stands as `{{name}}` in what follows.
+    #[serde(default)]
+    pub parameters: BTreeMap<String, Parameter>,
     /// The generations of the runner's schema, the newest first. The first that fits the store is used.
     #[serde(rename = "generation")]
     pub generations: Vec<Generation>,
     /// The file that it was read from, or its built-in name.
     #[serde(skip)]
     pub file: String,
+    /// What its parameters are set to: in its statements they are filled in already.
+    #[serde(skip)]
+    pub settings: Vec<Setting>,
+    /// What the ledger knows it by: its name, and what its parameters are set to.
+    #[serde(skip)]
+    pub(crate) identity: String,
     /// It comes with this version.
     #[serde(skip)]
     pub is_built_in: bool,
@@ -185,25 +179,6 @@ impl Engine {
     }
 }
 
-/// When a run that was spawned will start: for `check`.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Start {
-    /// While the runner runs.
-    pub running: String,
-    /// While it does not.
-    pub stopped: String,
-}
-
-impl Default for Start {
-    fn default() -> Self {
-        Start {
-            running: "when the runner next looks for pending runs".to_owned(),
-            stopped: "when the runner is started next".to_owned(),
-        }
-    }
-}
-
 /// One generation of a runner's schema.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -213,13 +188,17 @@ pub struct Generation {
     pub name: String,
     /// The columns that the store must have, by table: how the generation is detected.
     pub requires: BTreeMap<String, Vec<String>>,
-    /// The versions of the schema that it is for, where the runner keeps a number.
+    /// The versions of the schema that it is for, where the runner keeps one.
     pub version: Option<Version>,
     /// PostgreSQL: the rights that a role needs on tables and sequences, for `check`.
     #[serde(default)]
     pub rights: BTreeMap<String, Vec<String>>,
     /// A SELECT of the host's runs in canonical columns.
     pub runs: String,
+    /// How an id is taken apart, where it is none of the store's columns as it stands: the columns of `runs` by which the
+    /// key's index finds a run, each with what it is equal to, as SQL of `:id`.
+    #[serde(default)]
+    pub key: BTreeMap<String, String>,
     /// A statement that starts one source run again. Its RETURNING gives the new run's id; without one, `:new_id` or
     /// `:new_uuid` is it. On SQLite there may be several: what one of them returns is the id, else the first one starts
     /// the run.
@@ -231,31 +210,6 @@ pub struct Generation {
     /// none if there is nothing to be taken back. It may use `:id`, `:task_name` and `:now`. On SQLite there may be
     /// several: what one of them returns tells, else the first.
     pub undo: Option<Statements>,
-}
-
-/// The versions of a schema that a generation is for, both ends included.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Version {
-    /// A SELECT of the version's number.
-    pub query: String,
-    /// The first that it is for.
-    pub from: i64,
-    /// The last that it is known to be for.
-    pub to: i64,
-}
-
-impl Version {
-    /// Whether a schema that has this version (or none) is one that it is for.
-    pub(super) fn is_met_by(&self, found: Option<i64>) -> bool {
-        found.is_some_and(|found| (self.from..=self.to).contains(&found))
-    }
-
-    /// What a schema that has another one lacks, in words.
-    pub(super) fn wanted(&self, found: Option<i64>) -> String {
-        let found = found.map_or_else(|| "none".to_owned(), |found| found.to_string());
-        format!("a schema version from {} to {} (it is {found})", self.from, self.to)
-    }
 }
 
 impl Profile {
@@ -271,7 +225,8 @@ impl Profile {
                 self.runner, self.name
             );
         }
-        "If that is the right store, the profile's `requires` and statements must name what is there".to_owned()
+        let set = self.as_it_is_set();
+        format!("If that is the right store, the profile's `requires` and statements must name what is there{set}")
     }
 
     /// The built-in profiles of an engine.
@@ -314,14 +269,14 @@ impl Profile {
         Profile::parse(text, name).ok().map(|profile| Profile { is_built_in: true, ..profile })
     }
 
-    /// A built-in profile by its name, else one from a file.
+    /// A built-in profile by its name, else one from a file; its parameters are set to these.
     ///
     /// # Errors
     ///
-    /// The file can't be read, or is no profile; the message names the place.
-    pub fn load(name_or_file: &str) -> Result<Profile, HostError> {
-        if let Some(profile) = Profile::built_in(name_or_file) {
-            return Ok(profile);
+    /// The file can't be read, or is no profile, or its parameters can't be set so; the message names the place.
+    pub fn load(name_or_file: &str, parameters: &BTreeMap<String, String>) -> Result<Profile, HostError> {
+        if let Some(text) = Profile::built_in_text(name_or_file) {
+            return Ok(Profile { is_built_in: true, ..Profile::parse_with(text, name_or_file, parameters)? });
         }
         let text = fs::read_to_string(Path::new(name_or_file)).map_err(|error| {
             if name_or_file.contains(['/', '.']) {
@@ -335,15 +290,24 @@ impl Profile {
                 names.join(", ")
             ))
         })?;
-        Profile::parse(&text, name_or_file)
+        Profile::parse_with(&text, name_or_file, parameters)
     }
 
-    /// Reads a profile from its text; `file` is what messages call it.
+    /// Reads a profile from its text, with the defaults of its parameters; `file` is what messages call it.
     ///
     /// # Errors
     ///
-    /// The text is no profile; the message names the place.
+    /// As [`Profile::parse_with`].
     pub fn parse(text: &str, file: &str) -> Result<Profile, HostError> {
+        Profile::parse_with(text, file, &BTreeMap::new())
+    }
+
+    /// Reads a profile from its text; its parameters are set to these.
+    ///
+    /// # Errors
+    ///
+    /// The text is no profile, or its parameters can't be set so; the message names the place.
+    pub fn parse_with(text: &str, file: &str, parameters: &BTreeMap<String, String>) -> Result<Profile, HostError> {
         let mut profile: Profile = toml::from_str(text).map_err(|error| HostError::Profile {
             file: file.to_owned(),
             part: "not a profile".to_owned(),
@@ -367,25 +331,29 @@ impl Profile {
                 }
             }
         }
-        if let Some(key) = profile.only_for_postgres().filter(|_| profile.engine != Engine::Postgres) {
+        if let Some(key) = profile.only_for_another_engine() {
             return Err(HostError::Profile {
                 file: file.to_owned(),
                 part: key.to_owned(),
-                message: "this is for PostgreSQL only; leave it out".to_owned(),
+                message: format!("this is not for {}; leave it out", profile.engine.as_str()),
             });
         }
-        Ok(profile)
+        profile.with(parameters)
     }
 
-    /// A key of it that only means something in PostgreSQL.
-    fn only_for_postgres(&self) -> Option<&'static str> {
+    /// A key of it that means nothing in its engine.
+    fn only_for_another_engine(&self) -> Option<&'static str> {
         let any = |has: fn(&Generation) -> bool| self.generations.iter().any(has);
-        [
-            ("schema", self.schema.is_some()),
-            ("rights", any(|generation| !generation.rights.is_empty())),
-            ("spawn_many", any(|generation| generation.spawn_many.is_some())),
-        ]
-        .into_iter()
-        .find_map(|(key, is_there)| is_there.then_some(key))
+        let is_there = match self.engine {
+            Engine::Postgres => vec![("seen_as.command", !self.seen_as.command.is_empty())],
+            Engine::Sqlite => vec![
+                ("schema", self.schema.is_some()),
+                ("seen_as.application_name", !self.seen_as.application_name.is_empty()),
+                ("seen_as.query", !self.seen_as.query.is_empty()),
+                ("rights", any(|generation| !generation.rights.is_empty())),
+                ("spawn_many", any(|generation| generation.spawn_many.is_some())),
+            ],
+        };
+        is_there.into_iter().find_map(|(key, is_there)| is_there.then_some(key))
     }
 }

@@ -1,13 +1,12 @@
 //! A profile's statement as a text.
 
-use std::fmt::Formatter;
 use std::ops::Deref;
 
-use serde::de::{Error, SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 
 /// One statement, or several that are carried out as one, in their order. A profile has a text for it, or a list of texts.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Deserialize)]
+#[serde(try_from = "Written")]
 pub struct Statements(Vec<String>);
 
 impl Statements {
@@ -26,6 +25,11 @@ impl Statements {
             ),
         }
     }
+
+    /// The same with each of them made into another.
+    pub(super) fn try_map<E>(&self, each: impl FnMut(&String) -> Result<String, E>) -> Result<Statements, E> {
+        self.0.iter().map(each).collect::<Result<_, E>>().map(Statements)
+    }
 }
 
 impl Deref for Statements {
@@ -36,34 +40,23 @@ impl Deref for Statements {
     }
 }
 
-impl<'de> Deserialize<'de> for Statements {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct OneOrSeveral;
+/// [`Statements`] as a profile has them.
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "expected a statement, or a list of statements")]
+enum Written {
+    One(String),
+    Several(Vec<String>),
+}
 
-        impl<'de> Visitor<'de> for OneOrSeveral {
-            type Value = Statements;
+impl TryFrom<Written> for Statements {
+    type Error = &'static str;
 
-            fn expecting(&self, formatter: &mut Formatter<'_>) -> std::fmt::Result {
-                formatter.write_str("a statement, or a list of statements")
-            }
-
-            fn visit_str<E: Error>(self, statement: &str) -> Result<Statements, E> {
-                Ok(Statements(vec![statement.to_owned()]))
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Statements, A::Error> {
-                let mut statements = Vec::new();
-                while let Some(statement) = list.next_element()? {
-                    statements.push(statement);
-                }
-                if statements.is_empty() {
-                    return Err(A::Error::custom("the list of statements is empty"));
-                }
-                Ok(Statements(statements))
-            }
+    fn try_from(written: Written) -> Result<Statements, &'static str> {
+        match written {
+            Written::One(statement) => Ok(Statements(vec![statement])),
+            Written::Several(statements) if statements.is_empty() => Err("the list of statements is empty"),
+            Written::Several(statements) => Ok(Statements(statements)),
         }
-
-        deserializer.deserialize_any(OneOrSeveral)
     }
 }
 

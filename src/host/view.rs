@@ -4,9 +4,10 @@
 
 use std::collections::HashSet;
 
-use super::profile::{OPTIONAL_COLUMNS, check_columns};
+use super::profile::{CANONICAL_COLUMNS, NECESSARY_COLUMNS, OPTIONAL_COLUMNS};
+use super::taken_apart::{LOOKED_AT, TakenApart};
 use super::{Columns, Key, Query, RunRow};
-use crate::contract::{FAILURE_END_REASONS, Instant, Phase, RunFilter, is_success};
+use crate::contract::{FAILURE_END_REASONS, Instant, Phase, RunFilter, is_success, nearest};
 
 /// How an engine says the same thing in its own words.
 pub(super) trait Dialect {
@@ -47,6 +48,8 @@ pub(super) struct View {
     pub(super) optional: Vec<&'static str>,
     /// The canonical columns that the profile's own text has not.
     pub(super) lacks: Vec<&'static str>,
+    /// How an id is taken apart, if it must be.
+    pub(super) key: TakenApart,
 }
 
 /// A statement, and what of the query SQL does not decide.
@@ -110,8 +113,13 @@ pub(super) struct Positions {
 
 impl View {
     /// A view of which these columns are known; the canonical ones that it lacks are NULL.
-    pub(super) fn new(runs: String, columns: &HashSet<String>, dialect: &dyn Dialect) -> Result<View, String> {
-        let lacks = check_columns(columns)?;
+    pub(super) fn new(
+        runs: String,
+        columns: &HashSet<String>,
+        key: TakenApart,
+        dialect: &dyn Dialect,
+    ) -> Result<View, String> {
+        let lacks = check_columns(columns, &key)?;
         let runs = match lacks.is_empty() {
             true => runs,
             false => {
@@ -120,7 +128,7 @@ impl View {
             }
         };
         let optional = OPTIONAL_COLUMNS.into_iter().filter(|name| columns.contains(*name)).collect();
-        Ok(View { runs, optional, lacks })
+        Ok(View { runs, optional, lacks, key })
     }
 
     pub(super) fn has(&self, optional: &str) -> bool {
@@ -151,6 +159,17 @@ impl View {
     /// `SELECT … FROM (the view)`, ready for a WHERE. Engines flatten it into the view's own tables.
     pub(super) fn select(&self, list: &str) -> String {
         format!("SELECT {list} FROM (\n{}\n) AS run", self.runs)
+    }
+
+    /// Finds a run, among the first, that its own id as it is taken apart does not find; `text` makes a text of the id.
+    pub(super) fn not_found_by_its_id(&self, text: &str) -> Option<String> {
+        let columns: Vec<_> = self.key.columns().collect();
+        let (runs, condition) =
+            (self.select(&format!("{text} AS own_id, {}", columns.join(", "))), self.key.condition("", "own_id"));
+        let sql = format!(
+            "SELECT own_id FROM (\n{runs}\nLIMIT {LOOKED_AT}\n) AS run WHERE ({condition}) IS NOT TRUE LIMIT 1"
+        );
+        (!columns.is_empty()).then_some(sql)
     }
 
     /// Finds runs by a condition on their ids, with its values bound by the caller.
@@ -260,6 +279,30 @@ impl View {
         if !alternatives.is_empty() {
             conditions.add(format!("({})", alternatives.join(" OR ")));
         }
+    }
+}
+
+/// The canonical columns that a view lacks; an error says which must not be lacking, or which one nobody knows. The columns
+/// of the key may have any name.
+fn check_columns(columns: &HashSet<String>, key: &TakenApart) -> Result<Vec<&'static str>, String> {
+    let lacks: Vec<_> = CANONICAL_COLUMNS.into_iter().filter(|name| !columns.contains(*name)).collect();
+    let missing: Vec<_> = lacks.iter().copied().filter(|name| NECESSARY_COLUMNS.contains(name)).collect();
+    if !missing.is_empty() {
+        let are = if missing.len() == 1 { "column {} is" } else { "columns {} are" }.replace("{}", &missing.join(", "));
+        return Err(format!("the {are} missing: without its id, its task and its phase no run can be re-run"));
+    }
+    let known = |name: &str| CANONICAL_COLUMNS.contains(&name) || OPTIONAL_COLUMNS.contains(&name) || key.has(name);
+    match columns.iter().find(|name| !known(name)) {
+        Some(unknown) => {
+            let nearest = nearest(unknown, CANONICAL_COLUMNS.into_iter().chain(OPTIONAL_COLUMNS));
+            let meant = nearest.map(|nearest| format!("; did you mean {nearest}?")).unwrap_or_default();
+            Err(format!(
+                "the column {unknown} is not a canonical one ({}; optional: {}), nor named by `key`{meant}",
+                CANONICAL_COLUMNS.join(", "),
+                OPTIONAL_COLUMNS.join(", ")
+            ))
+        }
+        None => Ok(lacks),
     }
 }
 

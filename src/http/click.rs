@@ -1,5 +1,5 @@
 //! One click, one re-run. A browser whose kept connection dies sends a POST again by itself, and nothing that a page can
-//! say keeps it from that; so the page names each click. Where there is a ledger the click is the re-run's key, and what is
+//! say keeps it from that; so the page names each click. Where the ledger takes keys the click is the re-run's, and what is
 //! sent again is answered as the first time; else a click is heeded once.
 
 use std::collections::VecDeque;
@@ -35,7 +35,7 @@ impl Clicks {
     /// Heeds a click, whatever is wrong with its request: where there is a ledger, as the request's key, unless it has one
     /// of its own.
     pub(super) fn heed(&self, click: String, request: Option<&mut Request>, plugin: &Plugin) -> Result<(), ErrorModel> {
-        if !plugin.keeps_ledger()? {
+        if !plugin.takes_keys()? {
             return self.take(click);
         }
         if let Some(request) = request {

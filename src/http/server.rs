@@ -20,7 +20,12 @@ use super::wire::Client;
 /// machine has for TCP, and honest ones came to a halt for seconds.
 const SYSTEM_BUFFER: usize = 128 << 10;
 
-/// How often it is looked, some milliseconds apart, for somebody who lets us wait, before one who may be silent has to go.
+/// How long a client that has just come may take to its first word before it lets us wait. On a busy machine a second
+/// may go by, and who waits for room knows of those first who have had their say.
+const FIRST_SILENCE: Duration = Duration::from_secs(3);
+
+/// How often in a row it is looked, some milliseconds apart, for somebody who lets us wait, before one who may be silent
+/// has to go.
 const TRIES: u32 = 20;
 
 /// How a listener treats its connections.
@@ -108,24 +113,33 @@ fn prepare(stream: &TcpStream) -> io::Result<()> {
 struct Crowd {
     size: usize,
     clients: Vec<Arc<Client>>,
+    /// How often nobody was found who lets us wait, since somebody was.
+    tries: u32,
 }
 
 impl Crowd {
     fn new(connections: usize) -> Self {
-        Crowd { size: connections.min(affordable()).max(1), clients: Vec::new() }
+        Crowd { size: connections.min(affordable()).max(1), clients: Vec::new(), tries: 0 }
     }
 
     /// Lets one more in, if need be for another.
     async fn enter(&mut self) -> Arc<Client> {
-        let mut tries = 0;
         while self.clients.len() >= self.size {
             self.forget_the_gone();
-            if self.clients.len() >= self.size && !self.make_room(tries > TRIES) {
-                tries += 1;
+            if self.clients.len() < self.size {
+                break;
+            }
+            if self.make_room(false) {
+                self.tries = 0;
+            } else if self.tries < TRIES {
+                self.tries += 1;
+                sleep(Duration::from_millis(10)).await;
+            } else if !self.make_room(true) {
+                // Everybody is being worked for.
                 sleep(Duration::from_millis(10)).await;
             }
         }
-        let client = Arc::new(Client::default());
+        let client = Arc::new(Client::new(FIRST_SILENCE));
         self.clients.push(Arc::clone(&client));
         client
     }

@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 use tokio::time::{Sleep, sleep};
 
 /// What is known of a client, beside its connection.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Client {
     waits: Mutex<Waits>,
     /// The status with which hyper has refused by itself what the client sent; 0 if it has not.
@@ -30,6 +30,13 @@ struct Waits {
 }
 
 impl Client {
+    /// One who has just come, and may be silent for so long before anybody waits for it.
+    pub(super) fn new(silence: Duration) -> Self {
+        let client = Client { waits: Mutex::default(), refused: AtomicU16::new(0), leave: Notify::new() };
+        client.may_be_silent_for(silence);
+        client
+    }
+
     /// Since when we wait for it. Nobody is kept waiting by us who has a time here.
     pub(super) fn awaited_since(&self) -> Option<Instant> {
         let waits = *self.waits();

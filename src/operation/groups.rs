@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 use std::hash::{BuildHasher, Hash, RandomState};
+use std::mem;
 use std::sync::{Arc, LazyLock};
 
 use hashbrown::{DefaultHashBuilder, HashSet, HashTable};
@@ -17,10 +18,14 @@ pub(super) struct Group {
     /// Of the parameters, where they matter to what the group is.
     pub(super) params: Digest,
     pub(super) source: Source,
+    /// The newest that may be started, as far as it can tell by itself, where the source run may not.
+    pub(super) fit: Option<Box<Source>>,
     /// How many selected runs it has.
     pub(super) matched: u64,
     /// More of them, where it is asked for.
     pub(super) told: Option<Box<Told>>,
+    /// One of them was named as a group that is to be left out.
+    pub(super) is_left_out: bool,
     /// Why it gets no new run.
     pub(super) skip: Option<(Reason, Option<String>)>,
 }
@@ -28,8 +33,8 @@ pub(super) struct Group {
 impl Group {
     /// Of the runs that were gathered into it.
     pub(super) fn of(task_name: Arc<Key<'static>>, params: Digest, gathered: Gathered) -> Group {
-        let Gathered { source, matched, told } = gathered;
-        Group { task_name, params, source, matched, told, skip: None }
+        let Gathered { source, fit, matched, told, is_left_out } = gathered;
+        Group { task_name, params, source, fit, matched, told, is_left_out, skip: None }
     }
 
     /// By task name, then by source run. A million groups are told apart without a look at the names of the same task.
@@ -51,22 +56,36 @@ impl Group {
 #[derive(Debug)]
 pub(super) struct Gathered {
     source: Source,
+    /// The newest that is fit, where the source is not.
+    fit: Option<Box<Source>>,
     matched: u64,
     told: Option<Box<Told>>,
+    is_left_out: bool,
 }
 
 impl Gathered {
     /// None yet, but this is the first that is to be added.
     pub(super) fn before(run: &RunRow<'_>, with_runs: bool) -> Gathered {
         let told = || Told { run: run.to_run(), first: None, parameter_sets: HashSet::new() };
-        Gathered { source: Source::of(run), matched: 0, told: with_runs.then(|| Box::new(told())) }
+        let told = with_runs.then(|| Box::new(told()));
+        Gathered { source: Source::of(run), fit: None, matched: 0, told, is_left_out: false }
     }
 
-    pub(super) fn add(&mut self, run: &RunRow<'_>) {
+    pub(super) fn add(&mut self, run: &RunRow<'_>, is_left_out: bool) {
         self.matched += 1;
+        self.is_left_out |= is_left_out;
         let is_newer = self.source.is_older_than(run.created_at, &run.id);
         if is_newer {
-            self.source = Source::of(run);
+            let older = mem::replace(&mut self.source, Source::of(run));
+            self.fit = match (self.source.is_fit(), older.is_fit()) {
+                (true, _) => None,
+                (false, true) => Some(Box::new(older)),
+                (false, false) => self.fit.take(),
+            };
+        } else if !self.source.is_fit()
+            && self.fit.as_ref().is_none_or(|fit| fit.is_older_than(run.created_at, &run.id))
+        {
+            self.fit = Some(Source::of(run)).filter(Source::is_fit).map(Box::new).or(self.fit.take());
         }
         if let Some(told) = &mut self.told {
             if is_newer {
@@ -107,6 +126,11 @@ pub(super) struct Source {
 impl Source {
     pub(super) fn of(run: &RunRow<'_>) -> Source {
         Source { id: run.id.to_owned(), created_at: run.created_at, unfit: run.unfit.map(Box::from) }
+    }
+
+    /// Whether it may be started again, as far as it can tell by itself.
+    fn is_fit(&self) -> bool {
+        self.unfit.is_none() && self.id.fault().is_none()
     }
 
     /// Whether another run is newer: the latest is, then the one with the higher id. An unreadable time is the oldest.

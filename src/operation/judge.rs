@@ -2,6 +2,8 @@
 
 use std::ops::ControlFlow;
 
+use chrono::SecondsFormat;
+
 use super::groups::{ByTask, Digest, Group, Source};
 use super::resolve::by_params;
 use crate::catalogue::{Catalogue, Verdict};
@@ -31,6 +33,9 @@ pub(super) fn judge(
     }
     if options.skip_superseded {
         skip_superseded(session, groups, options)?;
+    }
+    for group in groups.iter_mut().filter(|group| group.is_left_out && group.skip.is_none()) {
+        group.skip = Some((Reason::LeftOut, None));
     }
     take(groups, options);
     Ok(())
@@ -64,7 +69,8 @@ fn take(groups: &mut [Group], options: &RerunOptions) {
     for group in groups.iter_mut().filter(|group| group.skip.is_none()) {
         group.skip = match left {
             0 => Some((Reason::NotTaken, None)),
-            _ => refusal(group.run(), group.source.unfit.as_deref()),
+            _ => refusal(group.run(), group.source.unfit.as_deref())
+                .map(|(reason, detail)| (reason, detail.map(|detail| with_the_older(detail, group.fit.as_deref())))),
         };
         left -= u64::from(group.skip.is_none());
     }
@@ -91,6 +97,18 @@ fn of_its_kind(catalogue: Option<&Catalogue>, task_name: &Key<'_>, unfit: Option
 fn refusal(run: RunRef<'_>, unfit: Option<&str>) -> Option<Skip> {
     let own_word = || unfit.filter(|word| WORDS.iter().all(|reason| reason.as_str() != *word)).map(str::to_owned);
     run.fault().or_else(own_word).map(|detail| (Reason::Refused, Some(detail)))
+}
+
+/// Why the source run is refused, and which older one is not: it is never started in the place of the newest unseen, for it
+/// may have other parameters, and the newest may have done its work.
+fn with_the_older(detail: String, fit: Option<&Source>) -> String {
+    let Some(fit) = fit else { return detail };
+    let created = fit.created_at.map(|at| format!(", created {},", at.to_rfc3339_opts(SecondsFormat::AutoSi, true)));
+    format!(
+        "{detail}; the older run {}{} may be started: name it in `ids`, or leave out those after it with `except_ids`",
+        fit.id.to_text(),
+        created.unwrap_or_default()
+    )
 }
 
 /// Skips the groups that have a pending or running run. `new_only`: it was done before in this session.

@@ -1,7 +1,7 @@
 //! What of a re-run is written into the ledger, and what a repeated key is answered from it.
 
 use chrono::{DateTime, Utc};
-use serde_json::json;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::plan::in_hex;
@@ -41,7 +41,7 @@ pub(super) fn write_down(
     caller: &Caller,
     body: &mut BulkRerunBody,
 ) -> Result<(), ErrorModel> {
-    let way = session.way_to_a_ledger();
+    let (way, started_by) = (session.way_to_a_ledger(), session.started_by());
     let Some(ledger) = session.ledger()? else { return refuse_what_needs_it(&request.options, way) };
     let caller = request.caller.as_ref().unwrap_or(caller);
     let options = &request.options;
@@ -54,7 +54,7 @@ pub(super) fn write_down(
         reason: options.reason.clone(),
         idempotency_key: options.idempotency_key.clone(),
         request_digest: digest(&carried_out),
-        request: carried_out,
+        request: started_by.map_or(carried_out.clone(), |by| with_via(&carried_out, by)),
         triggered: body.triggered.len() as i64,
         skipped: body.skipped.len() as i64,
         skipped_list: json!(body.skipped).to_string(),
@@ -63,6 +63,20 @@ pub(super) fn write_down(
     ledger.record(&entry, &body.triggered)?;
     body.operation_id = Some(entry.operation_id);
     Ok(())
+}
+
+/// A request as it was carried out by somebody else than the store.
+fn with_via(carried_out: &str, started_by: &str) -> String {
+    // It was made of a value a moment ago.
+    let mut request: Value = serde_json::from_str(carried_out).unwrap_or_default();
+    request["via"] = json!(started_by);
+    request.to_string()
+}
+
+/// Who has started the new runs of an operation, where that was not the store.
+pub(super) fn started_by(entry: &Entry) -> Option<String> {
+    let request: Value = serde_json::from_str(&entry.request).ok()?;
+    request["via"].as_str().map(str::to_owned)
 }
 
 /// Whether a re-run could be written down: it is, and the caller takes it back.
@@ -95,6 +109,12 @@ pub(crate) fn is_there(session: &mut dyn Session) -> Result<bool, ErrorModel> {
     let is_there = session.ledger()?.is_some();
     session.end()?;
     Ok(is_there)
+}
+
+/// Whether a key may stand for a re-run.
+#[cfg(feature = "http")]
+pub(crate) fn takes_keys(session: &mut dyn Session) -> Result<bool, ErrorModel> {
+    Ok(session.takes_keys() && is_there(session)?)
 }
 
 /// Makes the ledger where there is none; false if there was one.

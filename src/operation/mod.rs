@@ -12,6 +12,7 @@ mod resolve;
 mod spawn;
 mod stand;
 mod survey;
+mod times;
 mod trial;
 mod undo;
 
@@ -58,7 +59,7 @@ pub(crate) fn rerun_in(
     cancel: Option<&Cancel>,
 ) -> Result<BulkRerunBody, ErrorModel> {
     let options = &request.options;
-    check_due_time(session, request)?;
+    check_what_the_host_can(session, request)?;
     let _searching = cancel.map(|cancel| cancel.search_begins(session.interrupter())).transpose()?;
     session.begin_read()?;
     if !options.dry_run
@@ -104,19 +105,27 @@ pub(crate) fn ping(host: &dyn Host) -> Result<(), ErrorModel> {
     Ok(session.end()?)
 }
 
-/// A host that starts whatever is there at once can't be asked to wait.
-fn check_due_time(session: &dyn Session, request: &Request) -> Result<(), ErrorModel> {
-    let RerunOptions { start_at, spread, .. } = &request.options;
+/// A host that starts whatever is there at once can't be asked to wait, and where a first call may break off half-way, no
+/// key can stand for it.
+fn check_what_the_host_can(session: &dyn Session, request: &Request) -> Result<(), ErrorModel> {
+    const NO_DUE_TIME: &str = "this host has no due time: it starts a new run as soon as it can; drop the field";
+    const NO_KEYS: &str = "the runner's daemon starts the runs one by one, so that a call may break off half-way, and its \
+                           key would stand for nothing: drop the field, or let the store have the new runs (leave `via` out)";
+    let RerunOptions { start_at, spread, idempotency_key, dry_run, .. } = &request.options;
     let start_at = start_at.map(|at| ("start_at", json!(at.to_rfc3339_opts(SecondsFormat::AutoSi, true))));
     let spread = spread.map(|spread| ("spread", json!(humantime::format_duration(spread).to_string())));
+    let key = idempotency_key.as_ref().filter(|_| !dry_run).map(|key| ("idempotency_key", json!(key)));
+    let due = start_at.into_iter().chain(spread).filter(|_| !session.has_due_time());
+    let due = due.map(|(name, value)| (name, value, NO_DUE_TIME));
+    let key = key.into_iter().filter(|_| !session.takes_keys()).map(|(name, value)| (name, value, NO_KEYS));
     let spelling = request.spelling.unwrap_or_default();
-    let violations = start_at.into_iter().chain(spread).map(|(name, value)| Violation {
+    let violations = due.chain(key).map(|(name, value, message)| Violation {
         location: format!("body.options.{}", spelling.of(name)),
-        message: "this host has no due time: it starts a new run as soon as it can; drop the field".to_owned(),
+        message: message.to_owned(),
         value,
     });
     let violations: Vec<Violation> = violations.collect();
-    match violations.is_empty() || session.has_due_time() {
+    match violations.is_empty() {
         true => Ok(()),
         false => Err(ErrorModel::unprocessable(violations, 0)),
     }
@@ -142,7 +151,7 @@ fn open(groups: &[Group]) -> impl Iterator<Item = &Group> {
 
 /// A dry run's answer.
 fn planned(resolved: Resolved, plan: String) -> BulkRerunBody {
-    let Resolved { mut groups, matched, unknown, .. } = resolved;
+    let Resolved { mut groups, matched, unknown, times, .. } = resolved;
     let open = groups.iter_mut().filter(|group| group.skip.is_none());
     let planned = open.map(|group| Planned {
         task_name: group.task_name.to_text(),
@@ -154,6 +163,7 @@ fn planned(resolved: Resolved, plan: String) -> BulkRerunBody {
         planned: Some(planned.collect()),
         matched: Some(matched),
         plan: Some(plan),
+        times,
         skipped: skipped(groups, unknown),
         ..BulkRerunBody::default()
     }
@@ -191,7 +201,8 @@ fn skipped(groups: Vec<Group>, unknown: Vec<String>) -> Vec<Skipped> {
     let of_groups = groups.into_iter().filter_map(|group| {
         let (reason, detail) = group.skip?;
         let [task_name, run_id] = [&*group.task_name, &group.source.id].map(|key| key.spelled().map(Into::into));
-        Some(Skipped { task_name, run_id, reason, detail, runs: group.told.map(as_told) })
+        let matched = group.told.is_some().then_some(group.matched);
+        Some(Skipped { task_name, run_id, reason, detail, matched, runs: group.told.map(as_told) })
     });
     of_groups.chain(unknown.into_iter().map(Skipped::unknown)).collect()
 }

@@ -1,10 +1,11 @@
 //! From a selector to groups, each with its newest run.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ops::ControlFlow;
 
 use super::groups::{ByTask, Digest, Gathered, Group, Names, Seen};
-use crate::contract::{ErrorModel, Request, RerunOptions, Run, Selector, UniqueBy};
+use super::times::Spans;
+use crate::contract::{ErrorModel, GroupName, Request, RerunOptions, Run, Selector, Times, UniqueBy};
 use crate::host::{Columns, Key, Query, RunRow, Session};
 
 /// What a selector has come to.
@@ -17,6 +18,8 @@ pub(super) struct Resolved {
     pub(super) matched: u64,
     /// The named ids that are no run, in the order in which they were named.
     pub(super) unknown: Vec<String>,
+    /// How many of the selected runs were created when, where that is asked for.
+    pub(super) times: Option<Times>,
 }
 
 /// A predicate over the matched runs, before they are grouped. An error fails the call.
@@ -33,10 +36,14 @@ pub(super) fn resolve(
     let options = &request.options;
     let columns = match keep.is_some() || options.tells_runs() {
         true => Columns::WHOLE,
-        false => Columns { params: by_params(options), unfit: true, ..Columns::default() },
+        false => {
+            let counts = options.spans().is_some();
+            Columns { params: by_params(options), unfit: true, end_reason: counts, rest: counts }
+        }
     };
     let mut seen = session.may_repeat()?.then(Seen::default);
     let mut grouping = Grouping::new(options);
+    let mut spans = options.spans().map(Spans::new);
     let mut matched = 0;
     let unknown = each_selected(session, &request.selector, columns, &mut |run| {
         if seen.as_mut().is_some_and(|seen| !seen.is_new(&run)) {
@@ -48,12 +55,15 @@ pub(super) fn resolve(
             return Ok(());
         }
         matched += 1;
+        if let Some(spans) = &mut spans {
+            spans.add(&run);
+        }
         grouping.add(&run, may_start);
         Ok(())
     })?;
     let (mut groups, beyond) = grouping.into_groups();
     groups.sort_unstable_by(Group::order);
-    Ok(Resolved { groups, beyond, matched, unknown })
+    Ok(Resolved { groups, beyond, matched, unknown, times: spans.and_then(Spans::into_times) })
 }
 
 /// Whether parameters set groups apart: what they are themselves, or which runs are like them.
@@ -135,8 +145,9 @@ fn is_among(texts: &HashSet<String>, key: &Key<'_>) -> bool {
 }
 
 /// Runs on their way into groups.
-struct Grouping {
+struct Grouping<'o> {
     groups: Groups,
+    left_out: LeftOut<'o>,
     /// Parameters set them apart.
     by_params: bool,
     /// More is told of them than their number.
@@ -157,24 +168,34 @@ enum Groups {
     },
 }
 
-impl Grouping {
-    fn new(options: &RerunOptions) -> Grouping {
+impl<'o> Grouping<'o> {
+    fn new(options: &'o RerunOptions) -> Grouping<'o> {
         let groups = match options.unique_by {
             UniqueBy::Task | UniqueBy::Params => Groups::Shared(ByTask::new()),
             UniqueBy::Run => {
-                let may_skip = options.skip_active || options.skip_superseded || options.take.is_some();
+                let may_skip = options.skip_active
+                    || options.skip_superseded
+                    || options.take.is_some()
+                    || !options.except_groups.is_empty();
                 let limit = options.limit.filter(|_| !may_skip);
                 Groups::Each { groups: Vec::new(), names: Names::default(), limit, wanted: 0 }
             }
         };
-        Grouping { groups, by_params: by_params(options), with_runs: options.tells_runs() }
+        Grouping {
+            groups,
+            left_out: LeftOut::of(&options.except_groups),
+            by_params: by_params(options),
+            with_runs: options.tells_runs(),
+        }
     }
 
     fn add(&mut self, run: &RunRow<'_>, may_start: &dyn Fn(&RunRow<'_>) -> bool) {
         let params = if self.by_params { Digest::of_params(&run.params) } else { Digest::default() };
+        let is_left_out = self.left_out.has(run);
         match &mut self.groups {
             Groups::Shared(groups) => {
-                groups.or_insert_with(&run.task_name, params, || Gathered::before(run, self.with_runs)).add(run);
+                let new = || Gathered::before(run, self.with_runs);
+                groups.or_insert_with(&run.task_name, params, new).add(run, is_left_out);
             }
             Groups::Each { groups, names, limit, wanted } => {
                 *wanted += u64::from(limit.is_some() && may_start(run));
@@ -184,7 +205,7 @@ impl Grouping {
                     return;
                 }
                 let mut gathered = Gathered::before(run, self.with_runs);
-                gathered.add(run);
+                gathered.add(run, is_left_out);
                 groups.push(Group::of(names.get(&run.task_name), params, gathered));
             }
         }
@@ -200,5 +221,28 @@ impl Grouping {
                 (groups.into_entries().map(group).collect(), 0)
             }
         }
+    }
+}
+
+/// The runs whose groups are left out. A group is left out with whichever of its runs is named: one that was shown as the
+/// source run when the groups were looked at may be the older one by now, and is still what nobody wants run.
+struct LeftOut<'o>(HashMap<&'o str, HashSet<&'o str>>);
+
+impl<'o> LeftOut<'o> {
+    fn of(groups: &'o BTreeSet<GroupName>) -> LeftOut<'o> {
+        let mut of_task: HashMap<&str, HashSet<&str>> = HashMap::new();
+        for GroupName { task_name, rerun_of } in groups {
+            of_task.entry(task_name).or_default().insert(rerun_of);
+        }
+        LeftOut(of_task)
+    }
+
+    fn has(&self, run: &RunRow<'_>) -> bool {
+        if self.0.is_empty() {
+            return false;
+        }
+        let (Some(task_name), Some(id)) = (run.task_name.bytes(), run.id.bytes()) else { return false };
+        let (Ok(task_name), Ok(id)) = (str::from_utf8(&task_name), str::from_utf8(&id)) else { return false };
+        self.0.get(task_name).is_some_and(|ids| ids.contains(id))
     }
 }

@@ -4,7 +4,7 @@ use chrono::Utc;
 use serde_json::json;
 
 use super::history::recorded;
-use super::ledger::there_is_none;
+use super::ledger::{self, there_is_none};
 use super::stand::{Found, stand, standing_of};
 use crate::cancel::Cancel;
 use crate::contract::{ErrorModel, KeptRun, Standing, Triggered, Undone, UndoneRun, ledger_time};
@@ -21,6 +21,12 @@ pub(crate) fn undo(host: &dyn Host, operation_id: &str, cancel: Option<&Cancel>)
     let way = session.way_to_a_ledger();
     let Some(ledger) = session.ledger()? else { return Err(there_is_none(way)) };
     let (entry, runs, was_undone) = recorded(ledger, operation_id)?;
+    if let Some(by) = ledger::started_by(&entry) {
+        let message = format!(
+            "the runner's {by} has started these runs, and what still waits is in its memory, where a change of the store              would not reach it: stop them in the runner; nothing was changed"
+        );
+        return Err(ErrorModel::violation("body.operation_id", message, json!(operation_id)));
+    }
     if !session.can_undo() {
         let message = "this host has no way to take a run back: its profile has no `undo` statement, or its \
                        callbacks no `undo`; nothing was changed";
@@ -29,7 +35,7 @@ pub(crate) fn undo(host: &dyn Host, operation_id: &str, cancel: Option<&Cancel>)
     let mut taken = vec![false; runs.len()];
     let standings = match take_back(session, &runs, &mut taken) {
         Ok(standings) => standings,
-        Err(error) if session.is_atomic() => return Err(error.into()),
+        Err(error) if session.is_undo_atomic() => return Err(error.into()),
         Err(error) => return Err(half_way(session, &entry.operation_id, &taken, error)),
     };
 
@@ -49,7 +55,7 @@ pub(crate) fn undo(host: &dyn Host, operation_id: &str, cancel: Option<&Cancel>)
         return Ok(undone);
     }
     if let Err(error) = write_down(session, &entry.operation_id, &taken) {
-        return Err(if session.is_atomic() { error.into() } else { with_taken(error, &taken, NOT_WRITTEN_DOWN) });
+        return Err(if session.is_undo_atomic() { error.into() } else { with_taken(error, &taken, NOT_WRITTEN_DOWN) });
     }
     session.commit()?;
     Ok(undone)
@@ -94,7 +100,7 @@ fn check(
         "the host's `undo` says that it took the run {} back, and its view shows it as one that will be run all \
          the same{}",
         runs[place].run_id,
-        if session.is_atomic() { "; nothing was changed" } else { "" }
+        if session.is_undo_atomic() { "; nothing was changed" } else { "" }
     )))
 }
 

@@ -36,7 +36,11 @@ impl TestHost for Attached {
                 "id": run.id, "task_name": run.task, "phase": run.phase, "end_reason": run.end_reason,
                 "exit_code": run.exit_code, "triggered_by": run.triggered_by, "created_at": run.created_at,
                 "retry_attempt": run.retry_attempt, "params": run.params,
-                "unfit": (run.triggered_by == "service").then_some("service"),
+                "unfit": match &*run.triggered_by {
+                    "service" => Some("service"),
+                    "import" => Some("it was imported, without its files"),
+                    _ => None,
+                },
             });
             format!("{run}\n")
         });

@@ -23,7 +23,7 @@ pub struct Case {
     pub name: String,
     pub store: String,
     /// What a host must have for the case to make sense there: `params`, `exit codes`, `triggers`, `services`,
-    /// `end reasons` beside success and failure, and `any id`.
+    /// `end reasons` beside success and failure, `own reasons` why a run is never started again, and `any id`.
     #[serde(default)]
     pub needs: Vec<String>,
     /// The store keeps a ledger.

@@ -132,6 +132,21 @@ fn where_every_place_is_taken_the_one_who_lets_us_wait_longest_makes_room() {
 }
 
 #[test]
+fn who_has_just_come_has_a_moment_for_its_first_word() {
+    let store = night();
+    let server = serve_with(&store, HttpConfig::default(), ServerConfig { connections: 2, ..ServerConfig::default() });
+    let mut fresh = server.connect();
+    let mut idle = server.connect();
+    idle.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+    assert!(idle.read(&mut [0; 1_000]).unwrap() > 0);
+    // There is no place for a third: the idle one goes, though the other has been silent for longer.
+    assert_eq!(server.get("/healthz").status, 200);
+    fresh.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
+    let answer = read_all(&fresh);
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+}
+
+#[test]
 fn bodies_share_a_room_and_small_ones_need_none() {
     let store = night();
     let http = HttpConfig { body_limit: 1_000_000, body_budget: 1_000_000, ..HttpConfig::default() };

@@ -29,6 +29,13 @@ pub fn trials() -> Vec<Trial> {
             assert_eq!(store.integrity(), "ok");
         }));
     }
+    for (number, schema) in (1..).zip(GENERATIONS) {
+        trials.extend(in_every_lua(&format!("undone, generation {number}"), move |lua| {
+            let store = Store::of_generation(schema, "wal").holding(&rows());
+            let script = file("tests/lua/scripts/undone.lua");
+            succeeded(&lua.run(&script).arg(&store.path).output().unwrap());
+        }));
+    }
     trials.push(every_script_is_run());
     trials
 }
@@ -61,7 +68,7 @@ fn rows() -> Vec<Row> {
 fn every_script_is_run() -> Trial {
     Trial::test("every script is run", || {
         let names = fs::read_dir(file("tests/lua/scripts")).unwrap().count();
-        assert_eq!(names, 12, "a script is missing from the list, or the list from the scripts");
+        assert_eq!(names, 13, "a script is missing from the list, or the list from the scripts");
         Ok(())
     })
 }

@@ -62,11 +62,32 @@ fn a_column_of_a_type_that_can_not_be_read_is_named_when_the_store_is_opened() {
 }
 
 #[test]
-fn a_version_that_is_no_number_is_told_so() {
+fn a_version_may_be_numbers_with_dots_or_a_word() {
     let store = Store::with_failed(1);
-    store.reword("rights.job", "version = { query = \"SELECT '4.2.1'\", from = 4, to = 4 }\nrights.job");
+    store.client.execute("CREATE TABLE release (version text); INSERT INTO release VALUES ('4.2.10')");
+    let whole = std::fs::read_to_string(store.profile()).unwrap();
+    let version = |known: &str| {
+        let version = format!("version = {{ query = 'SELECT version FROM release', {known} }}\nrights.job");
+        std::fs::write(store.profile(), whole.replacen("rights.job", &version, 1)).unwrap();
+    };
+    for known in ["from = '4.2.9', to = '4.2'", "from = 4, to = 4", "any_of = ['4.2.9', '4.2.10']"] {
+        version(known);
+        let again = json!({"ids": ["1"]});
+        assert_eq!(triggered(&call(&store.open(), &again).unwrap()), 1, "{known}");
+    }
+    version("from = '4.1', to = '4.2.9'");
     let error = store.open_error(&store.database.url);
-    assert_error(&error, 500, &["small.toml", "version (generation", "is no whole number", "4.2.1"]);
+    assert_error(&error, 500, &["small.toml", "has the version 4.2.10", "is for 4.1 to 4.2.9"]);
+    version("any_of = ['b1c2', 'd3e4']");
+    let error = store.open_error(&store.database.url);
+    assert_error(&error, 500, &["small.toml", "has the version 4.2.10", "is for b1c2 or d3e4"]);
+
+    // The runner is upgraded while the store is open.
+    version("from = '4.2.9', to = '4.2.10'");
+    let plugin = store.open();
+    store.client.execute("UPDATE release SET version = '4.3.0-rc1'");
+    let error = call(&plugin, &json!({"ids": ["1"]})).unwrap_err();
+    assert_error(&error, 500, &["has the version 4.3.0-rc1, which is no number", "any_of", "nothing was changed"]);
 }
 
 #[test]

@@ -1,17 +1,20 @@
 //! Job runners on PostgreSQL: what every one of them has to show, with its own workers.
 
+#![allow(dead_code, reason = "every runner uses some of it")]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
+use bulk_rerun::host::RunnerState;
 use bulk_rerun::{Config, Plugin};
 use chrono::{TimeDelta, Utc};
 use serde_json::{Value, json};
 
 use crate::postgres::{Client, Database, server};
 use crate::support::calls::{all_failed, call, skipped, triggered};
-use crate::support::runners::{Process, Runner, bulk_rerun, rerun_the_failed};
+use crate::support::runners::{Process, Runner, bulk_rerun, rerun_the_failed, wait_for};
 use crate::support::undo::undo;
 
 /// An application of a runner's, with a database of its own.
@@ -202,7 +205,9 @@ impl Scenario<'_> {
             let newest = format!("SELECT id FROM ({}) AS run", self.states);
             assert_eq!(answer["triggered"][0]["run_id"], application.column(&newest).pop().unwrap().as_str());
         }
-        assert!(!application.plugin().describe().unwrap().open_in.is_empty(), "a worker is connected");
+        let plugin = application.plugin();
+        let state = || plugin.describe().unwrap().runner_state;
+        assert_eq!(state(), RunnerState::Seen, "a worker is connected");
 
         // One that is due later waits, under the worker's eyes.
         let due = Utc::now() + TimeDelta::seconds(3);
@@ -212,6 +217,7 @@ impl Scenario<'_> {
         worker.until("the run that was due later has succeeded", || done(&states(), before.len() + 2).then_some(()));
         assert!(Utc::now() >= due, "it was begun before it was due");
         worker.stop();
+        wait_for("the worker's connections are gone", || (state() == RunnerState::NotSeen).then_some(()));
 
         // Nobody works any more: what is spawned waits, and is not spawned twice.
         let source = application.column(&format!("SELECT id FROM ({}) AS run", self.states)).remove(0);

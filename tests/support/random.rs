@@ -10,9 +10,6 @@ use proptest::test_runner::{Config, TestRunner};
 
 use super::model::{Request, Run, Unique, Value};
 
-/// Whether requests leave out groups (`except_groups`).
-pub const LEAVE_OUT: bool = false;
-
 /// A run, and how its `created_at` is written.
 #[derive(Debug, Clone)]
 pub struct Draft {
@@ -124,13 +121,14 @@ pub fn requests(words: Words) -> impl Strategy<Value = Request> {
         sometimes(prop::collection::vec(texts(words.tasks), 1..3)),
         sometimes(prop::collection::vec((texts(words.tasks), texts(words.ids)), 1..4)),
         prop::option::weighted(0.1, texts(&["failed", "timeout"])),
+        sometimes(prop_oneof![3 => 1..10usize, 1 => Just(500)]),
     );
     let ids = (prop::option::weighted(0.35, some_ids()), prop::option::weighted(0.2, some_ids()));
     (ids, filter, times, codes, options, portions).prop_map(|(ids, filter, times, codes, options, portions)| {
         let (status, task_name, triggered_by, search, retries_only, is_failure) = filter;
         let (created_after, created_before) = ordered(times);
         let (exit_code_min, exit_code_max) = ordered(codes);
-        let (limit, take, except_tasks, except_groups, dropped_reason) = portions;
+        let (limit, take, except_tasks, except_groups, dropped_reason, spans) = portions;
         Request {
             ids: ids.0,
             except_ids: ids.1.unwrap_or_default(),
@@ -151,7 +149,8 @@ pub fn requests(words: Words) -> impl Strategy<Value = Request> {
             take,
             with_runs: options.3,
             except_tasks: except_tasks.unwrap_or_default(),
-            except_groups: except_groups.filter(|_| LEAVE_OUT).unwrap_or_default(),
+            except_groups: except_groups.unwrap_or_default(),
+            spans,
             dropped_reason,
         }
     })

@@ -180,7 +180,7 @@ fn as_request(mut request: Json, dry_run: bool) -> Json {
     };
     as_lists(fields, &["ids", "except_ids", "exceptIds"]);
     if let Some(options) = fields.get_mut("options").and_then(Json::as_object_mut) {
-        as_lists(options, &["except_tasks", "exceptTasks"]);
+        as_lists(options, &["except_tasks", "exceptTasks", "except_groups", "exceptGroups"]);
     }
     if dry_run {
         let options = fields.entry("options").or_insert(Json::Null);

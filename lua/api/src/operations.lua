@@ -129,8 +129,20 @@ local function look(host, runs)
   end
 end
 
--- A run that is gone may have been taken back, as the ledger knows, where it still has the operation.
+-- Whether it may have been taken back: some hosts delete such a run, and others end it with a word of their own.
+local function may_be_undone(run)
+  return has_ended(run) and not (run.phase == "ended" and has_succeeded(run))
+end
+
+-- Which of them were taken back only the ledger knows, where it still has the operation.
 local function look_into_ledger(host, operation_id, runs)
+  local any = false
+  for _, run in ipairs(runs) do
+    any = any or may_be_undone(run)
+  end
+  if not any then
+    return
+  end
   local done, operation = pcall(host.operation, host, operation_id)
   if not done then
     if type(operation) ~= "table" or operation.status ~= 404 then
@@ -144,8 +156,8 @@ local function look_into_ledger(host, operation_id, runs)
     undone[run.run_id][run.task_name] = run.phase == "undone"
   end
   for _, run in ipairs(runs) do
-    if run.phase == "gone" and undone[run.run_id] and undone[run.run_id][run.task_name] then
-      run.phase = "undone"
+    if may_be_undone(run) and undone[run.run_id] and undone[run.run_id][run.task_name] then
+      run.phase, run.end_reason, run.exit_code = "undone", nil, nil
     end
   end
 end
@@ -224,7 +236,7 @@ function Host:wait(subject, options)
     local states, all_ended, all_succeeded = count(runs)
     local now = native.clock()
     local time_is_up = deadline and now >= deadline
-    if operation_id and states.gone and (all_ended or time_is_up) then
+    if operation_id and (all_ended or time_is_up) then
       with_patience(look_into_ledger, self, operation_id, runs)
       states, all_ended, all_succeeded = count(runs)
     end

@@ -12,7 +12,7 @@ mod session;
 
 use super::ledger::VERSION;
 use super::profile::TriedWith;
-use super::{Host, HostError, Particulars, Session, StoreInfo};
+use super::{Host, HostError, Particulars, RunnerState, Session, StoreInfo};
 use session::CallbackSession;
 
 /// A host behind callbacks. They come on the calling thread, one at a time for each call; several
@@ -152,16 +152,21 @@ impl Host for CallbackHost {
             engine: "the host's own".to_owned(),
             profile: "callbacks".to_owned(),
             runner: "the host".to_owned(),
+            parameters: Vec::new(),
             tried_with: TriedWith::Worker,
             generation: String::new(),
             schema_version: None,
             particulars: Particulars::Callbacks { transactions: self.callbacks.has_transactions() },
             lacks: Vec::new(),
             read_whole_for_an_id: Vec::new(),
+            not_found_by_its_id: None,
             ledger: self.callbacks.keeps_ledger().then_some(VERSION as i64),
             writable: true,
             open_in: Vec::new(),
+            runner_state: RunnerState::Seen,
+            runner_unknown: None,
             start: "when the host starts it".to_owned(),
+            daemon: None,
         })
     }
 }

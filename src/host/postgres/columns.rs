@@ -2,8 +2,9 @@
 
 use tokio_postgres::error::ErrorPosition;
 
-use super::dialect::{IdType, Postgres};
+use super::dialect::Postgres;
 use super::fit::{Fitting, failure};
+use super::ids::IdType;
 use crate::host::HostError;
 use crate::host::profile::{CANONICAL_COLUMNS, Generation, Profile};
 use crate::host::view::{Dialect, View};
@@ -17,7 +18,7 @@ impl Fitting<'_> {
         profile: &Profile,
         generation: &Generation,
         view: &View,
-        id_type: IdType,
+        id_type: &IdType,
     ) -> Result<(), HostError> {
         const DOING: &str = "checking the profile";
         let prepare = |sql: String| self.connection.wait_for(self.connection.client().prepare(&sql));

@@ -5,14 +5,15 @@ use std::collections::HashSet;
 use chrono::{DateTime, TimeDelta};
 use tokio_postgres::types::{ToSql, Type};
 
+use super::ids::IdType;
 use crate::contract::Instant;
 use crate::host::Key;
 use crate::host::view::{Conditions, Dialect, Value, Window};
 
 /// PostgreSQL's dialect, for a view whose ids are of this type.
-pub(super) struct Postgres(pub(super) IdType);
+pub(super) struct Postgres<'k>(pub(super) &'k IdType);
 
-impl Dialect for Postgres {
+impl Dialect for Postgres<'_> {
     fn placeholder(&self, number: usize) -> String {
         format!("${number}")
     }
@@ -24,6 +25,7 @@ impl Dialect for Postgres {
             "created_at" => name.to_owned(),
             "exit_code" | "retry_attempt" => format!("{name}::bigint"),
             "is_failure" => format!("{name}::boolean"),
+            "id" => self.0.spelled().to_owned(),
             _ => format!("{name}::text"),
         }
     }
@@ -36,8 +38,7 @@ impl Dialect for Postgres {
     /// Numbers are ordered as such; and the server spells a uuid more slowly than we do.
     fn read(&self, name: &'static str) -> String {
         match name {
-            "id" if self.0 == IdType::Uuid => name.to_owned(),
-            "id" if self.0 == IdType::Integer => "id::bigint".to_owned(),
+            "id" => self.0.read().to_owned(),
             _ => self.column(name),
         }
     }
@@ -109,98 +110,13 @@ pub(super) fn bound<'v>(value: &'v Value, foreign: &HashSet<String>) -> Bound<'v
 }
 
 /// No text in PostgreSQL has a NUL character, so one that has equals none, as NULL does.
-fn storable(text: &str) -> Option<&str> {
+pub(super) fn storable(text: &str) -> Option<&str> {
     (!text.contains('\0')).then_some(text)
-}
-
-/// The type of the view's ids: the key is sought in its own type, so that its index can be used.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum IdType {
-    Text,
-    Integer,
-    Uuid,
-    /// Any other is compared as text, without an index.
-    Other,
-}
-
-impl IdType {
-    pub(super) fn of(kind: &Type) -> IdType {
-        match *kind {
-            Type::TEXT | Type::VARCHAR => IdType::Text,
-            Type::INT2 | Type::INT4 | Type::INT8 => IdType::Integer,
-            Type::UUID => IdType::Uuid,
-            _ => IdType::Other,
-        }
-    }
-
-    /// The type that texts are cast to, to be compared with the view's ids.
-    fn cast(self) -> &'static str {
-        match self {
-            IdType::Text | IdType::Other => "text[]",
-            IdType::Integer => "bigint[]",
-            IdType::Uuid => "uuid[]",
-        }
-    }
-
-    /// The view's ids as they are compared.
-    fn column(self) -> &'static str {
-        if self == IdType::Other { "run.id::text" } else { "run.id" }
-    }
-
-    /// The condition on the view's ids; `$1` is an array of texts.
-    pub(super) fn condition(self) -> String {
-        format!("{} = ANY($1::text[]::{})", self.column(), self.cast())
-    }
-
-    /// The condition that the view's id is this one.
-    pub(super) fn is(self, id: &str) -> String {
-        format!("{} = (SELECT '{id}'::{})", self.column(), self.cast().trim_end_matches("[]"))
-    }
-
-    /// What joins the view with the wanted runs: `$1` is an array of their tasks, `$2` of their ids; each has its `place`
-    /// in them, from 1.
-    pub(super) fn join(self) -> String {
-        format!(
-            "JOIN unnest($1::text[], $2::text[]::{}) WITH ORDINALITY AS wanted(wanted_task, wanted_id, place)
-             ON {} = wanted_id AND run.task_name::text = wanted_task",
-            self.cast(),
-            self.column()
-        )
-    }
-
-    /// Whether a text can be an id at all. Only the server's own spelling is: `007` is not the id `7`.
-    pub(super) fn has(self, id: &str) -> bool {
-        match self {
-            IdType::Text | IdType::Other => storable(id).is_some(),
-            IdType::Integer => id.parse::<i64>().is_ok_and(|number| number.to_string() == id),
-            IdType::Uuid => {
-                let hex = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
-                let fits =
-                    |(at, byte): (usize, u8)| if [8, 13, 18, 23].contains(&at) { byte == b'-' } else { hex(byte) };
-                id.len() == 36 && id.bytes().enumerate().all(fits)
-            }
-        }
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_the_servers_own_spelling_is_an_id() {
-        for id in ["7", "-7", "9223372036854775807"] {
-            assert!(IdType::Integer.has(id), "{id}");
-        }
-        for id in ["", "007", "+7", " 7", "7.0", "9223372036854775808", "seven", "7\0"] {
-            assert!(!IdType::Integer.has(id), "{id}");
-        }
-        assert!(IdType::Uuid.has("3f2c9a7e-0000-4000-8000-00000000000f"));
-        for id in ["", "3F2C9A7E-0000-4000-8000-000000000001", "3f2c9a7e00004000800000000000000f", "é"] {
-            assert!(!IdType::Uuid.has(id), "{id}");
-        }
-        assert!(IdType::Text.has("é") && !IdType::Text.has("a\0b"));
-    }
 
     #[test]
     fn a_bound_between_two_microseconds_lets_the_same_runs_through() {

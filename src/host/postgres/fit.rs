@@ -2,18 +2,17 @@
 
 use std::collections::HashSet;
 
-use tokio_postgres::error::SqlState;
 use tokio_postgres::types::Type;
 
 use super::connection::{Connection, Server};
-use super::dialect::{IdType, Postgres};
-use super::error::for_people;
+use super::dialect::Postgres;
+use super::ids::{IdType, Ids};
 use super::misfit::Misfit;
 use super::search_path::SearchPath;
 use crate::host::HostError;
 use crate::host::lack::Lack;
 use crate::host::new_ids::IdKind;
-use crate::host::profile::{Engine, Generation, Profile, SpawnParameter};
+use crate::host::profile::{Engine, Generation, Profile, SchemaVersion, SpawnParameter};
 use crate::host::statement::bare;
 use crate::host::view::View;
 
@@ -22,9 +21,9 @@ use crate::host::view::View;
 pub(super) struct Fitted {
     pub(super) profile: Profile,
     pub(super) generation: Generation,
-    /// The number of the schema's version, where the runner keeps one.
-    pub(super) version: Option<i64>,
-    /// This role may not read that number: the store may be of any version, and is good for `check` alone.
+    /// The schema's version, where the runner keeps one.
+    pub(super) version: Option<SchemaVersion>,
+    /// This role may not read it: the store may be of any version, and is good for `check` alone.
     pub(super) version_hidden: bool,
     /// What each transaction begins with, so that the runner's tables are found.
     pub(super) search_path: Option<String>,
@@ -62,18 +61,22 @@ pub(super) struct Spawn {
 }
 
 impl Fitted {
-    pub(super) fn dialect(&self) -> Postgres {
-        Postgres(self.id_type)
+    pub(super) fn dialect(&self) -> Postgres<'_> {
+        Postgres(&self.id_type)
     }
 
-    /// What asks for the number of the schema's version again, as one bigint.
+    pub(super) fn ids(&self) -> Ids<'_> {
+        Ids { kind: &self.id_type, key: &self.view.key }
+    }
+
+    /// What asks for the schema's version again, as one text.
     pub(super) fn version_query(&self) -> Option<String> {
         self.generation.version.as_ref().map(|version| version_query(&version.query))
     }
 
     /// Whether the schema is still in a version that its generation is for: the runner may have been upgraded since the
     /// store was opened. `found` is what [`Self::version_query`] gives now.
-    pub(super) fn check_version(&self, found: Option<i64>) -> Result<(), HostError> {
+    pub(super) fn check_version(&self, found: Option<&SchemaVersion>) -> Result<(), HostError> {
         if self.generation.is_for(found) {
             return Ok(());
         }
@@ -195,15 +198,16 @@ impl Fitting<'_> {
             }
             let version_hidden = self.version_hidden(generation)?;
             let version = if version_hidden { None } else { self.version(profile, generation)? };
-            if !version_hidden && !generation.is_for(version) {
+            if !version_hidden && !generation.is_for(version.as_ref()) {
                 let schema = self.schema_of(generation)?;
-                let words = wrong_version(profile, &self.server.address.to_string(), schema.as_deref(), version);
+                let words =
+                    wrong_version(profile, &self.server.address.to_string(), schema.as_deref(), version.as_ref());
                 misfit = Some(Misfit::Version(words));
                 continue;
             }
             self.refuse_hidden_rows(generation)?;
             let (view, id_type) = self.check_runs(profile, generation)?;
-            self.check_columns_types(profile, generation, &view, id_type)?;
+            self.check_columns_types(profile, generation, &view, &id_type)?;
             let (spawn, spawn_many, new_ids) = self.check_spawns(profile, generation)?;
             let undo = self.check_undo(profile, generation)?;
             let schema = self.schema_of(generation)?;
@@ -267,20 +271,13 @@ impl Fitting<'_> {
         Ok(false)
     }
 
-    fn version(&self, profile: &Profile, generation: &Generation) -> Result<Option<i64>, HostError> {
+    fn version(&self, profile: &Profile, generation: &Generation) -> Result<Option<SchemaVersion>, HostError> {
         let Some(version) = &generation.version else { return Ok(None) };
         let sql = version_query(&version.query);
         let found = self.connection.wait_for(self.connection.client().query_typed(&sql, &[]));
         let fails = |message| failure(profile, generation, "version", format!("the query fails: {message}"));
-        let rows = found.map_err(|error| match error.code() {
-            Some(&SqlState::INVALID_TEXT_REPRESENTATION) => {
-                let message = error.as_db_error().map(for_people).unwrap_or_default();
-                let words = "the version is no whole number; let the query make one of it";
-                failure(profile, generation, "version", format!("{words}: {message}"))
-            }
-            _ => self.wrong_with("reading the schema's version", error, &fails),
-        })?;
-        Ok(rows.first().and_then(|row| row.get(0)))
+        let rows = found.map_err(|error| self.wrong_with("reading the schema's version", error, &fails))?;
+        Ok(rows.first().and_then(|row| row.get::<_, Option<String>>(0)).map(SchemaVersion))
     }
 
     /// Row level security without a policy shows this role no rows, which is not the same as there being none.
@@ -317,14 +314,16 @@ impl Fitting<'_> {
     }
 }
 
-/// The number of the schema's version, as one bigint.
+/// The schema's version, as one text.
 fn version_query(query: &str) -> String {
-    format!("SELECT version::bigint FROM (\n{}\n) AS version(version)", bare(query))
+    format!("SELECT version::text FROM (\n{}\n) AS version(version)", bare(query))
 }
 
 /// What is said of a schema in a version that the profile is not for.
-fn wrong_version(profile: &Profile, store: &str, schema: Option<&str>, found: Option<i64>) -> String {
+fn wrong_version(profile: &Profile, store: &str, schema: Option<&str>, found: Option<&SchemaVersion>) -> String {
     let schema = schema.map(|schema| format!(" {schema}")).unwrap_or_default();
+    let known = profile.generations.iter().find_map(|generation| generation.version.as_ref());
+    let found = known.and_then(|known| known.in_words(found));
     let version = found.map_or("no version".to_owned(), |found| format!("the version {found}"));
     format!(
         "the schema{schema} of {} in {store} has {version}, and the profile {} is for {}. A newer bulk-rerun may know it; \
@@ -339,7 +338,7 @@ fn wrong_version(profile: &Profile, store: &str, schema: Option<&str>, found: Op
 
 impl Generation {
     /// Whether it is for a schema in this version; `None` where the schema has none.
-    fn is_for(&self, version: Option<i64>) -> bool {
+    fn is_for(&self, version: Option<&SchemaVersion>) -> bool {
         self.version.as_ref().is_none_or(|known| known.is_met_by(version))
     }
 }
@@ -347,7 +346,7 @@ impl Generation {
 /// The versions of the schema that a profile's generations are for, the oldest first.
 fn known_versions(profile: &Profile) -> String {
     let known = profile.generations.iter().rev().filter_map(|generation| generation.version.as_ref());
-    let known: Vec<_> = known.map(|version| format!("{} to {}", version.from, version.to)).collect();
+    let known: Vec<_> = known.map(|version| version.known.to_string()).collect();
     known.join(" and ")
 }
 

@@ -93,7 +93,7 @@ impl PostgresSession<'_> {
 
     /// Whose rows are ours: several runners, and several schemas of one, may share the ledger.
     fn whose(&self) -> (&str, &str) {
-        (&self.fitted.profile.name, self.fitted.schema.as_deref().unwrap_or_default())
+        (&self.fitted.profile.identity, self.fitted.schema.as_deref().unwrap_or_default())
     }
 
     /// Whether the database has a ledger; an older one is brought up to date where that can be done.

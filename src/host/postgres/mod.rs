@@ -8,11 +8,14 @@ mod dialect;
 mod encoding;
 mod error;
 mod fit;
+mod ids;
 mod ledger;
 mod misfit;
+mod numeric;
 mod parameters;
 mod passfile;
 mod plan;
+mod presence;
 mod proof;
 mod read;
 mod rights;
@@ -35,7 +38,7 @@ use self::connection::{Connection, Server};
 use self::fit::Fitted;
 use self::session::PostgresSession;
 use super::profile::{Engine, Profile};
-use super::{Host, HostError, Particulars, Process, Session, StoreInfo};
+use super::{Host, HostError, Particulars, Session, StoreInfo};
 
 /// An address for a person, as the fuzz targets read it.
 #[cfg(fuzzing)]
@@ -100,20 +103,7 @@ impl PostgresHost {
                     &[],
                 )
                 .await?;
-            let others = client
-                .query(
-                    // Who may not see others' sessions is not told what kind they are.
-                    "SELECT pid, coalesce(nullif(application_name, ''),
-                        CASE WHEN backend_type IS NULL THEN usename || ', whom this role may not see' END,
-                        usename::text, '')
-                     FROM pg_stat_activity
-                     WHERE datname = current_database() AND pid <> pg_backend_pid()
-                       AND coalesce(backend_type = 'client backend', usename IS NOT NULL)
-                       AND application_name IS DISTINCT FROM $1
-                     ORDER BY pid",
-                    &[&APPLICATION_NAME],
-                )
-                .await?;
+            let others = client.query(presence::OTHERS, &[&APPLICATION_NAME]).await?;
             let missing_rights = match rights::missing(client, &fitted).await? {
                 Ok(grants) => grants,
                 Err(wrong) => return Ok(Err(wrong)),
@@ -123,28 +113,35 @@ impl PostgresHost {
                 // The server plans nothing that the role may not do.
                 false => Vec::new(),
             };
+            let not_found_by_its_id = match missing_rights.is_empty() {
+                true => match plan::not_found_by_its_id(client, &fitted).await? {
+                    Ok(found) => found,
+                    Err(wrong) => return Ok(Err(wrong)),
+                },
+                false => None,
+            };
             // Without the rights on it, its version can't be read either.
             let ledger = match missing_rights.is_empty() {
                 true => ledger::version(client).await?,
                 false => None,
             };
             client.batch_execute("ROLLBACK").await?;
-            Ok(Ok((settings, others, missing_rights, read_whole_for_an_id, ledger)))
+            Ok(Ok((settings, others, missing_rights, read_whole_for_an_id, not_found_by_its_id, ledger)))
         });
-        let (settings, others, missing_rights, read_whole_for_an_id, ledger) =
+        let (settings, others, missing_rights, read_whole_for_an_id, not_found_by_its_id, ledger) =
             asked.map_err(|error| self.server.error("reading its settings", error))??;
         self.server.give_back(connection);
-        let process = |row: tokio_postgres::Row| Process { pid: row.get::<_, i32>(0).unsigned_abs(), name: row.get(1) };
-        let open_in: Vec<Process> = others.into_iter().map(process).collect();
-        let start = if open_in.is_empty() { &fitted.profile.start.stopped } else { &fitted.profile.start.running };
+        let (open_in, hidden) = presence::of(&others, &fitted.profile);
+        let outlook = fitted.profile.outlook(&open_in, hidden);
         Ok(StoreInfo {
             store: self.server.address.to_string(),
             engine: format!("PostgreSQL {}", settings.get::<_, String>(0)),
             profile: fitted.profile.name.clone(),
             runner: fitted.profile.runner.clone(),
+            parameters: fitted.profile.settings.clone(),
             tried_with: fitted.profile.tried_with,
             generation: fitted.generation.name.clone(),
-            schema_version: fitted.version,
+            schema_version: fitted.version.clone(),
             particulars: Particulars::Postgres {
                 schema: fitted.schema.clone(),
                 schema_version_hidden: fitted.version_hidden,
@@ -152,10 +149,14 @@ impl PostgresHost {
             },
             lacks: fitted.view.lacks.clone(),
             read_whole_for_an_id,
+            not_found_by_its_id,
             ledger,
             writable: settings.get(1),
-            start: start.clone(),
             open_in,
+            runner_state: outlook.runner,
+            runner_unknown: outlook.unknown,
+            start: outlook.start,
+            daemon: None,
         })
     }
 }

@@ -3,9 +3,10 @@
 use serde_json::Value;
 use tokio_postgres::{Client, Error, SimpleQueryMessage};
 
-use super::dialect::IdType;
+use super::error::for_people;
 use super::fit::Fitted;
-use crate::host::Columns;
+use super::ids::Ids;
+use crate::host::{Columns, HostError};
 
 /// The tables of which every row is looked at to find a run by its id, as the server plans it.
 ///
@@ -13,8 +14,9 @@ use crate::host::Columns;
 ///
 /// The role may not read them, or the connection is lost.
 pub(super) async fn read_whole_for_an_id(client: &Client, fitted: &Fitted) -> Result<Vec<String>, Error> {
-    let sought = an_id(fitted.id_type);
-    let condition = fitted.id_type.condition().replace("$1", &format!("ARRAY['{sought}']"));
+    let id = fitted.id_type.an_id();
+    let condition = fitted.ids().condition().replace("$1", &format!("ARRAY['{}']", id.replace('\'', "''")));
+    let sought = if fitted.view.key.is_empty() { id } else { Ids::WANTED };
     let (sql, _) = fitted.view.by_id(&condition, Columns::default(), &fitted.dialect());
     // As ids are sought; what still needs no index then has none.
     client.batch_execute("SET LOCAL enable_seqscan = off").await?;
@@ -23,6 +25,21 @@ pub(super) async fn read_whole_for_an_id(client: &Client, fitted: &Fitted) -> Re
     tables.sort_unstable();
     tables.dedup();
     Ok(tables)
+}
+
+/// A run that its own id, as the profile takes it apart, does not find; or what is wrong with the profile.
+pub(super) async fn not_found_by_its_id(
+    client: &Client,
+    fitted: &Fitted,
+) -> Result<Result<Option<String>, HostError>, Error> {
+    let Some(sql) = fitted.view.not_found_by_its_id(fitted.id_type.spelled()) else { return Ok(Ok(None)) };
+    match client.query_opt(&sql, &[]).await {
+        Ok(row) => Ok(Ok(row.and_then(|row| row.get(0)))),
+        Err(error) => match error.as_db_error().filter(|said| said.code().code().starts_with("22")) {
+            Some(said) => Ok(Err(fitted.broken("key", &for_people(said)))),
+            None => Err(error),
+        },
+    }
 }
 
 async fn explain(client: &Client, sql: &str) -> Result<Value, Error> {
@@ -37,8 +54,13 @@ async fn explain(client: &Client, sql: &str) -> Result<Value, Error> {
 /// Whether no two rows of the view have the same task and id: each table's row is looked up by all of a unique index. Where
 /// that can't be told, they may.
 pub(super) async fn finds_one_at_most(client: &Client, fitted: &Fitted) -> Result<bool, Error> {
+    // What an id is taken apart into is the profile's to say, and so is whether it is another for each.
+    if !fitted.view.key.is_empty() {
+        return Ok(false);
+    }
     // Behind a SELECT the planner knows no value, by which it could leave out a part of the view.
-    let condition = format!("{} AND run.task_name::text = (SELECT 'a task')", fitted.id_type.is(an_id(fitted.id_type)));
+    let condition =
+        format!("{} AND run.task_name::text = (SELECT 'a task')", fitted.id_type.is(fitted.id_type.an_id()));
     let (sql, _) = fitted.view.by_id(&condition, Columns::default(), &fitted.dialect());
     client.batch_execute("SAVEPOINT plan; SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off").await?;
     let plan = explain(client, &sql).await?;
@@ -100,30 +122,24 @@ impl Lookup {
     }
 }
 
-/// An id that is found again in a plan.
-fn an_id(kind: IdType) -> &'static str {
-    match kind {
-        IdType::Text | IdType::Other => "a run that bulk_rerun looks for",
-        IdType::Integer => "7261839405172634",
-        IdType::Uuid => "5eed5eed-5eed-4eed-8eed-5eed5eed5eed",
-    }
-}
-
 /// Adds the tables of a step that compares each row's id, where an index would have led to the right ones.
 fn look_at(step: &Value, sought: &str, tables: &mut Vec<String>) {
     let compares = |condition: &str| step[condition].as_str().is_some_and(|text| text.contains(sought));
     if ["Filter", "Join Filter", "Hash Cond", "Merge Cond"].into_iter().any(compares) {
-        add_tables(step, tables);
+        add_tables(step, sought, tables);
     }
     for below in steps_below(step) {
         look_at(below, sought, tables);
     }
 }
 
-/// The tables that a step reads, by itself or below.
-fn add_tables(step: &Value, tables: &mut Vec<String>) {
-    tables.extend(step["Relation Name"].as_str().map(str::to_owned));
-    steps_below(step).for_each(|below| add_tables(below, tables));
+/// The tables that a step reads, by itself or below, but for those that an index leads into by the id.
+fn add_tables(step: &Value, sought: &str, tables: &mut Vec<String>) {
+    let leads = |condition: &&str| step[*condition].as_str().is_some_and(|text| text.contains(sought));
+    if !["Index Cond", "Recheck Cond"].iter().any(leads) {
+        tables.extend(step["Relation Name"].as_str().map(str::to_owned));
+    }
+    steps_below(step).for_each(|below| add_tables(below, sought, tables));
 }
 
 fn steps_below(step: &Value) -> impl Iterator<Item = &Value> {

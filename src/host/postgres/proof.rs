@@ -62,8 +62,7 @@ impl PostgresSession<'_> {
         let until = Instant::now() + server.busy_timeout.min(QUESTIONS);
         let proof = self.proof.as_ref()?;
         let Some((task_name, id)) = &self.first_new else { return proof.ask(server, None, until) };
-        let kind = self.fitted.id_type;
-        let (sql, _) = self.fitted.view.joined(&kind.join(), Columns::default(), &self.fitted.dialect());
+        let (sql, _) = self.fitted.view.joined(&self.fitted.ids().join(), Columns::default(), &self.fitted.dialect());
         let (tasks, ids) = ([task_name.spelled()], [id.as_str()]);
         let new_run = NewRun {
             begin: self.fitted.search_path.as_deref().unwrap_or_default(),

@@ -69,11 +69,12 @@ impl PostgresSession<'_> {
         columns: Columns,
         each: &mut dyn FnMut(RunRow<'_>) -> ControlFlow<()>,
     ) -> Result<ControlFlow<()>, HostError> {
-        let kind = self.fitted.id_type;
-        let (sql, at) = self.fitted.view.by_id(&kind.condition(), columns, &self.fitted.dialect());
+        let kind = &self.fitted.id_type;
+        let (sql, at) = self.fitted.view.by_id(&self.fitted.ids().condition(), columns, &self.fitted.dialect());
         for ids in ids.chunks(IDS_AT_ONCE) {
             let foreign = self.foreign(ids.iter().copied())?;
             let ids: Vec<&str> = ids.iter().copied().filter(|id| kind.has(id) && !foreign.contains(*id)).collect();
+            let ids = self.that_come_apart(&ids)?;
             if ids.is_empty() {
                 continue;
             }
@@ -85,6 +86,33 @@ impl PostgresSession<'_> {
         Ok(ControlFlow::Continue(()))
     }
 
+    /// Those of the ids that can be taken apart, where ids are: one for which that fails is no run's.
+    fn that_come_apart<'i>(&self, ids: &[&'i str]) -> Result<Vec<&'i str>, HostError> {
+        if ids.is_empty() || self.fitted.view.key.is_empty() || self.come_apart(ids)? {
+            return Ok(ids.to_vec());
+        }
+        let (some, others) = match ids.len() {
+            1 => return Ok(Vec::new()),
+            several => ids.split_at(several / 2),
+        };
+        Ok([self.that_come_apart(some)?, self.that_come_apart(others)?].concat())
+    }
+
+    /// Whether each of them can be taken apart.
+    fn come_apart(&self, ids: &[&str]) -> Result<bool, HostError> {
+        const DOING: &str = "taking ids apart";
+        self.execute(DOING, "SAVEPOINT ids")?;
+        let (sql, client) = (self.fitted.ids().take_apart(), self.connection().client());
+        match self.connection().wait_for(client.query_typed(&sql, &[(&ids, Type::TEXT_ARRAY)])) {
+            Ok(_) => self.execute(DOING, "RELEASE ids").map(|()| true),
+            // All errors of class 22 are about data.
+            Err(error) if error.code().is_some_and(|code| code.code().starts_with("22")) => {
+                self.execute(DOING, "ROLLBACK TO ids; RELEASE ids").map(|()| false)
+            }
+            Err(error) => Err(self.error(DOING, error)),
+        }
+    }
+
     /// These runs, each with its index, in no order; those that are gone are left out.
     pub(super) fn each_of_runs(
         &self,
@@ -92,8 +120,8 @@ impl PostgresSession<'_> {
         columns: Columns,
         each: &mut dyn FnMut(usize, RunRow<'_>),
     ) -> Result<(), HostError> {
-        let kind = self.fitted.id_type;
-        let (sql, at) = self.fitted.view.joined(&kind.join(), columns, &self.fitted.dialect());
+        let kind = &self.fitted.id_type;
+        let (sql, at) = self.fitted.view.joined(&self.fitted.ids().join(), columns, &self.fitted.dialect());
         for (start, runs) in (0..).step_by(RUNS_AT_ONCE).zip(runs.chunks(RUNS_AT_ONCE)) {
             let tasks: Vec<_> = runs.iter().map(|run| run.task_name.spelled()).collect();
             let ids: Vec<_> = runs.iter().map(|run| run.id.spelled().filter(|id| kind.has(id))).collect();

@@ -1,11 +1,13 @@
 //! A row as the server hands it over, as a run.
 
+use std::borrow::Cow;
 use std::error::Error;
 
 use tokio_postgres::Row;
 use tokio_postgres::types::{FromSql, Kind, Type};
 use uuid::Uuid;
 
+use super::numeric::Numeric;
 use crate::contract::{Params, has_ended, is_writable};
 use crate::host::view::Positions;
 use crate::host::{Key, RunRow};
@@ -42,14 +44,34 @@ pub(super) fn key(row: &Row, index: usize) -> Key<'_> {
                 )
             })
         }
-        _ => row.try_get::<_, Option<Bytes<'_>>>(index).ok().flatten().map(|text| Key::Text(text.0.into())),
+        Type::NUMERIC => row.try_get::<_, Option<Numeric>>(index).ok().flatten().map(Numeric::into_key),
+        Type::BPCHAR => text(row, index).map(without_blanks),
+        _ => text(row, index),
     };
     key.unwrap_or_default()
 }
 
+fn text(row: &Row, index: usize) -> Option<Key<'_>> {
+    row.try_get::<_, Option<Bytes<'_>>>(index).ok().flatten().map(|text| Key::Text(text.0.into()))
+}
+
+/// The blanks that fill `char(n)` up are no part of a name.
+fn without_blanks(key: Key<'_>) -> Key<'_> {
+    match key {
+        Key::Text(Cow::Borrowed(mut bytes)) => {
+            while let [rest @ .., b' '] = bytes {
+                bytes = rest;
+            }
+            Key::Text(bytes.into())
+        }
+        other => other,
+    }
+}
+
 /// Whether [`key`] reads values of a type.
 pub(super) fn is_key(kind: &Type) -> bool {
-    matches!(*kind, Type::INT8 | Type::INT4 | Type::INT2 | Type::UUID | Type::BYTEA) || Bytes::accepts(kind)
+    matches!(*kind, Type::INT8 | Type::INT4 | Type::INT2 | Type::UUID | Type::BYTEA | Type::NUMERIC)
+        || Bytes::accepts(kind)
 }
 
 /// A row's wanted columns.

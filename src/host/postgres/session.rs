@@ -17,7 +17,7 @@ use super::plan;
 use super::proof::{self, Proof};
 use super::row::read;
 use crate::contract::Params;
-use crate::host::profile::SpawnParameter;
+use crate::host::profile::{SchemaVersion, SpawnParameter};
 use crate::host::{
     Columns, Due, Freshness, HostError, Interrupter, Key, Ledger, Query, RunRef, RunRow, Session, Spawned,
 };
@@ -129,8 +129,8 @@ impl<'h> PostgresSession<'h> {
         });
         let value = |at: usize| last.filter(|row| at < row.len()).and_then(|row| row.get(at));
         if !version.is_empty() {
-            let found = value(1).and_then(|version| version.parse().ok());
-            self.fitted.check_version(found).inspect_err(|_| self.host.forget_fit())?;
+            let found = value(1).map(|version| SchemaVersion(version.to_owned()));
+            self.fitted.check_version(found.as_ref()).inspect_err(|_| self.host.forget_fit())?;
         }
         Ok(value(0).map(str::to_owned))
     }

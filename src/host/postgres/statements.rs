@@ -7,14 +7,16 @@ use tokio_postgres::Statement;
 use tokio_postgres::error::ErrorPosition;
 use tokio_postgres::types::Type;
 
-use super::dialect::{IdType, Postgres};
+use super::dialect::Postgres;
 use super::fit::{Fitting, Spawn, Undo, failure};
+use super::ids::{IdType, Ids};
 use super::parameters::{ARRAY, Numbered, number};
 use super::row::is_key;
 use crate::host::HostError;
 use crate::host::new_ids::IdKind;
 use crate::host::profile::{Generation, Profile, RETURNS_NO_ID, SpawnParameter, UNDO_TAKES, UNDOES_ANY};
 use crate::host::statement::{fitted_text, line_at};
+use crate::host::taken_apart::{TakenApart, spelled_out};
 use crate::host::view::View;
 
 impl Fitting<'_> {
@@ -36,7 +38,25 @@ impl Fitting<'_> {
             ));
         }
         let id_type = type_of("id").map_or(IdType::Other, IdType::of);
-        Ok((View::new(runs, &columns, &Postgres(id_type)).map_err(&fail)?, id_type))
+        let key = TakenApart::of(&generation.key, &columns, str::to_owned);
+        let key = key.map_err(|(part, message)| failure(profile, generation, &part, message))?;
+        let view = View::new(runs, &columns, key, &Postgres(&id_type)).map_err(&fail)?;
+        self.check_key(&view, &|message| failure(profile, generation, "key", message))?;
+        Ok((view, id_type))
+    }
+
+    /// What takes an id apart compiles, and is of the types of the view's columns.
+    fn check_key(&self, view: &View, fail: &dyn Fn(String) -> HostError) -> Result<(), HostError> {
+        if view.key.is_empty() {
+            return Ok(());
+        }
+        let before =
+            format!("SELECT FROM (\n{}\n) AS run, (VALUES (NULL::text)) AS wanted(wanted_id) WHERE ", view.runs);
+        let statement = self.prepare(&before, &view.key.condition("run.", Ids::WANTED), "", fail)?;
+        match statement.params() {
+            [] => Ok(()),
+            _ => Err(fail("it takes another parameter than :id; there is none".to_owned())),
+        }
     }
 
     /// Both spawns are in order, and spell the new run's id in one way.
@@ -60,7 +80,8 @@ impl Fitting<'_> {
     /// The spawn compiles, returns an id, and takes only the parameters that there are.
     fn check_spawn(&self, profile: &Profile, generation: &Generation) -> Result<Spawn, HostError> {
         let fail = |message: String| failure(profile, generation, "spawn", message);
-        let Numbered { sql, parameters } = number(&self.text(generation.spawn.only().map_err(&fail)?, &fail)?, "text");
+        let text = self.text(generation.spawn.only().map_err(&fail)?, &fail)?;
+        let Numbered { sql, parameters } = number(&spelled_out(&text, &generation.key), "text");
         let statement = self.prepare("", &sql, "", &fail)?;
         let takes = |parameter| parameters.contains(&parameter);
         if !takes(SpawnParameter::Id) && !takes(SpawnParameter::TaskName) {
@@ -103,7 +124,8 @@ impl Fitting<'_> {
     pub(super) fn check_undo(&self, profile: &Profile, generation: &Generation) -> Result<Option<Undo>, HostError> {
         let Some(undo) = &generation.undo else { return Ok(None) };
         let fail = |message: String| failure(profile, generation, "undo", message);
-        let Numbered { sql, parameters } = number(&self.text(undo.only().map_err(&fail)?, &fail)?, "text");
+        let text = self.text(undo.only().map_err(&fail)?, &fail)?;
+        let Numbered { sql, parameters } = number(&spelled_out(&text, &generation.key), "text");
         self.prepare("", &sql, "", &fail)?;
         if let Some(other) = parameters.iter().find(|parameter| !SpawnParameter::OF_AN_UNDO.contains(parameter)) {
             return Err(fail(format!("the parameter {} means nothing here: {UNDO_TAKES}", other.as_str())));

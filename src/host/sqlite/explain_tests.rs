@@ -5,10 +5,11 @@ use rusqlite::Connection;
 
 use super::dialect::{End, Sqlite, times_at};
 use super::fit::{self, Fitted};
-use super::plan::{OF_A_TASK_AND_AN_ID, Seeks, read_whole_for_an_id};
+use super::plan::{Seeks, of_a_task_and_an_id, read_whole_for_an_id};
 use super::session::SqliteSession;
 use crate::contract::RunFilter;
 use crate::host::profile::Profile;
+use crate::host::taken_apart::TakenApart;
 use crate::host::view::{Statement, View};
 use crate::host::{Columns, Query};
 
@@ -74,7 +75,7 @@ fn the_stores_of_every_runner_have_each_run_once_and_an_index_for_it() {
     ] {
         let (connection, Fitted { view, seeks, .. }) = store_of(profile, schema);
         let (sql, _) =
-            view.by_id(OF_A_TASK_AND_AN_ID, Columns { params: true, ..Columns::default() }, &Sqlite::default());
+            view.by_id(&of_a_task_and_an_id(&view), Columns { params: true, ..Columns::default() }, &Sqlite::default());
         let sought = format!("SEARCH {table} USING INDEX sqlite_autoindex_{table}_1 (id=?)");
         assert_eq!(explain(&connection, &sql), [sought]);
         let by_time = profile == "runwisp";
@@ -95,6 +96,7 @@ fn what_an_index_serves_and_whether_a_run_can_be_there_twice() {
         let view = View::new(
             format!("SELECT id, queue AS task_name, 'ended' AS phase FROM {from}"),
             &columns,
+            TakenApart::default(),
             &Sqlite::default(),
         );
         let seeks = Seeks::of(&connection, &view.unwrap()).unwrap();

@@ -2,18 +2,21 @@
 
 use std::collections::HashSet;
 
+use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension};
 
 use super::dialect::Sqlite;
 use super::newer::needs_newer;
 use super::place::Place;
 use super::plan::Seeks;
+use super::row::key;
 use super::statements::{Statements, check_spawn, check_undo};
 use crate::host::HostError;
 use crate::host::lack::Lack;
 use crate::host::new_ids::IdKind;
-use crate::host::profile::{Engine, Generation, Profile, SpawnParameter, Version};
+use crate::host::profile::{Engine, Generation, Profile, SchemaVersion, SpawnParameter, Version};
 use crate::host::statement::{fitted_text, line_at};
+use crate::host::taken_apart::TakenApart;
 use crate::host::view::View;
 
 /// A profile that fits, and its statements.
@@ -39,13 +42,13 @@ impl Fitted {
     pub(super) fn check_version(&self, connection: &Connection, place: &Place) -> Result<(), HostError> {
         let Some(known) = &self.generation.version else { return Ok(()) };
         let found = version(connection, &self.profile, &self.generation, known)?;
-        if known.is_met_by(found) {
+        if known.is_met_by(found.as_ref()) {
             return Ok(());
         }
         Err(HostError::Unusable(format!(
             "the schema of {} was migrated meanwhile: it has not {} any more; nothing was changed",
             place.path.display(),
-            known.wanted(found)
+            known.wanted(found.as_ref())
         )))
     }
 
@@ -53,6 +56,13 @@ impl Fitted {
     pub(super) fn takes_what_is_read(&self) -> bool {
         let takes = |parameter| self.spawn.takes(parameter);
         takes(SpawnParameter::Params) || takes(SpawnParameter::TaskName) || !takes(SpawnParameter::Id)
+    }
+
+    /// A run that its own id, as the profile takes it apart, does not find.
+    pub(super) fn not_found_by_its_id(&self, connection: &Connection) -> Result<Option<String>, HostError> {
+        let Some(sql) = self.view.not_found_by_its_id("CAST(id AS TEXT)") else { return Ok(None) };
+        let found = connection.query_row(&sql, [], |row| Ok(key(row.get_ref(0)?).to_text())).optional();
+        found.map_err(|error| self.broken("key", &in_sqlites_words(&error)))
     }
 
     /// A rule that the spawn statement broke while it ran.
@@ -150,51 +160,42 @@ fn lack(connection: &Connection, profile: &Profile, generation: &Generation, pla
     let mut lack = Lack::of(generation, columns_of, |columns, name| columns.contains(&name.to_ascii_lowercase()))?;
     if let Some(known) = generation.version.as_ref().filter(|_| lack.is_nothing()) {
         let found = version(connection, profile, generation, known)?;
-        if !known.is_met_by(found) {
-            lack.words.push(known.wanted(found));
+        if !known.is_met_by(found.as_ref()) {
+            lack.words.push(known.wanted(found.as_ref()));
         }
     }
     Ok(lack)
 }
 
-/// The number of the schema's version.
+/// The schema's version.
 fn version(
     connection: &Connection,
     profile: &Profile,
     generation: &Generation,
     known: &Version,
-) -> Result<Option<i64>, HostError> {
-    found_version(connection, known).map_err(|error| {
-        let message = match &error {
-            rusqlite::Error::InvalidQuery => "the query writes; it must be a SELECT of the version's number".to_owned(),
-            error => format!("the query fails: {}", in_sqlites_words(error)),
-        };
-        let message = not_a_number(connection, known, &error).unwrap_or(message);
-        wrong(profile, generation, "version.query", message)
-    })
+) -> Result<Option<SchemaVersion>, HostError> {
+    let fail = |message: String| wrong(profile, generation, "version.query", message);
+    let found = found_version(connection, known).map_err(|error| match error {
+        rusqlite::Error::InvalidQuery => fail("the query writes; it must be a SELECT of the version".to_owned()),
+        error => fail(format!("the query fails: {}", in_sqlites_words(&error))),
+    })?;
+    let kind = match found {
+        None | Some(Value::Null) => return Ok(None),
+        Some(Value::Integer(number)) => return Ok(Some(SchemaVersion(number.to_string()))),
+        Some(Value::Text(text)) => return Ok(Some(SchemaVersion(text))),
+        // Its last zeros are lost: 4.1 may be 4.10.
+        Some(Value::Real(number)) => format!("a number with a fraction, {number}"),
+        Some(Value::Blob(_)) => "a blob".to_owned(),
+    };
+    Err(fail(format!("the version is {kind}; let the query make a whole number or a text of it")))
 }
 
-fn found_version(connection: &Connection, version: &Version) -> rusqlite::Result<Option<i64>> {
+fn found_version(connection: &Connection, version: &Version) -> rusqlite::Result<Option<Value>> {
     let mut query = connection.prepare_cached(&version.query)?;
     if !query.readonly() {
         return Err(rusqlite::Error::InvalidQuery);
     }
     query.query_row([], |row| row.get(0)).optional()
-}
-
-/// What is said of a version that is no whole number, such as 4.2.1.
-fn not_a_number(connection: &Connection, version: &Version, error: &rusqlite::Error) -> Option<String> {
-    matches!(error, rusqlite::Error::InvalidColumnType(..)).then_some(())?;
-    let found = connection.query_row(&version.query, [], |row| row.get::<_, rusqlite::types::Value>(0)).ok()?;
-    let found = match found {
-        rusqlite::types::Value::Text(text) => text,
-        rusqlite::types::Value::Real(number) => number.to_string(),
-        other => other.data_type().to_string().to_uppercase(),
-    };
-    Some(format!(
-        "the version is no whole number: {found}; let the query make one of it, as CAST(… AS INTEGER) does of what stands in \
-         front of the first dot"
-    ))
 }
 
 /// A table's columns, in lower case: SQLite's names are equal whatever their case.
@@ -239,9 +240,25 @@ fn check_runs(connection: &Connection, profile: &Profile, generation: &Generatio
         return Err(fail("the statement takes parameters; a view of the runs has none".to_owned()));
     }
     let columns = statement.column_names().into_iter().map(str::to_ascii_lowercase).collect();
-    let view = View::new(runs, &columns, &Sqlite::default()).map_err(&fail)?;
+    let key = TakenApart::of(&generation.key, &columns, str::to_ascii_lowercase);
+    let key = key.map_err(|(part, message)| wrong(profile, generation, &part, message))?;
+    let view = View::new(runs, &columns, key, &Sqlite::default()).map_err(&fail)?;
+    check_key(connection, &view, &|message| wrong(profile, generation, "key", message))?;
     let seeks = Seeks::of(connection, &view).map_err(|error| fail(in_sqlites_words(&error)))?;
     Ok((view, seeks))
+}
+
+/// What takes an id apart compiles.
+fn check_key(connection: &Connection, view: &View, fail: &dyn Fn(String) -> HostError) -> Result<(), HostError> {
+    for value in view.key.values(":id") {
+        let select = format!("SELECT {value}");
+        let statement =
+            connection.prepare(&select).map_err(|error| fail(format!("{value}: {}", in_sqlites_words(&error))))?;
+        if (statement.parameter_count(), statement.parameter_name(1)) != (1, Some(":id")) {
+            return Err(fail(format!("{value} takes another parameter than :id; there is none")));
+        }
+    }
+    Ok(())
 }
 
 /// What is said of a statement of the profile's that SQLite does not take; it stands so far behind the beginning.

@@ -122,7 +122,7 @@ impl<T: Transactions> SqliteSession<'_, T> {
             "SELECT {COLUMNS}, skipped_list FROM main.bulk_rerun_operations WHERE profile = ?1 AND {column} = ?2"
         );
         let mut found = self.connection().prepare_cached(&sql)?;
-        found.query_row([&*self.fitted.profile.name, value], entry).optional()
+        found.query_row([&*self.fitted.profile.identity, value], entry).optional()
     }
 
     fn page(&self, page: Page<'_>) -> rusqlite::Result<Vec<Entry>> {
@@ -141,7 +141,7 @@ impl<T: Transactions> SqliteSession<'_, T> {
         let mut listed = self.connection().prepare_cached(&sql)?;
         let limit = i64::try_from(page.limit).unwrap_or(i64::MAX);
         listed
-            .query_map(params![self.fitted.profile.name, page.before, page.since, page.run_id, limit], entry)?
+            .query_map(params![self.fitted.profile.identity, page.before, page.since, page.run_id, limit], entry)?
             .collect()
     }
 
@@ -174,7 +174,7 @@ impl<T: Transactions> SqliteSession<'_, T> {
         self.connection().prepare_cached(sql)?.execute(params![
             entry.operation_id,
             entry.created_at,
-            self.fitted.profile.name,
+            self.fitted.profile.identity,
             entry.door,
             entry.actor,
             entry.reason,
@@ -223,7 +223,7 @@ impl<T: Transactions> SqliteSession<'_, T> {
         let numbers: Vec<i64> = self
             .connection()
             .prepare_cached(sql)?
-            .query_map(params![self.fitted.profile.name, before, PRUNED_AT_ONCE], |row| row.get(0))?
+            .query_map(params![self.fitted.profile.identity, before, PRUNED_AT_ONCE], |row| row.get(0))?
             .collect::<Result<_, _>>()?;
         for number in &numbers {
             for sql in [

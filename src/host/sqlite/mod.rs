@@ -42,7 +42,7 @@ use self::own::Own;
 use self::place::Place;
 use self::presence::{FileId, open_in};
 use self::session::{SqliteSession, Transactions};
-use super::profile::{Engine, Profile};
+use super::profile::{Engine, Profile, SchemaVersion};
 use super::{Host, HostError, Particulars, Session, StoreInfo};
 
 /// Refuses the store itself where another file is meant. To read it as one would also close it, and that
@@ -146,18 +146,23 @@ impl SqliteHost {
             _ => String::new(),
         };
         let version = match pragma("user_version", connection).map_err(fail)? {
-            rusqlite::types::Value::Integer(version) if version != 0 => Some(version),
+            rusqlite::types::Value::Integer(version) if version != 0 => Some(SchemaVersion(version.to_string())),
             _ => None,
         };
         let journal_mode = text(pragma("journal_mode", connection).map_err(fail)?);
         let writable = !connection.is_readonly(rusqlite::MAIN_DB).map_err(fail)?;
-        let open_in = open_in(&self.store.place.path);
-        let start = if open_in.is_empty() { &fitted.profile.start.stopped } else { &fitted.profile.start.running };
+        let (open_in, hidden) = open_in(&self.store.place.path, &fitted.profile);
+        let outlook = fitted.profile.outlook(&open_in, hidden);
+        #[cfg(all(unix, feature = "daemon"))]
+        let daemon = super::daemon::listening(&fitted.profile, &self.store.place.path);
+        #[cfg(not(all(unix, feature = "daemon")))]
+        let daemon = None;
         Ok(StoreInfo {
             store: self.store.place.path.display().to_string(),
             engine: format!("SQLite {}", rusqlite::version()),
             profile: fitted.profile.name.clone(),
             runner: fitted.profile.runner.clone(),
+            parameters: fitted.profile.settings.clone(),
             tried_with: fitted.profile.tried_with,
             generation: fitted.generation.name.clone(),
             schema_version: version,
@@ -165,9 +170,13 @@ impl SqliteHost {
             lacks: fitted.view.lacks.clone(),
             ledger: ledger::version(connection).map_err(fail)?,
             writable,
+            not_found_by_its_id: fitted.not_found_by_its_id(connection)?,
             read_whole_for_an_id: plan::read_whole_for_an_id(connection, &fitted.view).map_err(fail)?,
-            start: start.clone(),
             open_in,
+            runner_state: outlook.runner,
+            runner_unknown: outlook.unknown,
+            start: outlook.start,
+            daemon,
         })
     }
 }

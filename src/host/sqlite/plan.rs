@@ -8,11 +8,20 @@ use super::dialect::Sqlite;
 use crate::host::Columns;
 use crate::host::view::View;
 
-/// Runs that bear an id.
-pub(super) const OF_AN_ID: &str = "id = ?1";
+/// The condition that runs bear an id, `?1`.
+pub(super) fn of_an_id(view: &View) -> String {
+    an_id(view, "")
+}
 
-/// The run with an id, of a task.
-pub(super) const OF_A_TASK_AND_AN_ID: &str = "id = ?1 AND task_name = ?2";
+/// The condition that a run has an id and is of a task, `?1` and `?2`.
+pub(super) fn of_a_task_and_an_id(view: &View) -> String {
+    format!("{} AND task_name = ?2", of_an_id(view))
+}
+
+/// `before`: what stands before each column of the key.
+fn an_id(view: &View, before: &str) -> String {
+    if view.key.is_empty() { format!("{before}id = ?1") } else { view.key.condition(before, "?1") }
+}
 
 /// How a view's runs are found. Where SQLite does not say, the slow way is always right.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -37,11 +46,15 @@ impl Seeks {
             let (with, without) = (parts(with), parts(without));
             with.len() == without.len() && with.iter().zip(&without).all(|(with, without)| with != without)
         };
-        let of_an_id = plan(OF_AN_ID)?;
+        let (one, scanned) = (of_an_id(view), an_id(view, "+"));
+        let of_an_id = plan(&one)?;
         let in_order = self::plan(connection, &first_by_id(view, "ASC"))?;
         Ok(Seeks {
-            by_id: serves(&of_an_id, &plan("+id = ?1")?),
-            by_task_and_id: serves(&plan(OF_A_TASK_AND_AN_ID)?, &plan("+id = ?1 AND task_name = ?2")?),
+            by_id: serves(&of_an_id, &plan(&scanned)?),
+            by_task_and_id: serves(
+                &plan(&of_a_task_and_an_id(view))?,
+                &plan(&format!("{scanned} AND task_name = ?2"))?,
+            ),
             unique: finds_one_at_most(connection, &of_an_id)?,
             ordered: matches!(&in_order[..], [step] if step.detail.starts_with("SCAN ")),
             // Whatever the runner's own name for that column is.
@@ -93,7 +106,7 @@ struct Step {
 /// difference to the plan, as it makes none behind a `+`, no index serves it.
 pub(super) fn read_whole_for_an_id(connection: &Connection, view: &View) -> rusqlite::Result<Vec<String>> {
     let [sought, scanned] =
-        [OF_AN_ID, "+id = ?1"].map(|condition| view.by_id(condition, Columns::default(), &Sqlite::default()).0);
+        ["", "+"].map(|before| view.by_id(&an_id(view, before), Columns::default(), &Sqlite::default()).0);
     let (sought, scanned) = (plan(connection, &sought)?, plan(connection, &scanned)?);
     let without_difference = parts(&sought).into_iter().zip(parts(&scanned)).filter(|(one, other)| one == other);
     let mut names: Vec<&str> = without_difference.flat_map(|(part, _)| part).filter_map(scanned_in).collect();

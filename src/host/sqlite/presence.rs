@@ -3,11 +3,12 @@
 //! Files are looked at with `stat` alone, through the links of `/proc`. Whatever opens a file also
 //! closes it, and that drops every lock that the process has on it.
 
-use std::io;
+use std::io::{self, ErrorKind};
 use std::path::Path;
 use std::{fs, process};
 
 use crate::host::Process;
+use crate::host::profile::Profile;
 
 /// Which file a path leads to; another one may take its place while we run.
 pub(super) type FileId = (u64, u64);
@@ -23,24 +24,51 @@ pub(super) fn file_id(_: &fs::Metadata) -> FileId {
     (0, 0)
 }
 
-/// The processes other than this one that have the file open, as far as this user may see
-/// (Linux only: elsewhere none are found).
-pub(super) fn open_in(path: &Path) -> Vec<Process> {
-    let Ok(file) = fs::metadata(path).map(|metadata| file_id(&metadata)) else { return Vec::new() };
-    let Ok(processes) = fs::read_dir("/proc") else { return Vec::new() };
-    let has_it_open = |pid: u32| {
-        let links = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
-        links.filter_map(|link| fs::metadata(link.path()).ok()).any(|open| file_id(&open) == file)
+/// The processes other than this one that have the file open, as far as this user may see (Linux only); and what keeps us
+/// from seeing whether the runner is one of them, if anything does.
+pub(super) fn open_in(path: &Path, profile: &Profile) -> (Vec<Process>, Option<String>) {
+    if !cfg!(target_os = "linux") {
+        return (Vec::new(), Some("who has a file open can't be seen on this system".to_owned()));
+    }
+    let Ok(file) = fs::metadata(path).map(|metadata| file_id(&metadata)) else { return (Vec::new(), None) };
+    let Ok(processes) = fs::read_dir("/proc") else {
+        return (Vec::new(), Some("there is no /proc to look at".to_owned()));
     };
-    processes
-        .flatten()
-        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-        .filter(|&pid| pid != process::id() && has_it_open(pid))
-        .map(|pid| {
-            let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-            Process { pid, name: name.trim_end().to_owned() }
-        })
-        .collect()
+    let numbers = processes.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let (mut open_in, mut hidden) = (Vec::new(), None);
+    for pid in numbers.filter(|&pid| pid != process::id()) {
+        match has_open(pid, file) {
+            Ok(false) => {}
+            Ok(true) => open_in.push(process_of(pid, profile)),
+            // Another user's: how it is called can be seen, and what it has open can't.
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+                let process = process_of(pid, profile);
+                if process.is_runner {
+                    hidden = Some(format!(
+                        "{} (pid {pid}) is another user's, so it can't be seen whether it has this store open; root may look",
+                        process.name
+                    ));
+                }
+            }
+            // It has ended meanwhile.
+            Err(_) => {}
+        }
+    }
+    (open_in, hidden)
+}
+
+fn has_open(pid: u32, file: FileId) -> io::Result<bool> {
+    let links = fs::read_dir(format!("/proc/{pid}/fd"))?.flatten();
+    Ok(links.filter_map(|link| fs::metadata(link.path()).ok()).any(|open| file_id(&open) == file))
+}
+
+fn process_of(pid: u32, profile: &Profile) -> Process {
+    let read = |file: &str| fs::read(format!("/proc/{pid}/{file}")).unwrap_or_default();
+    let name = String::from_utf8_lossy(&read("comm")).trim_end().to_owned();
+    let command = read("cmdline").iter().map(|&byte| if byte == 0 { b' ' } else { byte }).collect::<Vec<_>>();
+    let is_runner =
+        [&*name, String::from_utf8_lossy(&command).trim_end()].iter().any(|called| profile.seen_as.is_command(called));
+    Process { pid, name, is_runner }
 }
 
 /// How many descriptors of this process lead to the file.

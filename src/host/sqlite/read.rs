@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::ops::ControlFlow;
 
 use super::dialect::{End, Sqlite, bindable, forms, times_at};
-use super::plan::{OF_A_TASK_AND_AN_ID, OF_AN_ID, first_by_id};
+use super::plan::{first_by_id, of_a_task_and_an_id, of_an_id};
 use super::row::with_row;
 use super::session::{SqliteSession, Transactions};
 use crate::contract::{Instant, RunFilter};
@@ -19,7 +19,7 @@ const INDEX_PAYS_BELOW: f64 = 0.2;
 impl<T: Transactions> SqliteSession<'_, T> {
     /// All ids are numbers, or texts, or blobs, as the first one is; `None` where they are mixed, or nobody can tell without reading them all.
     pub(super) fn type_of_ids(&self) -> rusqlite::Result<Option<String>> {
-        if !self.fitted.seeks.ordered {
+        if !self.fitted.seeks.ordered || !self.fitted.view.key.is_empty() {
             return Ok(None);
         }
         let end = |order| -> rusqlite::Result<Option<String>> {
@@ -45,6 +45,7 @@ impl<T: Transactions> SqliteSession<'_, T> {
             return self
                 .each_run(columns, &mut |run| if is_one(&run.id) { each(run) } else { ControlFlow::Continue(()) });
         }
+        let view = &self.fitted.view;
         let kind = self.type_of_ids()?;
         let is_of_the_kind = |form: &Key<'_>| match kind.as_deref() {
             None => true,
@@ -54,17 +55,26 @@ impl<T: Transactions> SqliteSession<'_, T> {
             Some(_) => matches!(form, Key::Integer(_) | Key::Real(_)),
         };
         for id in ids {
-            let forms: Vec<_> = forms(&Key::text(id)).into_iter().filter(is_of_the_kind).collect();
+            // What is taken apart is a text, whatever becomes of it.
+            let forms: Vec<_> = match view.key.is_empty() {
+                true => forms(&Key::text(id)).into_iter().filter(is_of_the_kind).collect(),
+                false => vec![Key::text(id)],
+            };
             let condition = match forms.len() {
                 0 => continue,
-                1 => OF_AN_ID,
+                1 => &of_an_id(view),
                 2 => "id IN (?1, ?2)",
                 _ => "id IN (?1, ?2, ?3)",
             };
-            let (sql, at) = self.fitted.view.by_id(condition, columns, &Sqlite::default());
+            let (sql, at) = view.by_id(condition, columns, &Sqlite::default());
             let mut statement = self.connection().prepare_cached(&sql)?;
             let mut rows = statement.query(rusqlite::params_from_iter(forms.iter().map(bindable)))?;
-            while let Some(row) = rows.next()? {
+            loop {
+                let row = match rows.next() {
+                    Err(_) if !self.takes_apart(id) => break,
+                    row => row?,
+                };
+                let Some(row) = row else { break };
                 // What SQLite takes for the same may be another: 007 is 7 to a column of numbers.
                 let meant = |run: RunRow<'_>| if run.id.is(id) { each(run) } else { ControlFlow::Continue(()) };
                 if with_row(row, &at, meant)?.is_break() {
@@ -73,6 +83,13 @@ impl<T: Transactions> SqliteSession<'_, T> {
             }
         }
         Ok(())
+    }
+
+    /// Whether a text can be an id at all, as far as what takes it apart goes: SQLite's JSON functions fail for what is none.
+    fn takes_apart(&self, id: &str) -> bool {
+        let values: Vec<String> = self.fitted.view.key.values("?1").collect();
+        let taken = self.connection().prepare_cached(&format!("SELECT {}", values.join(", ")));
+        values.is_empty() || taken.and_then(|mut taken| taken.query_row([id], |_| Ok(()))).is_ok()
     }
 
     /// Each of these runs, with its index; `None` for one that is gone.
@@ -85,10 +102,13 @@ impl<T: Transactions> SqliteSession<'_, T> {
         if !self.fitted.seeks.by_task_and_id && runs.len() > 1 {
             return self.each_of_runs_in_one_pass(runs, columns, each);
         }
-        let (sql, at) = self.fitted.view.by_id(OF_A_TASK_AND_AN_ID, columns, &Sqlite::default());
+        let view = &self.fitted.view;
+        let (sql, at) = view.by_id(&of_a_task_and_an_id(view), columns, &Sqlite::default());
         let mut statement = self.connection().prepare_cached(&sql)?;
         for (index, wanted) in runs.iter().enumerate() {
-            let mut rows = statement.query([bindable(wanted.id), bindable(wanted.task_name)])?;
+            let text = (!view.key.is_empty()).then(|| as_text(wanted.id));
+            let id = text.as_ref().unwrap_or(wanted.id);
+            let mut rows = statement.query([bindable(id), bindable(wanted.task_name)])?;
             let mut found = None;
             while let (None, Some(row)) = (found, rows.next()?) {
                 found = with_row(row, &at, |run| wanted.is(&run.task_name, &run.id).then(|| each(index, Some(run))))?;
@@ -111,13 +131,20 @@ impl<T: Transactions> SqliteSession<'_, T> {
         columns: Columns,
         each: &mut dyn FnMut(RunRow<'_>) -> ControlFlow<()>,
     ) -> rusqlite::Result<Option<ControlFlow<()>>> {
-        let (ids, names) = (forms(wanted.id), forms(wanted.task_name));
+        let view = &self.fitted.view;
+        let (ids, names) = match view.key.is_empty() {
+            true => (forms(wanted.id), forms(wanted.task_name)),
+            false => (vec![as_text(wanted.id)], forms(wanted.task_name)),
+        };
         let places = |from: usize, count: usize| {
             (from + 1..=from + count).map(|number| format!("?{number}")).collect::<Vec<_>>().join(", ")
         };
-        let condition =
-            format!("id IN ({}) AND task_name IN ({})", places(0, ids.len()), places(ids.len(), names.len()));
-        let (sql, at) = self.fitted.view.by_id(&condition, columns, &Sqlite::default());
+        let of_the_ids = match view.key.is_empty() {
+            true => format!("id IN ({})", places(0, ids.len())),
+            false => of_an_id(view),
+        };
+        let condition = format!("{of_the_ids} AND task_name IN ({})", places(ids.len(), names.len()));
+        let (sql, at) = view.by_id(&condition, columns, &Sqlite::default());
         let mut statement = self.connection().prepare_cached(&sql)?;
         let mut rows = statement.query(rusqlite::params_from_iter(ids.iter().chain(&names).map(bindable)))?;
         let mut found = None;
@@ -205,4 +232,9 @@ impl<T: Transactions> SqliteSession<'_, T> {
         let [window, all] = [to - from, last - first].map(|span| span.num_seconds() as f64);
         Ok(window <= all * INDEX_PAYS_BELOW)
     }
+}
+
+/// An id as a text, to be taken apart.
+fn as_text(id: &Key<'_>) -> Key<'static> {
+    id.bytes().map_or(Key::Null, |bytes| Key::Text(bytes.into_owned().into()))
 }

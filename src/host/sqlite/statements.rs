@@ -1,6 +1,8 @@
 //! A profile's statement that writes, or several that are carried out as one: checked, and then carried out for one run
 //! after the other.
 
+use std::collections::BTreeMap;
+
 use rusqlite::types::ToSqlOutput;
 use rusqlite::{CachedStatement, Connection};
 
@@ -11,6 +13,7 @@ use crate::host::new_ids::IdKind;
 use crate::host::profile::{
     self, Generation, NEW_RUN_IS_UNKNOWN, Profile, RETURNS_NO_ID, SpawnParameter, UNDO_TAKES, UNDOES_ANY,
 };
+use crate::host::taken_apart::spelled_out;
 use crate::host::{HostError, Key};
 
 /// Statements that were checked, in their order.
@@ -118,6 +121,7 @@ pub(super) fn check_spawn(
 ) -> Result<(Statements, Option<IdKind>), HostError> {
     let checks = Checks {
         connection,
+        key: &generation.key,
         fail: &|part, message| wrong(profile, generation, part, message),
         part: "spawn",
         known: &SpawnParameter::ALL,
@@ -152,6 +156,7 @@ pub(super) fn check_undo(
     let Some(undo) = &generation.undo else { return Ok(None) };
     let checks = Checks {
         connection,
+        key: &generation.key,
         fail: &|part, message| wrong(profile, generation, part, message),
         part: "undo",
         known: &SpawnParameter::OF_AN_UNDO,
@@ -168,6 +173,7 @@ pub(super) fn check_undo(
 /// What is asked of statements, and how it is said of one that does not do so.
 struct Checks<'c> {
     connection: &'c Connection,
+    key: &'c BTreeMap<String, String>,
     fail: &'c dyn Fn(&str, String) -> HostError,
     part: &'static str,
     known: &'c [SpawnParameter],
@@ -197,7 +203,7 @@ impl Checks<'_> {
     }
 
     fn of_one(&self, statement: &str, fail: &dyn Fn(String) -> HostError) -> Result<Part, HostError> {
-        let sql = text(self.connection, statement, fail)?;
+        let sql = spelled_out(&text(self.connection, statement, fail)?, self.key);
         let prepared = self.connection.prepare(&sql).map_err(|error| {
             let words = does_not_compile(&sql, 0, &error);
             fail(match error {

@@ -6,7 +6,7 @@ use super::dialect::bindable;
 use super::session::{SqliteSession, Transactions};
 use super::spawn::{declines, text, words};
 use super::statements::Told;
-use crate::host::profile::{SpawnParameter, UNDOES_MANY};
+use crate::host::profile::{SpawnParameter, UNDOES_MANY, UNDOES_UNSEEN};
 use crate::host::{HostError, RunRef};
 
 const DOING: &str = "taking runs back";
@@ -22,6 +22,7 @@ impl<T: Transactions> SqliteSession<'_, T> {
             if undo.are_several() {
                 self.execute(DOING, "SAVEPOINT one_run")?;
             }
+            let before = self.connection().total_changes();
             let told = statements.carry_out(|parameter| match parameter {
                 SpawnParameter::Id => bindable(run.id),
                 SpawnParameter::TaskName => bindable(run.task_name),
@@ -29,6 +30,10 @@ impl<T: Transactions> SqliteSession<'_, T> {
                 _ => text(&now),
             });
             match told {
+                // SQLite counts no row of a view, whatever its triggers do.
+                Ok(Told::Nothing) if !undo.are_several() && self.connection().total_changes() != before => {
+                    return Err(self.fitted.broken("undo", UNDOES_UNSEEN));
+                }
                 Ok(Told::Many) => return Err(self.fitted.broken("undo", UNDOES_MANY)),
                 Ok(told) => {
                     let is_taken = matches!(told, Told::One(_));

@@ -117,6 +117,8 @@ pub(in super::super) struct RerunOptions {
     unique_by: Option<UniqueBy>,
     /// Tasks whose runs are not selected; unknown names are ignored. Goes with `match_all` only.
     except_tasks: Option<Vec<String>>,
+    /// Skip the groups that these runs are in, as a dry run has named them (`left_out`); unknown ones are ignored.
+    except_groups: Option<Vec<GroupName>>,
     /// Skip a group that has a pending or running run, selected or not, at the search or at the moment of the spawn.
     skip_active: Option<bool>,
     /// Skip a group whose newest run of all is newer than the source run and succeeded.
@@ -130,6 +132,10 @@ pub(in super::super) struct RerunOptions {
     /// In a dry run, tell more of each group's runs: the source run, when the earliest was created, and how many distinct
     /// parameters they have. Elsewhere it means nothing.
     with_runs: Option<bool>,
+    /// In a dry run, count the selected runs over time (`times`), in so many spans of equal length. Elsewhere it means
+    /// nothing.
+    #[schema(minimum = 1, maximum = 500)]
+    times: Option<i64>,
     /// When the new runs are due, where the runner has a due time; else a 422. An RFC 3339 timestamp.
     #[schema(schema_with = instant)]
     start_at: Option<String>,
@@ -147,6 +153,16 @@ pub(in super::super) struct RerunOptions {
     /// Who, for the ledger.
     #[schema(min_length = 1, max_length = 255)]
     actor: Option<String>,
+}
+
+/// A group, by its source run.
+#[derive(Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(in super::super) struct GroupName {
+    /// The task.
+    task_name: String,
+    /// The source run.
+    rerun_of: String,
 }
 
 fn boolean(values: &[serde_json::Value], types: &[Type], description: &str) -> Schema {

@@ -23,6 +23,7 @@ pub struct Told {
     pub created: Option<i64>,
     pub first: Option<i64>,
     pub parameter_sets: usize,
+    pub matched: usize,
 }
 
 impl Told {
@@ -39,11 +40,13 @@ impl Told {
         };
         let parameter_sets = group["parameter_sets"].as_u64().ok_or("no parameter_sets")? as usize;
         run.as_object().ok_or("no run")?;
+        let matched = group["matched"].as_u64().ok_or("no matched")? as usize;
         Ok(Some(Told {
             run: (key("task_name", &like.0), key("id", &like.1)),
             created: time(&run["created_at"]),
             first: time(&group["first"]),
             parameter_sets,
+            matched,
         }))
     }
 }
@@ -55,17 +58,35 @@ pub enum Detail {
     Unsaid,
     Is(String),
     HasOneOf(Vec<String>),
+    /// One of these words, and an older run, which could be started.
+    HasOneOfAndNames(Vec<String>, String),
     /// The host's own words, or what became of the row.
     Something,
 }
 
 impl Detail {
+    /// The same, where an older run of the group could be started.
+    pub fn and_names(self, older: Option<&str>) -> Detail {
+        match (self, older) {
+            (Detail::Is(word), Some(older)) => Detail::HasOneOfAndNames(vec![word], older.to_owned()),
+            (Detail::HasOneOf(words), Some(older)) => Detail::HasOneOfAndNames(words, older.to_owned()),
+            (detail, _) => detail,
+        }
+    }
+
     fn allows(&self, said: Option<&str>) -> bool {
         match (self, said) {
             (Detail::Unsaid, _) => true,
             (_, None) => false,
             (Detail::Is(word), Some(said)) => said == word,
             (Detail::HasOneOf(words), Some(said)) => words.iter().any(|word| said.contains(word)),
+            (Detail::HasOneOfAndNames(words, older), Some(said)) => {
+                let (why, names) = said.split_once("; the older run ").unwrap_or_default();
+                words.iter().any(|word| why.contains(word))
+                    && names.starts_with(&**older)
+                    && names.contains("`ids`")
+                    && names.contains("`except_ids`")
+            }
             (Detail::Something, Some(said)) => !said.is_empty(),
         }
     }
@@ -99,9 +120,12 @@ impl Skipped {
         }
     }
 
-    const FIELDS: [&str; 7] = ["task_name", "run_id", "reason", "detail", "run", "first", "parameter_sets"];
+    const FIELDS: [&str; 8] = ["task_name", "run_id", "reason", "detail", "matched", "run", "first", "parameter_sets"];
 
     fn tells(&self, said: &Json) -> bool {
+        if self.told.is_none() && said.get("matched").is_some() {
+            return false;
+        }
         let no_key = (None, None);
         Told::said(said, self.key.as_ref().unwrap_or(&no_key)) == Ok(self.told.clone())
     }
@@ -157,6 +181,9 @@ pub fn check_plan(answer: &Json, plan: &Plan) -> Result<(), String> {
         return Err(format!("planned is {planned:#?}\nand should be {expected:#?}"));
     }
     check_skipped(answer, &plan.skipped)?;
+    if answer.get("times") != plan.times.as_ref() {
+        return Err(format!("times is {}\nand should be {:#?}", answer["times"], plan.times));
+    }
     match answer["matched"].as_u64() == Some(plan.matched as u64) && answer["triggered"] == serde_json::json!([]) {
         true => Ok(()),
         false => Err(format!("{answer:#}\nmatched should be {}, triggered empty", plan.matched)),

@@ -92,7 +92,7 @@ pub fn check_call(answer: &Json, done: &Done, fate: &dyn Fn(&Run) -> Fate, new: 
         return Err(format!("triggered is {told:#?}\nand should be {expected:#?}\nthe answer: {answer:#}"));
     }
     check_skipped(answer, &done.skipped)?;
-    for field in ["planned", "matched", "plan"] {
+    for field in ["planned", "matched", "plan", "times"] {
         if answer.get(field).is_some() {
             return Err(format!("{field} is a dry run's only: {answer:#}"));
         }

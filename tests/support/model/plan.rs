@@ -1,5 +1,9 @@
 //! What a dry run says: the groups, which of them would be started, and why the others would not.
 
+use std::collections::BTreeMap;
+
+use serde_json::{Value as Json, json};
+
 use super::answer::{Detail, Group, Skipped, Told};
 use super::request::{Request, Unique};
 use super::store::{Run, RunKey, Value, newest, visible};
@@ -9,8 +13,12 @@ use super::store::{Run, RunKey, Value, newest, visible};
 pub struct Source {
     pub run: Run,
     pub matched: usize,
+    /// The newest of the group that nothing of its own keeps from being started.
+    fit: Option<String>,
     /// Of all that were selected.
     pub told: Told,
+    /// One of them is among those whose groups nobody wants.
+    pub is_left_out: bool,
 }
 
 /// What comes of a request.
@@ -22,6 +30,8 @@ pub struct Plan {
     pub skipped: Vec<Skipped>,
     /// More is told of each group's runs.
     pub with_runs: bool,
+    /// How many of the selected runs were created when.
+    pub times: Option<Json>,
 }
 
 /// The runs when the call searched, those at the moment of the spawn, and those by which `skip_superseded` goes.
@@ -79,10 +89,11 @@ impl Request {
             starts: Vec::new(),
             skipped: Vec::new(),
             with_runs: self.with_runs,
+            times: self.times(moments.search),
         };
         let mut taken = 0;
         for source in sources {
-            match self.reason(&source.run, moments, &mut taken) {
+            match self.reason(&source, moments, &mut taken) {
                 Some((reason, detail)) => {
                     let told = Some(source.told).filter(|_| self.with_runs);
                     plan.skipped.push(Skipped { told, ..Skipped::of(&source.run, reason, detail) });
@@ -119,8 +130,12 @@ impl Request {
             sets.sort();
             sets.dedup();
             let first = group.iter().filter_map(|run| run.instant).min();
-            let told = Told { run: run.key(), created: run.instant, first, parameter_sets: sets.len() };
-            Source { run, matched: group.len(), told }
+            let told =
+                Told { run: run.key(), created: run.instant, first, parameter_sets: sets.len(), matched: group.len() };
+            let is_left_out = group.iter().any(|run| self.leaves_out(run));
+            let fit: Vec<&Run> = group.iter().copied().filter(|run| why_refused(run).is_none()).collect();
+            let fit = (!fit.is_empty()).then(|| newest(&fit).id.spelled().unwrap());
+            Source { run, matched: group.len(), fit, told, is_left_out }
         };
         let mut sources: Vec<Source> = groups.iter().map(source).collect();
         sources.sort_by_key(|source| source.run.key());
@@ -135,6 +150,39 @@ impl Request {
         }
     }
 
+    /// Spans of equal length, in whole seconds and no longer than need be, from the earliest run's second on.
+    fn times(&self, runs: &[Run]) -> Option<Json> {
+        let spans = self.spans?;
+        let timed: Vec<(i64, String)> = self
+            .selected(runs)
+            .into_iter()
+            .filter(|run| self.keeps(run))
+            .filter_map(|run| Some((run.instant?.div_euclid(1_000_000), run)))
+            .map(|(second, run)| (second, run.end_reason.clone().unwrap_or_else(|| run.phase.clone())))
+            .collect();
+        let from = timed.iter().map(|(second, _)| *second).min()?;
+        let last = timed.iter().map(|(second, _)| *second).max()?;
+        let length = (last - from + spans as i64) / spans as i64;
+        let within = |span: i64, second: i64| (from + span * length..from + (span + 1) * length).contains(&second);
+        let bucket = |span: i64| {
+            let mut words: BTreeMap<&str, u64> = BTreeMap::new();
+            timed
+                .iter()
+                .filter(|(second, _)| within(span, *second))
+                .for_each(|(_, word)| *words.entry(word).or_default() += 1);
+            words
+        };
+        let buckets: Vec<_> = (0..spans as i64).map(bucket).collect();
+        let from =
+            chrono::DateTime::from_timestamp(from, 0).unwrap().to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
+        Some(json!({"from": from, "step_seconds": length, "buckets": buckets}))
+    }
+
+    fn leaves_out(&self, run: &Run) -> bool {
+        let is_named = |(task, id): &(String, String)| run.task.is(task) && run.id.is(id);
+        self.except_groups.iter().any(is_named)
+    }
+
     /// The runs, selected or not, that are of a run's kind.
     fn kin<'r>(&self, of: &Run, runs: &'r [Run]) -> Vec<&'r Run> {
         let is_kin = |run: &Run| {
@@ -145,7 +193,8 @@ impl Request {
     }
 
     /// Why a group is not started: the first reason that applies.
-    fn reason(&self, source: &Run, moments: Moments<'_>, taken: &mut usize) -> Option<(&'static str, Detail)> {
+    fn reason(&self, of: &Source, moments: Moments<'_>, taken: &mut usize) -> Option<(&'static str, Detail)> {
+        let source = &of.run;
         let known = ["service", "unknown_task", "trigger_disabled"];
         let word = source.unfit.as_deref();
         if let Some(reason) = known.into_iter().find(|reason| word == Some(*reason)) {
@@ -161,10 +210,7 @@ impl Request {
                 return Some(("superseded", Detail::Unsaid));
             }
         }
-        let left_out = |(task, run): &(String, String)| {
-            source.task.spelled().as_ref() == Some(task) && source.id.spelled().as_ref() == Some(run)
-        };
-        if self.except_groups.iter().any(left_out) {
+        if of.is_left_out {
             return Some(("left_out", Detail::Unsaid));
         }
         if self.take.is_some_and(|take| *taken >= take) {
@@ -172,7 +218,7 @@ impl Request {
         }
         // What is never started is not looked for again, so that nobody sees it go. It takes nobody's place.
         if let Some(detail) = why_refused(source) {
-            return Some(("refused", detail));
+            return Some(("refused", detail.and_names(of.fit.as_deref())));
         }
         *taken += 1;
         let is_there = visible(moments.spawn).iter().any(|run| run.is_same_as(source));

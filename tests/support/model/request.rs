@@ -37,6 +37,8 @@ pub struct Request {
     pub except_tasks: Vec<String>,
     /// Task and source run, as a dry run spells them.
     pub except_groups: Vec<(String, String)>,
+    /// Into how many spans of time the runs are counted.
+    pub spans: Option<usize>,
     /// The predicate drops runs with this end reason.
     pub dropped_reason: Option<String>,
 }
@@ -80,6 +82,9 @@ impl Request {
         }
         if self.with_runs {
             all["with_runs"] = json!(true);
+        }
+        if let Some(spans) = self.spans {
+            all["times"] = json!(spans);
         }
         if !self.except_groups.is_empty() {
             let groups = self.except_groups.iter().map(|(task, run)| json!({"task_name": task, "rerun_of": run}));
