@@ -9,6 +9,7 @@ pub(super) const BUILT_IN: &[(&str, &str)] = &[
     ("pg-boss", include_str!("../profiles/pg-boss.toml")),
     ("graphile-worker", include_str!("../profiles/graphile-worker.toml")),
     ("oban", include_str!("../profiles/oban.toml")),
+    ("airflow", include_str!("../profiles/airflow.toml")),
     ("river", include_str!("../profiles/river.toml")),
     ("river-sqlite", include_str!("../profiles/river-sqlite.toml")),
     ("dbos", include_str!("../profiles/dbos.toml")),
