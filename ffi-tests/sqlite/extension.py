@@ -212,7 +212,7 @@ class Places(Case):
             requires = { runs = ["id"] }
             runs = "SELECT id, task_name, status AS phase, end_reason, created_at FROM runs"
             spawn = [
-                "INSERT INTO runs (id, task_name, status, created_at) VALUES (:new_id, :task_name, 'pending', :now)",
+                "INSERT INTO runs (id, task_name, status, triggered_by, created_at) VALUES (:new_id, :task_name, 'pending', '', :now)",
                 "UPDATE runs SET triggered_by = bulk_rerun_sha256(:task_name) WHERE id = :new_run AND :id <> 'c1'",
                 "UPDATE runs SET id = 'a2' WHERE id = :new_run AND :id = 'b1'",
             ]
@@ -224,7 +224,7 @@ class Places(Case):
         self.assertIn("UNIQUE constraint failed", answer["skipped"][0]["detail"])
         new = "SELECT task_name, triggered_by FROM runs WHERE status = 'pending' ORDER BY id"
         (first, hashed), (second, unhashed) = self.connection.execute(new).fetchall()
-        self.assertEqual((hashed, second, unhashed), (hashlib.sha256(first.encode()).hexdigest(), "mail", None))
+        self.assertEqual((hashed, second, unhashed), (hashlib.sha256(first.encode()).hexdigest(), "mail", ""))
         self.connection.execute("ROLLBACK")
         self.assertEqual(self.count(), 4)
 

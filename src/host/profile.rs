@@ -33,8 +33,8 @@ pub const OPTIONAL_COLUMNS: [&str; 4] = ["is_failure", "unfit", "deleted", "seri
 pub(super) const STARTED_NONE: &str = "the host's statement started no run";
 pub(super) const NEVER_THE_SAME: &str = "each time that the new runs were looked at, another one of them was not there";
 pub(super) const STARTED_MANY: &str = "it started more than one run for one source run";
-pub(super) const RETURNED_MANY: &str =
-    "its statements returned more than one id for one source run; only the one that starts the run may return it";
+pub(super) const TOLD_MANY: &str = "its statements started more than one run, or returned more than one id, for one source run; \
+     only the one that starts the run may return an id";
 
 /// What is wrong with an undo statement that does not tell which run is meant, or takes what there is not.
 pub(super) const UNDOES_ANY: &str = "the statement does not use :id, so it can't tell which run to take back";

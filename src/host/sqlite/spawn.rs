@@ -13,7 +13,7 @@ use super::session::{SqliteSession, Transactions};
 use super::statements::{Prepared, Told};
 use crate::contract::Params;
 use crate::host::new_ids::NewIds;
-use crate::host::profile::{NEVER_THE_SAME, RETURNED_MANY, STARTED_MANY, STARTED_NONE, SpawnParameter};
+use crate::host::profile::{NEVER_THE_SAME, STARTED_MANY, STARTED_NONE, SpawnParameter, TOLD_MANY};
 use crate::host::{Columns, Due, HostError, Key, NOT_SHOWN, Query, RunRef, RunRow, Spawned, not_to_be_run};
 
 const DOING: &str = "starting runs";
@@ -177,7 +177,7 @@ impl<T: Transactions> SqliteSession<'_, T> {
                 }
             }
             Ok(Told::Nothing) => Ok(Err(STARTED_NONE.to_owned())),
-            Ok(Told::Many) if self.fitted.spawn.are_several() => Err(self.fitted.spawn_error(RETURNED_MANY)),
+            Ok(Told::Many) if self.fitted.spawn.are_several() => Err(self.fitted.spawn_error(TOLD_MANY)),
             Ok(Told::Many) => Err(self.fitted.spawn_error(STARTED_MANY)),
             // Where that took the whole transaction away, nothing may follow.
             Err(error) if self.connection().is_autocommit() => {
