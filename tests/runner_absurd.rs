@@ -10,12 +10,13 @@ mod support;
 use std::collections::BTreeMap;
 use std::process::Command;
 
+use bulk_rerun::host::RunnerState;
 use bulk_rerun::{Config, ErrorModel, Plugin};
 use serde_json::{Value, json};
 
 use queues::Application;
 use support::calls::{all_failed, assert_error, call, triggered};
-use support::runners::{output, rerun_the_failed};
+use support::runners::{output, rerun_the_failed, wait_for};
 
 fn absurd(application: &Application, arguments: &[&str]) -> Command {
     let mut command = application.with_store(application.runner.python());
@@ -29,10 +30,14 @@ fn profile(application: &Application) -> String {
 
 /// A queue by the name that its tables have.
 fn plugin(application: &Application, queue: &str) -> Result<Plugin, ErrorModel> {
+    plugin_as(application, &application.database.url, queue)
+}
+
+fn plugin_as(application: &Application, url: &str, queue: &str) -> Result<Plugin, ErrorModel> {
     Plugin::open(&Config {
         profile: Some(profile(application)),
         parameters: BTreeMap::from([("queue".to_owned(), queue.to_owned())]),
-        ..Config::new(&application.database.url)
+        ..Config::new(url)
     })
 }
 
@@ -68,7 +73,11 @@ fn its_own_worker_runs_what_is_spawned_in_the_queue_that_is_named() {
     let copied = r#"SELECT DISTINCT params::text || headers::text || max_attempts FROM absurd."t_Mail""#;
     assert_eq!(application.column(copied).len(), 1);
     assert_eq!(tasks(&application, "reports"), ["failed"], "the other queue is as it was");
+    let mail = plugin(&application, "Mail").unwrap();
+    let state = || mail.describe().unwrap().runner_state;
+    worker.until("it rests, and is seen", || (state() == RunnerState::Seen).then_some(()));
     worker.stop();
+    wait_for("its connection is gone", || (state() == RunnerState::NotSeen).then_some(()));
 
     // One that nobody has made is no queue; nor is the default one.
     let missing = plugin(&application, "Mial").err().unwrap();
@@ -95,4 +104,29 @@ fn each_queue_has_its_own_keys_and_its_own_history() {
         assert_eq!(listed["operations"][0]["operation_id"], own["operation_id"]);
         assert_error(&plugin.operation(other["operation_id"].as_str().unwrap()).unwrap_err(), 404, &["no operation"]);
     }
+}
+
+#[test]
+fn check_lists_the_rights_on_the_tables_of_the_queue() {
+    let application = Application::new("absurd");
+    output(absurd(&application, &["create", "Mail"]));
+    output(absurd(&application, &["enqueue", "Mail", "flaky"]));
+    application
+        .client
+        .execute(r#"UPDATE absurd."t_Mail" SET state = 'failed'; UPDATE absurd."r_Mail" SET state = 'failed'"#);
+    let role = application.role();
+    // Who may not look into the schema is told nothing of what is in it.
+    application.client.execute(&format!("GRANT USAGE ON SCHEMA absurd TO {role}"));
+    let plugin = plugin_as(&application, &application.database.url_as(&role), "Mail").unwrap();
+    let info = plugin.describe().unwrap();
+    assert_eq!(
+        info.missing_rights(),
+        [
+            format!(r#"GRANT INSERT ON absurd."r_Mail" TO {role};"#),
+            format!("GRANT SELECT ON absurd.queues TO {role};"),
+            format!(r#"GRANT SELECT, INSERT ON absurd."t_Mail" TO {role};"#),
+        ]
+    );
+    info.missing_rights().iter().for_each(|grant| application.client.execute(grant));
+    assert_eq!(triggered(&call(&plugin, &all_failed(json!({}))).unwrap()), ["flaky"]);
 }
