@@ -39,8 +39,8 @@ pub(super) const TOLD_MANY: &str = "its statements started more than one run, or
 /// What is wrong with an undo statement that does not tell which run is meant, or takes what there is not.
 pub(super) const UNDOES_ANY: &str = "the statement does not use :id, so it can't tell which run to take back";
 pub(super) const UNDOES_MANY: &str = "it took more than one run back for one";
-pub(super) const UNDOES_UNSEEN: &str = "it changed rows and tells of none, as where a trigger does the work for a view: end it \
-     with RETURNING";
+pub(super) const UNDOES_UNSEEN: &str = "it changed rows and tells of none, as where a trigger does the work for a \
+     view: end it with RETURNING";
 pub(super) const UNDO_TAKES: &str =
     "a statement that takes a run back may use :id, :task_name and :now, and nothing else";
 
@@ -195,8 +195,8 @@ pub struct Generation {
     pub rights: BTreeMap<String, Vec<String>>,
     /// A SELECT of the host's runs in canonical columns.
     pub runs: String,
-    /// How an id is taken apart, where it is none of the store's columns as it stands: the columns of `runs` by which the
-    /// key's index finds a run, each with what it is equal to, as SQL of `:id`.
+    /// How an id is taken apart, where it is none of the store's columns as it stands: the columns of `runs` by which
+    /// the key's index finds a run, each with what it is equal to, as SQL of `:id`.
     #[serde(default)]
     pub key: BTreeMap<String, String>,
     /// A statement that starts one source run again. Its RETURNING gives the new run's id; without one, `:new_id` or

@@ -1,5 +1,5 @@
-//! How an id is taken apart, where it is made of several columns or is spelled in another way than the store has it: so the
-//! key's own index finds its run.
+//! How an id is taken apart, where it is made of several columns or is spelled in another way than the store has it: so
+//! the key's own index finds its run.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -63,7 +63,8 @@ impl TakenApart {
 /// So many runs are looked at to find one that its own id does not find.
 pub(super) const LOOKED_AT: usize = 1_000;
 
-/// A statement with what a generation's `key` says of the id in the place of each parameter that is named as the column.
+/// A statement with what a generation's `key` says of the id in the place of each parameter that is named as the
+/// column.
 pub(super) fn spelled_out(statement: &str, key: &BTreeMap<String, String>) -> String {
     let is_one_of_ours = |name: &str| SpawnParameter::ALL.iter().any(|parameter| parameter.name() == name);
     let parts = key.iter().filter(|(column, _)| !is_one_of_ours(column));
@@ -72,8 +73,8 @@ pub(super) fn spelled_out(statement: &str, key: &BTreeMap<String, String>) -> St
     })
 }
 
-/// SQL with this in the place of each parameter of that name: after another colon it is a cast's type, and `:idle` is not
-/// `:id`.
+/// SQL with this in the place of each parameter of that name: after another colon it is a cast's type, and `:idle` is
+/// not `:id`.
 fn with(sql: &str, name: &str, value: &str) -> String {
     let parameter = format!(":{name}");
     let mut text = String::with_capacity(sql.len() + value.len());

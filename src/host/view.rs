@@ -282,8 +282,8 @@ impl View {
     }
 }
 
-/// The canonical columns that a view lacks; an error says which must not be lacking, or which one nobody knows. The columns
-/// of the key may have any name.
+/// The canonical columns that a view lacks; an error says which must not be lacking, or which one nobody knows. The
+/// columns of the key may have any name.
 fn check_columns(columns: &HashSet<String>, key: &TakenApart) -> Result<Vec<&'static str>, String> {
     let lacks: Vec<_> = CANONICAL_COLUMNS.into_iter().filter(|name| !columns.contains(*name)).collect();
     let missing: Vec<_> = lacks.iter().copied().filter(|name| NECESSARY_COLUMNS.contains(name)).collect();

@@ -99,8 +99,8 @@ fn refusal(run: RunRef<'_>, unfit: Option<&str>) -> Option<Skip> {
     run.fault().or_else(own_word).map(|detail| (Reason::Refused, Some(detail)))
 }
 
-/// Why the source run is refused, and which older one is not: it is never started in the place of the newest unseen, for it
-/// may have other parameters, and the newest may have done its work.
+/// Why the source run is refused, and which older one is not: it is never started in the place of the newest unseen,
+/// for it may have other parameters, and the newest may have done its work.
 fn with_the_older(detail: String, fit: Option<&Source>) -> String {
     let Some(fit) = fit else { return detail };
     let created = fit.created_at.map(|at| format!(", created {},", at.to_rfc3339_opts(SecondsFormat::AutoSi, true)));

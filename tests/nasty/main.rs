@@ -1,6 +1,6 @@
-//! Schemas that are nasty on purpose, with profiles of their own: integer states, milliseconds and microseconds, keys of
-//! several columns and of bytes, parameters in two columns, a history of states, a table for each queue, partitions, views
-//! in the tables' place, soft deletes.
+//! Schemas that are nasty on purpose, with profiles of their own: integer states, milliseconds and microseconds, keys
+//! of several columns and of bytes, parameters in two columns, a history of states, a table for each queue, partitions,
+//! views in the tables' place, soft deletes.
 
 #[path = "../support/postgres.rs"]
 mod postgres;

@@ -7,8 +7,8 @@ use crate::queue_store_postgres::{Own, QUEUES_VIEW};
 use crate::support::calls::{all_failed, assert_error, call, pairs, planned, reasons};
 use crate::support::queue_store::profile;
 
-/// A table for each queue, one of them in partitions, shown as one; each run's states in a table of their own, the last of
-/// which counts. What writes, writes to the view.
+/// A table for each queue, one of them in partitions, shown as one; each run's states in a table of their own, the last
+/// of which counts. What writes, writes to the view.
 const SCHEMA: &str = "
 CREATE TABLE kind (no int PRIMARY KEY, label text NOT NULL);
 CREATE TABLE item_mail (

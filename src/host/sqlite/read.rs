@@ -85,7 +85,8 @@ impl<T: Transactions> SqliteSession<'_, T> {
         Ok(())
     }
 
-    /// Whether a text can be an id at all, as far as what takes it apart goes: SQLite's JSON functions fail for what is none.
+    /// Whether a text can be an id at all, as far as what takes it apart goes: SQLite's JSON functions fail for what is
+    /// none.
     fn takes_apart(&self, id: &str) -> bool {
         let values: Vec<String> = self.fitted.view.key.values("?1").collect();
         let taken = self.connection().prepare_cached(&format!("SELECT {}", values.join(", ")));
