@@ -118,13 +118,13 @@ fn its_own_scheduler_runs_what_is_spawned() {
 
     let by_hand = "UPDATE dag_run SET state = 'failed', start_date = now(), end_date = now() WHERE state <> 'failed'";
     airflow.client.execute("DELETE FROM dag_run WHERE dag_id = 'flaky'");
-    multiply_to(24, &airflow.plugin(), &|| airflow.client.execute(by_hand));
+    multiply_to(16, &airflow.plugin(), &|| airflow.client.execute(by_hand));
     let carried_out = || {
         let known = airflow.by_id("SELECT run_id, id::text FROM known");
         let names = airflow.carried_out().into_iter().skip(notes.len());
         names.map(|note| known[note.split(' ').next().unwrap()].clone()).collect()
     };
-    race_of((24, 2), &airflow.plugin(), airflow.work(), &carried_out);
+    race_of((16, 2), &airflow.plugin(), airflow.work(), &carried_out);
 }
 
 #[test]
