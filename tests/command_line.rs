@@ -73,7 +73,7 @@ fn people_see_the_plan_the_reasons_and_the_new_runs() {
         ["rerun", "--store", store.path_str(), "--status", "failed,timeout", "--yes", "--expect-plan", digest];
     let done = text(&bulk_rerun(&arguments).stdout);
     assert!(done.contains("2 new runs spawned"), "{done}");
-    assert!(done.contains("when it is started next"), "{done}");
+    assert!(done.contains("a re-run starts when RunWisp is started next"), "{done}");
     assert_eq!(store.dump().len(), 7);
 }
 
@@ -113,7 +113,7 @@ fn check_tells_what_there_is_and_who_has_it_open() {
         "5 runs of 4 tasks",
         "1 run with a time that can't be read",
         "no process that can be seen",
-        "does not seem to be running",
+        "runner     is not seen",
     ] {
         assert!(checked.contains(words), "{words:?} is not in\n{checked}");
     }

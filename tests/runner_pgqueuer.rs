@@ -6,6 +6,7 @@ mod postgres;
 mod queues;
 mod support;
 
+use std::collections::BTreeMap;
 use std::ops::Deref;
 use std::process::Command;
 
@@ -25,6 +26,7 @@ struct Queuer {
     application: Application,
     version: Runner,
     schema: &'static str,
+    prefix: &'static str,
 }
 
 impl Deref for Queuer {
@@ -46,14 +48,15 @@ impl Queuer {
     fn on(version: &str, schema: &'static str) -> Queuer {
         let application = Application::new("pgqueuer");
         application.client.execute(&format!("CREATE SCHEMA IF NOT EXISTS {schema}"));
-        let queuer = Queuer { application, version: Runner::set_up(version), schema };
+        let queuer = Queuer { application, version: Runner::set_up(version), schema, prefix: "" };
         output(queuer.python(&["install"]));
         queuer
     }
 
     fn python(&self, arguments: &[&str]) -> Command {
         let mut python = self.with_store(self.version.python());
-        python.env("SCHEMA", self.schema).arg(self.application.runner.files.join("app.py")).args(arguments);
+        python.env("SCHEMA", self.schema).env("PGQUEUER_PREFIX", self.prefix);
+        python.arg(self.application.runner.files.join("app.py")).args(arguments);
         python
     }
 
@@ -199,6 +202,46 @@ fn a_schema_of_its_own_is_found_and_its_workers_are_woken() {
     assert_eq!(triggered(&call(&plugin, &all_failed(json!({}))).unwrap()), ["flaky"]);
     worker.until("the new run is done", || (queuer.carried_out() == ["2"]).then_some(()));
     worker.stop();
+}
+
+#[test]
+fn tables_with_a_prefix_are_found() {
+    let mut queuer = Queuer::new();
+    queuer.prefix = "night_";
+    output(queuer.python(&["install"]));
+    queuer.enqueue("flaky");
+    queuer.client.execute("UPDATE night_pgqueuer SET status = 'failed'");
+    let plugin = Plugin::open(&Config {
+        profile: Some("pgqueuer".into()),
+        parameters: BTreeMap::from([("prefix".to_owned(), "night_".to_owned())]),
+        ..Config::new(&queuer.database.url)
+    });
+    let plugin = plugin.unwrap();
+    plugin.create_ledger().unwrap();
+    for unique_by in ["task", "run"] {
+        let answer = call(&plugin, &all_failed(json!({"unique_by": unique_by}))).unwrap();
+        assert_eq!(triggered(&answer), ["flaky"]);
+        assert_eq!(undo(&plugin, &answer["operation_id"]).unwrap()["undone"].as_array().unwrap().len(), 1);
+    }
+    assert_eq!(triggered(&call(&plugin, &all_failed(json!({}))).unwrap()), ["flaky"]);
+    queuer.mend();
+    let mut worker = queuer.work();
+    worker.until("the new run is done", || (queuer.carried_out().len() == 1).then_some(()));
+    worker.stop();
+}
+
+/// What has succeeded since can't be run again, for it is gone; what has failed before it can.
+#[test]
+fn beside_what_is_gone_the_answer_names_what_is_there() {
+    let queuer = Queuer::new().with_failed_jobs(1);
+    queuer.client.execute("UPDATE pgqueuer SET created = now() - interval '1 hour'");
+    queuer.client.execute(
+        "INSERT INTO pgqueuer_log (job_id, status, entrypoint, priority) VALUES (2, 'successful', 'steady', 0)",
+    );
+    let answer = call(&queuer.plugin(), &json!({"match_all": true})).unwrap();
+    assert_eq!((triggered(&answer).len(), skipped(&answer)), (0, vec!["2: refused".to_owned()]));
+    assert!(answer["skipped"][0].to_string().contains("\"1\"") || first_detail(&answer).contains(" 1"), "{answer}");
+    assert_eq!(triggered(&queuer.rerun_the_failed(&[])), ["steady"]);
 }
 
 #[test]

@@ -9,6 +9,7 @@ mod built_in;
 pub mod callbacks;
 #[cfg(all(unix, feature = "daemon"))]
 mod daemon;
+mod daemon_info;
 mod due;
 pub mod error;
 mod key;
@@ -35,6 +36,7 @@ use std::ops::ControlFlow;
 use serde::Serialize;
 
 use crate::contract::{Instant, Params, Phase, Run, RunFilter};
+pub use daemon_info::DaemonInfo;
 pub use due::Due;
 pub use error::HostError;
 pub use key::{Key, RunRef};
@@ -341,36 +343,6 @@ impl StoreInfo {
         match &self.particulars {
             Particulars::Postgres { missing_rights, .. } => missing_rights,
             Particulars::Sqlite { .. } | Particulars::Callbacks { .. } => &[],
-        }
-    }
-}
-
-/// A runner's own daemon, which starts new runs if it is asked to (`via`).
-#[derive(Debug, Clone, Serialize)]
-pub struct DaemonInfo {
-    /// Where it listens.
-    pub socket: String,
-    /// Its version, as it answered.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub version: Option<String>,
-    /// Why it can't be asked.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub fault: Option<String>,
-    /// It is the one that starts them; else it only listens.
-    pub is_asked: bool,
-}
-
-impl DaemonInfo {
-    /// What there is to know of it, in one sentence.
-    pub fn in_words(&self) -> String {
-        let socket = &self.socket;
-        match (self.is_asked, &self.fault) {
-            (false, _) => format!("RunWisp's listens on {socket}; with `via` (--via daemon) it starts re-runs at once"),
-            (true, Some(fault)) => fault.clone(),
-            (true, None) => {
-                let version = self.version.as_deref().unwrap_or_default();
-                format!("RunWisp {version} answers on {socket}, and starts re-runs at once, one by one")
-            }
         }
     }
 }

@@ -12,6 +12,7 @@ mod dialect;
 #[cfg(test)]
 mod explain_tests;
 mod fit;
+pub(crate) mod functions;
 mod ledger;
 mod loaders;
 mod newer;

@@ -10,7 +10,7 @@ import sys
 import threading
 
 # With an SQLite older than that, DBOS can't write the time.
-if sqlite3.sqlite_version_info < (3, 42):
+if os.environ["STORE"].startswith("sqlite") and sqlite3.sqlite_version_info < (3, 42):
     import pysqlite3
 
     sys.modules["sqlite3"] = pysqlite3
