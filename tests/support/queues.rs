@@ -138,8 +138,9 @@ impl Application {
         for _ in 0..5 {
             let text = self.check_as(role);
             let grant = |line: &str| {
-                let grant = line.strip_prefix("missing")?.trim_start();
-                Some(grant.split(';').next()?.to_owned())
+                let grant = line[line.find("GRANT ")?..].split(';').next()?;
+                // A sentence may speak of one.
+                grant.contains(" TO ").then(|| grant.to_owned())
             };
             let grants: Vec<String> = text.lines().filter_map(grant).collect();
             if grants.is_empty() {
