@@ -3,7 +3,6 @@
 
 #[path = "../support/postgres.rs"]
 mod postgres;
-#[allow(dead_code, reason = "there is no worker")]
 #[path = "../support/queues.rs"]
 mod queues;
 #[path = "../support/mod.rs"]
