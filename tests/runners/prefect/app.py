@@ -24,6 +24,7 @@ if sys.argv[1:2] == ["run"]:
     sys.exit(print(run["id"]))
 
 from prefect import flow, serve
+from prefect.runner import Runner
 from prefect.runtime import flow_run
 
 
@@ -62,5 +63,7 @@ if sys.argv[1:2] == ["server"]:
 
     uvicorn.run(create_app(), host="127.0.0.1", port=int(sys.argv[2]), log_level="warning")
 if sys.argv[1:2] == ["serve"]:
+    # Once it has run something, its own way to stop may take minutes.
+    Runner.handle_sigterm = lambda *_: os._exit(0)
     deployments = [each.to_deployment("daily", tags=["a"]) for each in (flaky, steady, parent)]
     serve(*deployments, limit=3, pause_on_shutdown=False, print_starting_message=True)
