@@ -17,6 +17,7 @@ pub fn trials() -> Vec<Trial> {
         Trial::test("example: python", || reruns_what_failed(Command::new("python3").arg(source("python/rerun.py")))),
         Trial::test("example: node", node),
         Trial::test("example: go", go),
+        Trial::test("example: the job runner in Go", job_runner_in_go),
     ]
 }
 
@@ -90,5 +91,53 @@ fn job_runner() -> Result<(), Failed> {
     assert_eq!(runner(&["work"]), "4 backup: exit status 0\n");
     assert_eq!(std::fs::read_to_string(place.path().join("log"))?, "one\ntwo\ntwo\n", "the newest one's command");
     assert!(runner(&["list"]).ends_with("4\tbackup\tsucceeded\t0\t2\n"));
+    Ok(())
+}
+
+/// As the one in C: its jobs fail, are re-run, taken back, re-run again, and succeed once what they need is there.
+fn job_runner_in_go() -> Result<(), Failed> {
+    let binary = folder("go").join("job_runner");
+    let mut go = Command::new("go");
+    go.args(["build", "-mod=readonly", "-o"]).arg(&binary).current_dir(source("go/job_runner"));
+    run(with_go(&mut go));
+
+    let place = tempfile::tempdir()?;
+    let runner = |arguments: &[&str]| {
+        let mut command = Command::new(&binary);
+        command.current_dir(place.path()).env("LD_LIBRARY_PATH", Installed::get().lib());
+        run(command.arg("jobs.db").args(arguments))
+    };
+    runner(&["add", "backup", "echo one >> log; test -e disk"]);
+    runner(&["add", "backup", "echo two >> log; test -e disk"]);
+    runner(&["add", "mail", "true"]);
+    assert_eq!(runner(&["work"]), "1 backup: exit status 1\n2 backup: exit status 1\n3 mail: exit status 0\n");
+
+    let plan = runner(&["rerun", r#"{"match_all": true, "options": {"dry_run": true}}"#]);
+    assert!(plan.contains(r#""planned":[{"task_name":"backup","rerun_of":"2","matched":2}"#), "{plan}");
+    let once = r#"{"match_all": true, "filter": {"status": "failed"}, "options": {"idempotency_key": "monday"}}"#;
+    let mut operation = String::new();
+    for is_replayed in [false, true] {
+        let answer = runner(&["rerun", once]);
+        let triggered = r#"{"triggered":[{"task_name":"backup","run_id":"4","rerun_of":"2"}],"operation_id":""#;
+        assert!(answer.starts_with(triggered), "{answer}");
+        assert_eq!(answer.contains(r#""replayed":true"#), is_replayed, "{answer}");
+        operation = answer[triggered.len()..].chars().take(26).collect();
+    }
+    let undone = runner(&["undo", &operation]);
+    assert!(undone.contains(r#""undone":[{"#) && undone.contains(r#""kept":[]"#), "{undone}");
+    assert_eq!(runner(&["work"]), "", "what was taken back is not run");
+
+    assert!(runner(&["rerun"]).contains(r#""run_id":"5","rerun_of":"2""#));
+    std::fs::write(place.path().join("disk"), "")?;
+    assert_eq!(runner(&["work"]), "5 backup: exit status 0\n");
+    assert_eq!(std::fs::read_to_string(place.path().join("log"))?, "one\ntwo\ntwo\n", "the newest one's command");
+    assert!(runner(&["list"]).ends_with("4\tbackup\tcancelled\t-\t2\n5\tbackup\tsucceeded\t0\t2\n"));
+
+    // A request that is not understood is told so, and nothing is started.
+    let mut wrong = Command::new(&binary);
+    wrong.current_dir(place.path()).env("LD_LIBRARY_PATH", Installed::get().lib()).args(["jobs.db", "rerun", "{}"]);
+    let output = wrong.output()?;
+    assert!(!output.status.success() && String::from_utf8_lossy(&output.stderr).contains("match_all"), "{output:?}");
+    assert_eq!(runner(&["list"]).lines().count(), 6);
     Ok(())
 }

@@ -4,11 +4,37 @@
 //! a caller in a runtime waits here, and does meanwhile what only its own thread may do: its predicates and callbacks.
 
 use std::any::Any;
+use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::mpsc::sync_channel;
 use std::{io, thread};
 
 use tracing::{Span, dispatcher};
+
+use crate::contract::{ErrorModel, Run};
+
+/// Asks the caller about a run.
+pub(crate) type Ask<'a, Answer> = dyn FnMut(Cow<'_, Run>) -> Answer + 'a;
+
+pub(crate) fn no_questions(_: Cow<'_, Run>) {}
+
+/// Does `work` where it may wait for a server: not on a thread that is in a runtime, since what drives a connection is a
+/// runtime of its own, and there can't be two.
+pub(crate) fn blocking<Answer: Send, T: Send>(
+    has_server: bool,
+    work: impl FnOnce(&mut Ask<'_, Answer>) -> Result<T, ErrorModel> + Send,
+    mut here: impl FnMut(Cow<'_, Run>) -> Answer,
+) -> Result<T, ErrorModel> {
+    if !(has_server && in_a_runtime()) {
+        return work(&mut here);
+    }
+    elsewhere(|ask| work(&mut |run| ask(run.into_owned())), |run| here(Cow::Owned(run))).unwrap_or_else(|error| {
+        Err(ErrorModel::new(
+            503,
+            format!("there is no thread to speak with the server on: {error}; nothing was changed"),
+        ))
+    })
+}
 
 /// Does `work` on another thread. What it asks through its argument, `here` answers on this one. A panic on either side
 /// ends both, and goes on here. Logs go where this thread's go.
@@ -16,7 +42,7 @@ use tracing::{Span, dispatcher};
 /// # Errors
 ///
 /// The system has no more threads.
-pub(crate) fn elsewhere<Question: Send, Answer: Send, T: Send>(
+fn elsewhere<Question: Send, Answer: Send, T: Send>(
     work: impl FnOnce(&mut dyn FnMut(Question) -> Answer) -> T + Send,
     mut here: impl FnMut(Question) -> Answer,
 ) -> io::Result<T> {
@@ -46,12 +72,12 @@ pub(crate) fn elsewhere<Question: Send, Answer: Send, T: Send>(
 
 /// Whether this thread is in a runtime, which a connection's own can't be started in.
 #[cfg(any(feature = "postgres", feature = "daemon"))]
-pub(crate) fn in_a_runtime() -> bool {
+fn in_a_runtime() -> bool {
     tokio::runtime::Handle::try_current().is_ok()
 }
 
 #[cfg(not(any(feature = "postgres", feature = "daemon")))]
-pub(crate) fn in_a_runtime() -> bool {
+fn in_a_runtime() -> bool {
     false
 }
 

@@ -22,7 +22,7 @@ use crate::capi::boundary;
 use crate::catalogue::Catalogue;
 use crate::contract::{Config, ErrorModel, Request};
 use crate::host;
-use crate::host::sqlite::{self, CallersStore, binding};
+use crate::host::sqlite::{self, CallersStore, binding, functions};
 use crate::operation;
 
 /// What SQLite calls when it loads the extension. It stays loaded: connections hold pointers to its function.
@@ -78,6 +78,7 @@ unsafe fn tell(why: &str, message: *mut *mut c_char, api: *mut sqlite3_api_routi
 
 /// Not for views and triggers, which may come with a foreign file: a statement has to name it itself.
 fn register(connection: &Connection) -> rusqlite::Result<()> {
+    functions::register(connection)?;
     let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DIRECTONLY;
     let busy = Arc::new(AtomicBool::new(false));
     // The functions go when the connection is closed, and with them this.

@@ -13,7 +13,7 @@ use crate::contract::{
     Spelling, Triggered, UndoRequest, Undone, Via,
 };
 use crate::cursor::Cursor;
-use crate::elsewhere::{elsewhere, in_a_runtime};
+use crate::elsewhere::{Ask, blocking, no_questions};
 use crate::host::callbacks::{CallbackHost, HostCallbacks};
 use crate::host::named_store::NamedStore;
 use crate::host::{Host, StoreInfo, open};
@@ -364,29 +364,6 @@ impl Drop for Plugin {
         };
         let _ = blocking(self.has_server, goodbye, no_questions);
     }
-}
-
-/// Asks the caller about a run.
-type Ask<'a, Answer> = dyn FnMut(Cow<'_, Run>) -> Answer + 'a;
-
-fn no_questions(_: Cow<'_, Run>) {}
-
-/// Does `work` where it may wait for a server: not on a thread that is in a runtime, since what drives a connection is a
-/// runtime of its own, and there can't be two.
-fn blocking<Answer: Send, T: Send>(
-    has_server: bool,
-    work: impl FnOnce(&mut Ask<'_, Answer>) -> Result<T, ErrorModel> + Send,
-    mut here: impl FnMut(Cow<'_, Run>) -> Answer,
-) -> Result<T, ErrorModel> {
-    if !(has_server && in_a_runtime()) {
-        return work(&mut here);
-    }
-    elsewhere(|ask| work(&mut |run| ask(run.into_owned())), |run| here(Cow::Owned(run))).unwrap_or_else(|error| {
-        Err(ErrorModel::new(
-            503,
-            format!("there is no thread to speak with the server on: {error}; nothing was changed"),
-        ))
-    })
 }
 
 thread_local! {

@@ -4,7 +4,7 @@ mod support;
 
 use std::path::Path;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use support::Store;
 use support::tool::{bulk_rerun, night, shell, text};
 
@@ -73,7 +73,7 @@ fn people_see_the_plan_the_reasons_and_the_new_runs() {
         ["rerun", "--store", store.path_str(), "--status", "failed,timeout", "--yes", "--expect-plan", digest];
     let done = text(&bulk_rerun(&arguments).stdout);
     assert!(done.contains("2 new runs spawned"), "{done}");
-    assert!(done.contains("when it is started next"), "{done}");
+    assert!(done.contains("a re-run starts when RunWisp is started next"), "{done}");
     assert_eq!(store.dump().len(), 7);
 }
 
@@ -113,7 +113,7 @@ fn check_tells_what_there_is_and_who_has_it_open() {
         "5 runs of 4 tasks",
         "1 run with a time that can't be read",
         "no process that can be seen",
-        "does not seem to be running",
+        "runner     is not seen",
     ] {
         assert!(checked.contains(words), "{words:?} is not in\n{checked}");
     }
@@ -142,6 +142,14 @@ fn profiles_lists_and_prints_the_built_in_ones() {
     ] {
         assert!(list.contains(words), "{words:?} is not in\n{list}");
     }
+    let line = |name: &str| list.lines().find(|line| line.contains(name)).unwrap_or_default();
+    assert!(line("  pg-boss").contains("its worker") && line("  good-job").contains("its schema only"), "{list}");
+    assert!(list.ends_with(
+        "\nIts schema only: written for the runner's schema, and tried on that; never with its own worker.\n"
+    ));
+    let profiles: Value = serde_json::from_slice(&bulk_rerun(&["profiles", "--json"]).stdout).unwrap();
+    let que = json!({"name": "que", "runner": "Que", "engine": "postgres", "tried_with": "schema"});
+    assert!(profiles.as_array().unwrap().contains(&que), "{profiles}");
     let file = text(&bulk_rerun(&["profiles", "runwisp"]).stdout);
     assert!(file.contains("[[generation]]") && file.contains("spawn = '''"), "{file}");
     assert_eq!(bulk_rerun(&["profiles", "nope"]).status.code(), Some(2));

@@ -3,7 +3,6 @@
 
 #[path = "support/postgres.rs"]
 mod postgres;
-#[allow(dead_code, reason = "much of it is for profiles that are found")]
 #[path = "support/queues.rs"]
 mod queues;
 mod support;

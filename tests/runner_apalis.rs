@@ -123,6 +123,8 @@ fn its_own_workers_run_what_is_spawned() {
     let check = check(app.store().to_str().unwrap());
     assert_eq!(check["store"]["open_in"].as_array().unwrap().len(), 2, "{check}");
     assert_eq!(check["store"]["open_in"][0]["name"], "apalis-app");
+    // It is a library, in a program of any name.
+    assert_eq!(check["store"]["runner_state"], "unknown");
     assert!(check["store"]["start"].as_str().unwrap().contains("poll"), "{check}");
     assert!(flaky.stop().success());
     assert!(steady.stop().success());

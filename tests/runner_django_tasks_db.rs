@@ -122,7 +122,9 @@ fn its_own_worker_runs_what_is_spawned() {
     assert_eq!(answer["triggered"][0]["rerun_of"], source.replace('-', ""));
     worker.until("the new run is over", || (project.texts("status").last()? == "SUCCESSFUL").then_some(()));
     assert_eq!(project.runs()[..2], before);
-    let check = check(project.store().to_str().unwrap());
+    let check = || check(project.store().to_str().unwrap());
+    // Its worker opens the store to poll, and closes it again.
+    let check = worker.until("it is seen", || Some(check()).filter(|found| found["store"]["runner_state"] == "seen"));
     assert!(check["store"]["start"].as_str().unwrap().contains("within a second"), "{check}");
     assert!(worker.stop().success());
 

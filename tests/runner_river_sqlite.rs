@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use support::calls::{all_failed, call, open, pairs, rows, skipped, triggered};
 use support::fast_folder;
-use support::runners::{Process, Runner, check, output, rerun_the_failed};
+use support::runners::{Process, Runner, check, output, rerun_the_failed, schema};
 use support::undo::{ByHand, multiply, race, undo};
 
 const JOBS: &str = "SELECT * FROM river_job ORDER BY id";
@@ -167,6 +167,15 @@ fn its_own_client_runs_what_is_spawned() {
         assert_eq!(kept.len(), 1, "{kept:?}");
         assert_eq!(kept[0][7], Column::Text(form.to_owned()));
     }
+}
+
+#[test]
+fn the_schema_that_other_tests_use_is_the_real_one() {
+    let ours = rusqlite::Connection::open_in_memory().unwrap();
+    ours.execute_batch(include_str!("support/schemas/river-sqlite-6.sql")).unwrap();
+    let river = River::migrated(OLDER, "6");
+    let real = rusqlite::Connection::open(river.store()).unwrap();
+    assert_eq!(schema(&ours, "river_migration"), schema(&real, "river_migration"));
 }
 
 #[test]
@@ -334,27 +343,6 @@ fn a_re_run_of_a_cancelled_run_is_tried_again_when_it_fails() {
     assert_eq!(triggered(&call(&river.plugin(), &cancelled).unwrap()), ["flaky"]);
     let mut client = river.work(&json!({"poll_ms": 50}));
     client.until("its first attempt has failed", || (river.states() == ["cancelled", "retryable"]).then_some(()));
-}
-
-#[test]
-fn a_re_run_in_a_paused_queue_waits() {
-    let river = River::new();
-    river.add("steady", &json!({"queue": "mail"}));
-    river.all_have_failed();
-    let work = || river.work(&json!({"queues": ["mail", "default"], "poll_ms": 50}));
-    // A client makes its queues known, and asks when it starts whether they are paused.
-    let mut client = work();
-    let queues = || rows(&river.store(), "SELECT name FROM river_queue").len();
-    client.until("its queues are known", || (queues() == 2).then_some(()));
-    client.stop();
-    output(river.command(&["pause", "mail"]));
-    let mut client = work();
-    assert_eq!(triggered(&river.rerun_the_failed(&[])), ["steady"]);
-    river.add("steady", &json!({}));
-    client.until("the other queue goes on", || (river.states()[2] == "completed").then_some(()));
-    assert_eq!(river.states(), ["discarded", "available", "completed"]);
-    output(river.command(&["resume", "mail"]));
-    client.until("the new run is done", || (river.states()[1] == "completed").then_some(()));
 }
 
 /// A run of a workflow or of a sequence is a part of it: a copy would be counted twice, or waited for in vain.

@@ -1,5 +1,6 @@
 """The extension in the system's SQLite, through Python's own sqlite3: extension.py LIBRARY WAL ROLLBACK"""
 
+import hashlib
 import json
 import shutil
 import sqlite3
@@ -200,6 +201,32 @@ class Places(Case):
         self.assertEqual(len(answer["triggered"]), 1)
         (trigger,) = self.connection.execute("SELECT triggered_by FROM runs WHERE status = 'pending'").fetchone()
         self.assertIn("from within itself", trigger)
+
+    def test_a_profile_of_several_statements_and_a_hash(self):
+        profile = Path(self.folder.name) / "list.toml"
+        profile.write_text("""
+            name = "list"
+            engine = "sqlite"
+            runner = "list"
+            [[generation]]
+            requires = { runs = ["id"] }
+            runs = "SELECT id, task_name, status AS phase, end_reason, created_at FROM runs"
+            spawn = [
+                "INSERT INTO runs (id, task_name, status, created_at) VALUES (:new_id, :task_name, 'pending', :now)",
+                "UPDATE runs SET triggered_by = bulk_rerun_sha256(:task_name) WHERE id = :new_run AND :id <> 'c1'",
+                "UPDATE runs SET id = 'a2' WHERE id = :new_run AND :id = 'b1'",
+            ]
+        """)
+        self.connection.execute("BEGIN")
+        answer = self.ask({"ids": ["a2", "b1", "c1"]}, {"profile": str(profile)})
+        self.assertEqual([run["rerun_of"] for run in answer["triggered"]], ["a2", "c1"])
+        self.assertEqual([skipped["reason"] for skipped in answer["skipped"]], ["refused"])
+        self.assertIn("UNIQUE constraint failed", answer["skipped"][0]["detail"])
+        new = "SELECT task_name, triggered_by FROM runs WHERE status = 'pending' ORDER BY id"
+        (first, hashed), (second, unhashed) = self.connection.execute(new).fetchall()
+        self.assertEqual((hashed, second, unhashed), (hashlib.sha256(first.encode()).hexdigest(), "mail", None))
+        self.connection.execute("ROLLBACK")
+        self.assertEqual(self.count(), 4)
 
 
 class Errors(Case):

@@ -107,6 +107,33 @@ fn better_sqlite3s_copy_never_harms_a_store() {
 }
 
 #[test]
+fn the_copies_of_go_programs_never_harm_a_store() {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("go-with-copies");
+    let mut go = Command::new("go");
+    go.args(["build", "-mod=readonly", "-o"]).arg(format!("{}/", folder.display())).args(["./modernc", "./mattn"]);
+    // SQLite itself is compiled by it, and nobody waits for what it does here.
+    go.current_dir(file("go"))
+        .env("CGO_CFLAGS", "-O0")
+        .env("PKG_CONFIG_PATH", Installed::get().lib().join("pkgconfig"));
+    run(&mut go);
+    for copy in ["modernc", "mattn"] {
+        for begin in ["BEGIN IMMEDIATE", "BEGIN EXCLUSIVE"] {
+            for library_comes in ["before", "after"] {
+                let stores = Stores::new();
+                for store in [&stores.wal, &stores.rollback] {
+                    let mut host = Command::new(folder.join(copy));
+                    host.arg(store).args([begin, library_comes, &extension()]);
+                    println!(
+                        "{copy} {begin} {library_comes}: {}",
+                        run(host.env("LD_LIBRARY_PATH", Installed::get().lib()))
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
 fn a_child_goes_on_when_its_parent_is_gone() {
     on_both_stores(&host("daemon", Copy::System), &[]);
 }

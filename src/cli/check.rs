@@ -16,6 +16,10 @@ use crate::contract::ErrorModel;
 use crate::host::{Particulars, RunnerState, StoreInfo};
 use crate::operation::{Survey, Trial};
 
+/// What is said of a profile whose runner's worker was never seen with it.
+pub(super) const TRIED_ON_ITS_SCHEMA: &str =
+    "written for the runner's schema, and tried on that; never with its own worker";
+
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
@@ -109,6 +113,9 @@ fn print(out: &mut dyn Write, info: &StoreInfo, survey: Option<&Survey>, argumen
     for set in &info.parameters {
         let default = if set.is_default { "its default, " } else { "" };
         line("parameter", format!("{}={} ({default}the {})", set.name, set.value, set.what))?;
+    }
+    if !info.tried_with.is_worker() {
+        line("tried", format!("the profile was {TRIED_ON_ITS_SCHEMA}; see that the first re-runs are carried out"))?;
     }
     if !info.lacks.is_empty() {
         line("view", format!("lacks {}: NULL for every run", info.lacks.join(", ")))?;

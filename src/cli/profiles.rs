@@ -7,6 +7,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::Failure;
+use super::check::TRIED_ON_ITS_SCHEMA;
 use super::output::People;
 use super::table::{Column, print_table};
 use crate::contract::ErrorModel;
@@ -49,7 +50,14 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     if arguments.json {
         let list: Vec<_> = profiles
             .iter()
-            .map(|profile| json!({ "name": profile.name, "runner": profile.runner, "engine": engine(profile) }))
+            .map(|profile| {
+                json!({
+                    "name": profile.name,
+                    "runner": profile.runner,
+                    "engine": engine(profile),
+                    "tried_with": profile.tried_with,
+                })
+            })
             .collect();
         writeln!(io::stdout(), "{}", json!(list))?;
         return Ok(ExitCode::SUCCESS);
@@ -61,11 +69,20 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
                 [only] => only.name.clone(),
                 several => format!("{} generations", several.len()),
             };
-            vec![profile.name.clone(), profile.runner.clone(), engine(profile).to_owned(), schema]
+            let tried_with = if profile.tried_with.is_worker() { "its worker" } else { "its schema only" };
+            vec![
+                profile.name.clone(),
+                profile.runner.clone(),
+                engine(profile).to_owned(),
+                tried_with.to_owned(),
+                schema,
+            ]
         })
         .collect();
-    let [name, runner, engine] = ["NAME", "RUNNER", "ENGINE"].map(Column::Text);
-    let columns = [name, runner, engine, Column::Detail("SCHEMA")];
-    print_table(&mut People::on_stdout(arguments.wide), &columns, rows)?;
+    let [name, runner, engine, tried_with] = ["NAME", "RUNNER", "ENGINE", "TRIED WITH"].map(Column::Text);
+    let columns = [name, runner, engine, tried_with, Column::Detail("SCHEMA")];
+    let out = &mut People::on_stdout(arguments.wide);
+    print_table(out, &columns, rows)?;
+    writeln!(out, "\nIts schema only: {TRIED_ON_ITS_SCHEMA}.")?;
     Ok(ExitCode::SUCCESS)
 }

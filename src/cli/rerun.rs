@@ -275,7 +275,7 @@ fn status_of(body: &BulkRerunBody) -> ExitCode {
 enum Answer {
     Yes,
     No,
-    NothingToDo(BulkRerunBody),
+    NothingToDo(Box<BulkRerunBody>),
 }
 
 /// Shows the plan and asks; what was shown is what `request` then stands for.
@@ -290,13 +290,13 @@ fn show_and_ask(
     request.options.dry_run = false;
     let planned = body.planned.as_ref().map_or(0, Vec::len);
     if planned == 0 && output.quiet {
-        return Ok(Answer::NothingToDo(body));
+        return Ok(Answer::NothingToDo(Box::new(body)));
     }
     let people = &mut ask::shown_on(output.json, output.wide);
     report::plan(people, plugin, &body)?;
     if planned == 0 {
         writeln!(people, "\nNothing to re-run.")?;
-        return Ok(Answer::NothingToDo(body));
+        return Ok(Answer::NothingToDo(Box::new(body)));
     }
     request.options.expect_plan = request.options.expect_plan.take().or(body.plan);
     let question = format!("Spawn {}?", count(planned as u64, "new run"));

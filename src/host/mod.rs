@@ -5,9 +5,11 @@
 //! started again; [`sqlite`] and `postgres` carry them out, on the statements of one `view`. A
 //! runner's own `daemon` may be asked to start the runs instead.
 
+mod built_in;
 pub mod callbacks;
 #[cfg(all(unix, feature = "daemon"))]
 mod daemon;
+mod daemon_info;
 mod due;
 pub mod error;
 mod key;
@@ -25,6 +27,7 @@ pub mod sqlite;
 mod statement;
 mod taken_apart;
 mod time;
+mod tried_with;
 mod version;
 mod view;
 
@@ -33,6 +36,7 @@ use std::ops::ControlFlow;
 use serde::Serialize;
 
 use crate::contract::{Instant, Params, Phase, Run, RunFilter};
+pub use daemon_info::DaemonInfo;
 pub use due::Due;
 pub use error::HostError;
 pub use key::{Key, RunRef};
@@ -42,6 +46,7 @@ pub(crate) use open::load;
 pub(crate) use open::open;
 use profile::SchemaVersion;
 use profile::Setting;
+use profile::TriedWith;
 pub use runner::RunnerState;
 #[cfg(fuzzing)]
 pub(crate) use time::read_instant;
@@ -288,6 +293,9 @@ pub struct StoreInfo {
     /// What the profile's parameters are set to.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub parameters: Vec<Setting>,
+    /// What the profile was tried with, where that is less than the runner's own worker.
+    #[serde(skip_serializing_if = "TriedWith::is_worker")]
+    pub tried_with: TriedWith,
     /// Which of the profile's generations of the schema the store is of.
     pub generation: String,
     /// The schema's own version, where it has one that may be read.
@@ -335,36 +343,6 @@ impl StoreInfo {
         match &self.particulars {
             Particulars::Postgres { missing_rights, .. } => missing_rights,
             Particulars::Sqlite { .. } | Particulars::Callbacks { .. } => &[],
-        }
-    }
-}
-
-/// A runner's own daemon, which starts new runs if it is asked to (`via`).
-#[derive(Debug, Clone, Serialize)]
-pub struct DaemonInfo {
-    /// Where it listens.
-    pub socket: String,
-    /// Its version, as it answered.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub version: Option<String>,
-    /// Why it can't be asked.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub fault: Option<String>,
-    /// It is the one that starts them; else it only listens.
-    pub is_asked: bool,
-}
-
-impl DaemonInfo {
-    /// What there is to know of it, in one sentence.
-    pub fn in_words(&self) -> String {
-        let socket = &self.socket;
-        match (self.is_asked, &self.fault) {
-            (false, _) => format!("RunWisp's listens on {socket}; with `via` (--via daemon) it starts re-runs at once"),
-            (true, Some(fault)) => fault.clone(),
-            (true, None) => {
-                let version = self.version.as_deref().unwrap_or_default();
-                format!("RunWisp {version} answers on {socket}, and starts re-runs at once, one by one")
-            }
         }
     }
 }

@@ -8,9 +8,11 @@ use std::path::Path;
 use serde::Deserialize;
 
 use super::HostError;
+use super::built_in::BUILT_IN;
 pub use super::runner::{SeenAs, Start};
 pub use super::settings::{Parameter, ParameterKind, Setting};
 pub use super::statement::Statements;
+pub use super::tried_with::TriedWith;
 pub use super::version::{Known, Number, SchemaVersion, Version};
 use crate::contract::nearest;
 use crate::toml_words::mistake;
@@ -36,7 +38,6 @@ const BUILT_IN: &[(&str, &str)] = &[
     ("sidequest-sqlite", include_str!("../profiles/sidequest-sqlite.toml")),
     ("sidequest", include_str!("../profiles/sidequest.toml")),
 ];
-
 /// The canonical columns of a run. One that a view does not have is NULL for every run, but for [`NECESSARY_COLUMNS`].
 pub const CANONICAL_COLUMNS: [&str; 9] =
     ["id", "task_name", "phase", "end_reason", "exit_code", "triggered_by", "created_at", "retry_attempt", "params"];
@@ -147,6 +148,9 @@ pub struct Profile {
     pub runner: String,
     /// The engine of the runner's store.
     pub engine: Engine,
+    /// What it was tried with.
+    #[serde(default)]
+    pub tried_with: TriedWith,
     /// PostgreSQL: the schema that the runner's tables are in by default. They are looked for as the
     /// connection's search path finds them first, and in this schema then.
     pub schema: Option<String>,
@@ -171,7 +175,7 @@ pub struct Profile {
     /// What the ledger knows it by: its name, and what its parameters are set to.
     #[serde(skip)]
     pub(crate) identity: String,
-    /// It comes with this version, and was tried with the real runner.
+    /// It comes with this version.
     #[serde(skip)]
     pub is_built_in: bool,
 }

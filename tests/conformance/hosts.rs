@@ -3,6 +3,7 @@
 mod apalis;
 mod django;
 mod ledgerly_postgres;
+mod river;
 
 use std::fs;
 use std::path::PathBuf;
@@ -38,6 +39,7 @@ pub fn all() -> Vec<Arc<dyn TestHost>> {
         }),
         Arc::new(apalis::Apalis),
         Arc::new(django::Django),
+        Arc::new(river::River),
         Arc::new(Ledgerly),
         Arc::new(ledgerly_postgres::Ledgerly),
         Arc::new(Attached { name: "callbacks with transactions", transactions: true }),

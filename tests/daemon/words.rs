@@ -85,3 +85,20 @@ fn no_other_runners_store_has_one() {
     let error = open_error(&Config { via: Via::Daemon, ..Config::new("postgres://me@localhost/jobs") });
     assert_error(&error, 500, &["PostgreSQL", "only RunWisp's daemon"]);
 }
+
+#[test]
+fn a_config_says_it_in_every_language() {
+    let store = night();
+    let _daemon = daemon(&store);
+    let script = store.path.with_file_name("night.lua");
+    let open = format!("open {{ store = {:?}, via = \"daemon\" }}", store.path_str());
+    let lua = format!(
+        "local host = require(\"bulk_rerun\").{open}\n\
+         local report = host:rerun({{ match_all = true, filter = {{ status = \"failed\" }} }})\n\
+         for _, run in ipairs(report.triggered) do print(run.task_name) end"
+    );
+    std::fs::write(&script, lua).unwrap();
+    let output = bulk_rerun(&["lua", script.to_str().unwrap()]);
+    assert_eq!(text(&output.stdout), "backup\nimport\nmail\n", "{}", text(&output.stderr));
+    assert_eq!(store.dump().len(), 6);
+}

@@ -55,7 +55,8 @@ fn a_key_of_several_columns(plugin: &Plugin, waiting: &dyn Fn() -> Vec<String>) 
     assert_eq!(planned(&plan), found);
     let mut not_found: Vec<String> = NONE.iter().chain(&[DELETED]).map(|id| format!("-, {id}: not_found")).collect();
     let mut said = reasons(&plan);
-    (not_found.sort(), said.sort());
+    not_found.sort();
+    said.sort();
     assert_eq!(said, not_found);
 
     let request = json!({"ids": [BROKEN, REPORT], "options": {"unique_by": "run"}});

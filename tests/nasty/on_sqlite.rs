@@ -244,7 +244,7 @@ key.number = ":id ->> 1"
 runs = "SELECT queue, id AS number, json_array(queue, id) AS id, queue AS task_name, 'ended' AS phase, params FROM jobs"
 spawn = "INSERT INTO jobs (queue, id, state) SELECT queue, 7, 'queued' FROM jobs WHERE queue = :queue AND id = :number RETURNING json_array(queue, id)"
 "#;
-    store.set_profile(&profile);
+    store.set_profile(profile);
     let plugin = store.plugin();
     assert_eq!(plugin.describe().unwrap().read_whole_for_an_id, [""; 0]);
     let plan =

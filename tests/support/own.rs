@@ -46,6 +46,8 @@ pub enum Spawn {
     Copies,
     /// It copies the row and returns the id that it has made.
     Returns,
+    /// The same without the parameters, which the next one of a list copies.
+    Several,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -79,7 +81,7 @@ pub fn shapes() -> impl Strategy<Value = Shape> {
         prop::sample::select(vec![Untyped, Text, NoCase, Blob, Integer]),
         prop::sample::select(vec![Untyped, Text, Blob]),
         prop::sample::select(vec![Key::None, Key::Primary, Key::Index]),
-        prop::sample::select(vec![Spawn::Values, Spawn::Copies, Spawn::Returns]),
+        prop::sample::select(vec![Spawn::Values, Spawn::Copies, Spawn::Returns, Spawn::Several]),
     );
     let rest = (prop::bool::weighted(0.9), any::<bool>(), any::<bool>(), prop::bool::weighted(0.8));
     (columns, rest).prop_map(|((task, id, params, key, spawn), (whole, joined, triggers, wal))| Shape {
@@ -129,6 +131,18 @@ impl Shape {
             false => "",
         };
         let spawn = match self.spawn {
+            Spawn::Several => {
+                let first = self
+                    .copy(&self.next_id(), "RETURNING id")
+                    .replace(", payload", ", NULL")
+                    .replace("NULL)", "payload)");
+                let one = |id| format!("queue = :task_name COLLATE BINARY AND id = {id} COLLATE BINARY");
+                format!(
+                    "{first}\n''', '''\nUPDATE job SET payload = (SELECT payload FROM job WHERE {}) WHERE {}",
+                    one(":id"),
+                    one(":new_run")
+                )
+            }
             Spawn::Values => "INSERT INTO job (queue, id, state, created, tries, payload)
                  VALUES (:task_name, :new_id, 'pending', :now, 0, :params)"
                 .to_owned(),
@@ -139,7 +153,7 @@ impl Shape {
             "name = 'own'\nrunner = 'Own'\nengine = 'sqlite'\n\n[[generation]]\n\
              requires.job = ['queue', 'id', 'state', 'reason', 'created', 'payload']\n\
              runs = '''\nSELECT job.id AS id, job.queue AS task_name, job.state AS phase, job.reason AS end_reason,\n\
-             job.created AS created_at, job.payload AS params{more}\nFROM {from}\n'''\nspawn = '''\n{spawn}\n'''\n"
+             job.created AS created_at, job.payload AS params{more}\nFROM {from}\n'''\nspawn = ['''\n{spawn}\n''']\n"
         )
     }
 
@@ -169,7 +183,10 @@ impl Shape {
 
     pub fn fate(&self, act: Act) -> Fate {
         // SQLite returns an id as it was before the triggers that come after.
-        let ids = if self.spawn == Spawn::Returns { Ids::Returned } else { Ids::Ours };
+        let ids = match self.spawn {
+            Spawn::Returns | Spawn::Several => Ids::Returned,
+            Spawn::Values | Spawn::Copies => Ids::Ours,
+        };
         act.fate(ids, false)
     }
 }

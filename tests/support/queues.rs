@@ -27,7 +27,17 @@ pub struct Application {
 
 impl Application {
     pub fn new(runner: &str) -> Application {
-        let runner = Runner::set_up(runner);
+        Application::on(Runner::set_up(runner))
+    }
+
+    /// The tables of a runner that can't be had here.
+    pub fn of_tables(sql: &str) -> Application {
+        let application = Application::on(Runner { files: PathBuf::new(), installed: PathBuf::new() });
+        application.client.execute(sql);
+        application
+    }
+
+    fn on(runner: Runner) -> Application {
         let database = server().database();
         let client = database.client();
         Application { runner, database, client, folder: tempfile::tempdir().unwrap() }

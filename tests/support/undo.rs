@@ -107,8 +107,13 @@ const ROUNDS: usize = 8;
 
 /// Fails one run, starts it again and fails that, until there are as many as a round needs.
 pub fn multiply(plugin: &Plugin, fail_all: &dyn Fn()) {
+    multiply_to(RUNS, plugin, fail_all);
+}
+
+/// The same, to another number of runs.
+pub fn multiply_to(runs: usize, plugin: &Plugin, fail_all: &dyn Fn()) {
     fail_all();
-    while count(plugin, "failed") < RUNS as u64 {
+    while count(plugin, "failed") < runs as u64 {
         call(plugin, &all_failed(json!({"unique_by": "run"}))).unwrap();
         fail_all();
     }
@@ -118,16 +123,26 @@ pub fn multiply(plugin: &Plugin, fail_all: &dyn Fn()) {
 /// the first round when it has carried one out, and a little later in each. Each of them is taken back, or carried out
 /// once: never both, and never neither. `carried_out` tells the id of each run that the worker has carried out, as
 /// often as it has.
-pub fn race(plugin: &Plugin, mut worker: Process, carried_out: &dyn Fn() -> Vec<String>) {
+pub fn race(plugin: &Plugin, worker: Process, carried_out: &dyn Fn() -> Vec<String>) {
+    race_of((RUNS, ROUNDS), plugin, worker, carried_out);
+}
+
+/// The same with as many new runs as there are failed ones, and as many rounds.
+pub fn race_of(
+    (runs, rounds): (usize, usize),
+    plugin: &Plugin,
+    mut worker: Process,
+    carried_out: &dyn Fn() -> Vec<String>,
+) {
     plugin.create_ledger().unwrap();
     let (mut undone, mut kept): (Vec<String>, Vec<String>) = Default::default();
-    for round in 0..ROUNDS {
+    for round in 0..rounds {
         let answer = call(plugin, &all_failed(json!({"unique_by": "run"}))).unwrap();
         let mut new = ids(&answer["triggered"]);
-        assert_eq!(new.len(), RUNS);
+        assert_eq!(new.len(), runs);
         worker.until("some of them are carried out", || {
             let done = carried_out().iter().filter(|id| new.contains(&id.as_str())).count();
-            (done > round * RUNS / ROUNDS / 2).then_some(())
+            (done > round * runs / rounds / 2).then_some(())
         });
         let told = undo(plugin, &answer["operation_id"]).unwrap();
         let mut all = [ids(&told["undone"]), ids(&told["kept"])].concat();

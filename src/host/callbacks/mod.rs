@@ -11,6 +11,7 @@ mod ledger;
 mod session;
 
 use super::ledger::VERSION;
+use super::profile::TriedWith;
 use super::{Host, HostError, Particulars, RunnerState, Session, StoreInfo};
 use session::CallbackSession;
 
@@ -152,6 +153,7 @@ impl Host for CallbackHost {
             profile: "callbacks".to_owned(),
             runner: "the host".to_owned(),
             parameters: Vec::new(),
+            tried_with: TriedWith::Worker,
             generation: String::new(),
             schema_version: None,
             particulars: Particulars::Callbacks { transactions: self.callbacks.has_transactions() },

@@ -13,6 +13,9 @@ use crate::host::HostError;
 /// As much of a daemon's own words is passed on.
 const WORDS_MAX: usize = 300;
 
+/// The longest name of a task.
+const NAME_MAX: usize = 100;
+
 /// A daemon that has answered.
 pub(super) struct Api<'s> {
     socket: &'s Socket,
@@ -80,6 +83,10 @@ impl<'s> Api<'s> {
     }
 
     /// The daemon's tasks, by name.
+    ///
+    /// # Errors
+    ///
+    /// It does not list them.
     pub(super) fn tasks(&self) -> Result<HashMap<String, Task>, HostError> {
         let reply = self.get("/api/tasks")?;
         let tasks = match serde_json::from_slice(&reply.body) {
@@ -87,7 +94,8 @@ impl<'s> Api<'s> {
             Ok(Tasks::Items { items }) => items.unwrap_or_default(),
             Err(_) => return Err(self.stranger(&format!("its list of tasks can't be read (status {})", reply.status))),
         };
-        Ok(tasks.into_iter().map(|task| (task.name.clone(), task)).collect())
+        let named = tasks.into_iter().filter(|task| is_name(&task.name));
+        Ok(named.map(|task| (task.name.clone(), task)).collect())
     }
 
     /// Lets the daemon start a run of a task.
@@ -138,6 +146,12 @@ impl<'s> Api<'s> {
             self.socket.path.display()
         ))
     }
+}
+
+/// Whether it is a name as the API takes it: one that stands in a path as it is.
+fn is_name(name: &str) -> bool {
+    let is_sign = |sign: u8| sign.is_ascii_alphanumeric() || b"._:-".contains(&sign);
+    (1..=NAME_MAX).contains(&name.len()) && name.bytes().all(is_sign)
 }
 
 /// What a problem document says, in one line.

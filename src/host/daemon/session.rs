@@ -4,16 +4,13 @@ use std::ops::ControlFlow;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::api::{Api, Started};
+use super::api::{Api, Started, Task};
 use super::parameters::{self, Parameters};
 use super::socket::Socket;
 use crate::contract::Params;
 use crate::host::{
     Columns, Due, Freshness, HostError, Interrupter, Key, Ledger, Query, RunRef, RunRow, Session, Spawned,
 };
-
-/// The names that a task can have, as the daemon takes them.
-const NAME_MAX: usize = 100;
 
 /// How the daemon marks a run that it lets nobody start, since another is active, or too many wait.
 const NEVER_STARTED: [&str; 2] = ["skipped", "queue_full"];
@@ -63,18 +60,7 @@ impl<'h> DaemonSession<'h> {
                 continue;
             };
             let task_name = source.task_name.to_text();
-            let body = match tasks.get(&task_name).filter(|_| is_name(&task_name)) {
-                None => {
-                    Err(format!("RunWisp's daemon has no such task; has it read its runwisp.toml since? ({task_name})"))
-                }
-                Some(task) => match parameters::read(&params) {
-                    None => {
-                        Err("its parameters are no JSON object of texts, as RunWisp's daemon takes them".to_owned())
-                    }
-                    Some(given) => parameters::body(&given, task, &api.version).map(|body| (given, body)),
-                },
-            };
-            match body {
+            match to_be_given(tasks.get(&task_name), &params, &api.version) {
                 Err(refusal) => each(index, Spawned::Refused(refusal)),
                 Ok((given, body)) => match self.start(&api, &task_name, &given, body) {
                     Ok(spawned) => each(index, spawned),
@@ -160,9 +146,22 @@ struct Found {
     params: Option<Parameters>,
 }
 
-fn is_name(name: &str) -> bool {
-    let is_sign = |sign: u8| sign.is_ascii_alphanumeric() || b"._:-".contains(&sign);
-    (1..=NAME_MAX).contains(&name.len()) && name.bytes().all(is_sign)
+/// What a new run is to have, and the body that says so; or why the daemon would not start it like that.
+fn to_be_given(
+    task: Option<&Task>,
+    params: &Params<'_>,
+    version: &str,
+) -> Result<(Parameters, Option<String>), String> {
+    let Some(task) = task else {
+        return Err(
+            "RunWisp's daemon has no such task: is it in runwisp.toml, and was that read since (`runwisp reload`)?"
+                .to_owned(),
+        );
+    };
+    let given = parameters::read(params);
+    let given = given.ok_or("its parameters are no JSON object of texts, as RunWisp's daemon takes them")?;
+    let body = parameters::body(&given, task, version)?;
+    Ok((given, body))
 }
 
 /// Why the daemon did not start a run.

@@ -139,6 +139,7 @@ impl PostgresHost {
             profile: fitted.profile.name.clone(),
             runner: fitted.profile.runner.clone(),
             parameters: fitted.profile.settings.clone(),
+            tried_with: fitted.profile.tried_with,
             generation: fitted.generation.name.clone(),
             schema_version: fitted.version.clone(),
             particulars: Particulars::Postgres {

@@ -10,6 +10,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use super::binding;
+use super::functions;
 use super::place::Place;
 use super::pool::{self, Copies, Pooled, Refusal};
 use super::presence::{FileId, file_id};
@@ -144,6 +145,7 @@ impl Store {
         let connection = Connection::open_with_flags(&self.place.path, flags)?;
         // What the runner's schema says holds for us; whether it is the default depends on how this SQLite was built.
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY, true)?;
+        functions::register(&connection)?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
         Ok(connection)
     }

@@ -12,6 +12,7 @@ mod dialect;
 #[cfg(test)]
 mod explain_tests;
 mod fit;
+pub(crate) mod functions;
 mod ledger;
 mod loaders;
 mod newer;
@@ -163,6 +164,7 @@ impl SqliteHost {
             profile: fitted.profile.name.clone(),
             runner: fitted.profile.runner.clone(),
             parameters: fitted.profile.settings.clone(),
+            tried_with: fitted.profile.tried_with,
             generation: fitted.generation.name.clone(),
             schema_version: version,
             particulars: Particulars::Sqlite { journal_mode },
