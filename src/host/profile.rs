@@ -17,27 +17,6 @@ pub use super::version::{Known, Number, SchemaVersion, Version};
 use crate::contract::nearest;
 use crate::toml_words::mistake;
 
-/// The built-in profiles: their names and their files.
-const BUILT_IN: &[(&str, &str)] = &[
-    ("runwisp", include_str!("../profiles/runwisp.toml")),
-    ("apalis", include_str!("../profiles/apalis.toml")),
-    ("django-tasks-db", include_str!("../profiles/django-tasks-db.toml")),
-    ("procrastinate", include_str!("../profiles/procrastinate.toml")),
-    ("pg-boss", include_str!("../profiles/pg-boss.toml")),
-    ("graphile-worker", include_str!("../profiles/graphile-worker.toml")),
-    ("oban", include_str!("../profiles/oban.toml")),
-    ("river", include_str!("../profiles/river.toml")),
-    ("river-sqlite", include_str!("../profiles/river-sqlite.toml")),
-    ("dbos", include_str!("../profiles/dbos.toml")),
-    ("dbos-sqlite", include_str!("../profiles/dbos-sqlite.toml")),
-    ("pgqueuer", include_str!("../profiles/pgqueuer.toml")),
-    ("prefect", include_str!("../profiles/prefect.toml")),
-    ("laravel-sqlite", include_str!("../profiles/laravel-sqlite.toml")),
-    ("laravel", include_str!("../profiles/laravel.toml")),
-    ("jobrunr", include_str!("../profiles/jobrunr.toml")),
-    ("sidequest-sqlite", include_str!("../profiles/sidequest-sqlite.toml")),
-    ("sidequest", include_str!("../profiles/sidequest.toml")),
-];
 /// The canonical columns of a run. One that a view does not have is NULL for every run, but for [`NECESSARY_COLUMNS`].
 pub const CANONICAL_COLUMNS: [&str; 9] =
     ["id", "task_name", "phase", "end_reason", "exit_code", "triggered_by", "created_at", "retry_attempt", "params"];
