@@ -14,7 +14,7 @@ use bulk_rerun::{Config, Plugin};
 use serde_json::{Value, json};
 
 use queues::{Application, Scenario, ids_go_by_the_key, what_check_says_is_enough_to_undo};
-use support::calls::{all_failed, assert_error, call, first_detail, open_error, pairs, skipped, triggered};
+use support::calls::{all_failed, assert_error, call, first_detail, open_error, pairs, triggered};
 use support::runners::{Process, Runner, output, wait_for};
 use support::undo::{ByHand, multiply, race};
 
