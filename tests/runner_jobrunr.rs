@@ -7,6 +7,7 @@ mod postgres;
 mod queues;
 mod support;
 
+use std::collections::BTreeSet;
 use std::ops::Deref;
 use std::process::Command;
 
@@ -24,20 +25,27 @@ fn task(name: &str) -> String {
     format!("App$Tasks.{name}(java.lang.String, org.jobrunr.jobs.context.JobContext)")
 }
 
-struct JobRunr(Application);
+/// An application on one version of JobRunr.
+struct JobRunr {
+    application: Application,
+    version: &'static str,
+}
+
+const NEWEST: &str = "8.7.0";
 
 impl Deref for JobRunr {
     type Target = Application;
 
     fn deref(&self) -> &Application {
-        &self.0
+        &self.application
     }
 }
 
-/// Without logs, and quickly there.
-fn java(application: &Application, arguments: &[&str]) -> Command {
+/// Quickly there, with one of the versions that are installed (tests/runners/jobrunr/pom.xml).
+fn java(application: &JobRunr, arguments: &[&str]) -> Command {
     let built = application.runner.installed.join("target");
-    let path = format!("{0}/classes:{0}/dependency/*", built.display());
+    let path =
+        format!("{0}/versions/jobrunr-{1}.jar:{0}/classes:{0}/dependency/*", built.display(), application.version);
     let mut java = Command::new("java");
     java.args(["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp", &path, "App"]).args(arguments);
     application.with_store(java)
@@ -45,7 +53,11 @@ fn java(application: &Application, arguments: &[&str]) -> Command {
 
 impl JobRunr {
     fn new() -> JobRunr {
-        JobRunr(Application::new("jobrunr"))
+        JobRunr::on(NEWEST)
+    }
+
+    fn on(version: &'static str) -> JobRunr {
+        JobRunr { application: Application::new("jobrunr"), version }
     }
 
     /// With one job for each task and note, each of which has failed as JobRunr leaves it.
@@ -128,6 +140,35 @@ fn its_own_server_runs_what_is_spawned() {
     assert_eq!(triggered(&application.rerun_the_failed(&["--skip-active"])), [task("flaky")]);
     let again = application.rerun_the_failed(&["--skip-active"]);
     assert_eq!((triggered(&again).len(), skipped(&again)), (0, vec![format!("{source}: active")]));
+}
+
+/// Their schema is v015, and their JSON has the same parts.
+fn an_older_one_runs_what_is_spawned(version: &'static str) {
+    let application = JobRunr::on(version);
+    application.call(&["enqueue", "flaky", "Zoë \"1\""]);
+    let mut worker = application.work();
+    worker.until("the flaky task has failed", || (application.states() == ["FAILED"]).then_some(()));
+    application.mend();
+    assert_eq!(application.plugin().describe().unwrap().schema_version, Some(15));
+    // One at once, and one that is due soon.
+    let answer = application.rerun_the_failed(&[]);
+    let due = Utc::now() + TimeDelta::seconds(1);
+    let later = call(&application.plugin(), &all_failed(json!({"start_at": due}))).unwrap();
+    worker.until("both new runs have succeeded", || (application.carried_out().len() == 2).then_some(()));
+    let new = |answer: &Value| answer["triggered"][0]["run_id"].as_str().unwrap().to_owned();
+    assert_eq!(BTreeSet::from_iter(application.carried_out()), BTreeSet::from([new(&answer), new(&later)]));
+    worker.until("that is written down", || (application.states()[1..] == ["SUCCEEDED", "SUCCEEDED"]).then_some(()));
+    worker.stop();
+}
+
+#[test]
+fn version_7_runs_what_is_spawned() {
+    an_older_one_runs_what_is_spawned("7.5.3");
+}
+
+#[test]
+fn version_6_runs_what_is_spawned() {
+    an_older_one_runs_what_is_spawned("6.3.5");
 }
 
 /// JobRunr's own JSON of a job, and ours of its copy: they differ in its own life only.

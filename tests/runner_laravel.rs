@@ -22,7 +22,6 @@ use support::fast_folder;
 use support::runners::{Process, Runner, check, output, rerun_the_failed};
 use support::undo::{ByHand, multiply, race, undo};
 
-/// The application, on one engine.
 struct Laravel {
     runner: Runner,
     store: Store,
@@ -86,10 +85,6 @@ impl Laravel {
         fs::read_to_string(self.file("notes")).unwrap_or_default().lines().map(str::to_owned).collect()
     }
 
-    fn mend(&self) {
-        fs::write(self.file("needed"), "").unwrap();
-    }
-
     fn plugin(&self) -> Plugin {
         Plugin::open(&Config::new(self.address())).unwrap()
     }
@@ -107,7 +102,6 @@ impl Laravel {
         }
     }
 
-    /// The values of a query's first column, as text.
     fn column(&self, sql: &str) -> Vec<String> {
         let text = |mut row: Vec<Cell>| match row.remove(0) {
             Cell::Text(text) => text,
@@ -120,7 +114,6 @@ impl Laravel {
         }
     }
 
-    /// What says in the engine's own words which uuid a payload has.
     fn uuid(&self) -> &'static str {
         match self.store {
             Store::Sqlite(_) => "json_extract(payload, '$.uuid')",
@@ -152,7 +145,7 @@ impl Laravel {
         self.push(job);
         let mut worker = self.work("0.1", "1");
         worker.until("the job has failed", || (self.failed().len() == 1).then_some(()));
-        self.mend();
+        fs::write(self.file("needed"), "").unwrap();
         worker
     }
 
@@ -229,7 +222,7 @@ fn a_new_run_that_fails_as_well_is_another_failed_run() {
         let answer = laravel.rerun_the_failed(&[]);
         worker.until("the new run has failed too", || (laravel.failed().len() == 2).then_some(()));
         assert_eq!(laravel.failed()[1], answer["triggered"][0]["run_id"].as_str().unwrap());
-        laravel.mend();
+        fs::write(laravel.file("needed"), "").unwrap();
         let answer = laravel.rerun_the_failed(&["--unique-by", "run"]);
         assert_eq!(triggered(&answer), ["Flaky", "Flaky"]);
         worker.until("both have succeeded", || (laravel.carried_out().len() == 2).then_some(()));
@@ -283,11 +276,12 @@ fn what_only_laravel_can_start_again_is_left_to_it() {
 #[test]
 fn the_batch_of_a_later_laravel_is_seen() {
     on_both(|laravel| {
-        laravel.push(&json!(["flaky", "", {"encrypted": true}]));
-        laravel.execute(r#"UPDATE jobs SET payload = replace(payload, '"data":{', '"createdAt":1,"delay":null,"data":{"batchId":"b",')"#);
-        laravel.push(&json!(["steady", "", {"encrypted": true}]));
-        laravel.execute(r#"UPDATE jobs SET payload = replace(payload, '"data":{"c', '"createdAt":1,"delay":null,"data":{"batchId":null,"c')"#);
-        laravel.all_have_failed();
+        for (job, batch) in [("flaky", "\"b\""), ("steady", "null")] {
+            laravel.push(&json!([job, "", {"encrypted": true}]));
+            let data = format!("\"createdAt\":1,\"delay\":null,\"data\":{{\"batchId\":{batch},");
+            laravel.execute(&format!("UPDATE jobs SET payload = replace(payload, '\"data\":{{', '{data}')"));
+            laravel.all_have_failed();
+        }
         let answer = call(&laravel.plugin(), &all_failed(json!({}))).unwrap();
         assert_eq!(triggered(&answer), ["Steady"]);
         assert!(first_detail(&answer).contains("queue:retry-batch"), "{answer}");
@@ -304,13 +298,12 @@ fn a_job_with_attempts_left_is_pending() {
         assert_eq!(triggered(&laravel.rerun_the_failed(&[])).len(), 0);
         let all = json!({"match_all": true, "filter": {"status": "pending,running"}, "options": {"skip_active": true}});
         assert!(skipped(&call(&laravel.plugin(), &all).unwrap())[0].ends_with(": active"));
-        laravel.mend();
+        fs::write(laravel.file("needed"), "").unwrap();
         worker.until("Laravel has brought it to success", || laravel.carried_out().pop());
         worker.stop();
     });
 }
 
-/// One that waits can be a source run, as with every runner.
 #[test]
 fn a_queued_job_is_started_once_more() {
     on_both(|laravel| {
@@ -346,7 +339,6 @@ fn what_nobody_has_begun_is_taken_back() {
     });
 }
 
-/// A job may be about another one, and have its uuid in its data.
 #[test]
 fn what_only_speaks_of_a_run_is_not_taken_back() {
     on_both(|laravel| {
@@ -365,20 +357,13 @@ fn what_only_speaks_of_a_run_is_not_taken_back() {
     });
 }
 
-fn each_is_taken_back_or_carried_out_once(laravel: Laravel) {
-    laravel.push(&json!(["steady", ""]));
-    multiply(&laravel.plugin(), &|| laravel.all_have_failed());
-    race(&laravel.plugin(), laravel.work("0.05", "1"), &|| laravel.carried_out());
-}
-
 #[test]
-fn on_sqlite_each_is_taken_back_or_carried_out_once() {
-    each_is_taken_back_or_carried_out_once(on_sqlite());
-}
-
-#[test]
-fn on_postgres_each_is_taken_back_or_carried_out_once() {
-    each_is_taken_back_or_carried_out_once(on_postgres());
+fn each_is_taken_back_or_carried_out_once() {
+    on_both(|laravel| {
+        laravel.push(&json!(["steady", ""]));
+        multiply(&laravel.plugin(), &|| laravel.all_have_failed());
+        race(&laravel.plugin(), laravel.work("0.05", "1"), &|| laravel.carried_out());
+    });
 }
 
 #[test]

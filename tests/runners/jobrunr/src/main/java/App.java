@@ -60,7 +60,7 @@ public class App {
         switch (arguments[0]) {
             case "work" -> {
                 configuration.useBackgroundJobServer(BackgroundJobServerConfiguration
-                        .usingStandardBackgroundJobServerConfiguration().andPollInterval(Duration.ofSeconds(5)).andWorkerCount(8)).initialize();
+                        .usingStandardBackgroundJobServerConfiguration().andPollIntervalInSeconds(5).andWorkerCount(8)).initialize();
                 System.out.println("working");
                 Thread.currentThread().join();
             }
