@@ -93,6 +93,11 @@ impl Server {
                  encoding it is (SHOW server_encoding): mend it there, or narrow the selector to other runs; nothing \
                  was changed"
             )),
+            &SqlState::UNTRANSLATABLE_CHARACTER if words.contains("Unicode escape") => HostError::Unusable(format!(
+                "the store {address} has a JSON text with an escape that is no text in PostgreSQL, such as \\u0000 ({words}), \
+                 and the profile's statement takes that text apart: narrow the selector to other runs, or have the \
+                 statement hand it over whole; nothing was changed"
+            )),
             &SqlState::UNTRANSLATABLE_CHARACTER => HostError::Unusable(format!(
                 "the store {address} has another encoding than UTF-8 (SHOW server_encoding), and a text has no \
                  equivalent there ({words}). If that is the selector's, no run has it; nothing was changed"
