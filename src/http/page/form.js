@@ -1,5 +1,6 @@
 // The form and the request that it stands for.
 
+import * as rows from "./rows.js";
 import { local, spelled } from "./text.js";
 
 const form = document.getElementById("selection");
@@ -17,7 +18,8 @@ export function request(dryRun) {
   const options = { unique_by: field("unique_by").value };
   for (const name of ["skip_superseded", "skip_active"]) if (field(name).checked) options[name] = true;
   if (field("limit").value.trim() && !(dryRun && limit())) options.limit = number("limit");
-  if (dryRun) options.dry_run = true;
+  if (dryRun) Object.assign(options, { dry_run: true, with_runs: true });
+  if (rows.leftOut().length) options.except_groups = rows.leftOut();
   if (field("mode").value === "ids") return { ids: list("ids"), options };
   const selector = { match_all: true, filter: filter() };
   if (list("except_ids").length) selector.except_ids = list("except_ids");
@@ -114,6 +116,9 @@ export function setWindow(hours) {
   field("created_after").value = hours ? local(new Date(Date.now() - hours * 3600e3)).slice(0, 19) : "";
   field("created_before").value = "";
 }
+
+/** From now on each set of parameters gets a run of its own. */
+export const runEachSet = () => (field("unique_by").value = "params");
 
 /** Shows what belongs to the chosen mode, and which chips are on. */
 export function refresh() {

@@ -5,6 +5,7 @@ import { copy } from "./copy.js";
 import * as form from "./form.js";
 import * as ledger from "./history.js";
 import * as lost from "./lost.js";
+import * as rows from "./rows.js";
 import { element, foreign, spelled, timeOfDay } from "./text.js";
 import * as token from "./token.js";
 import * as view from "./view.js";
@@ -65,7 +66,28 @@ function showPlan(answer) {
     request.options.expect_plan = answer.plan;
     setPlan({ request, isOver, planned: answer.planned, label: `Re-run ${view.count(planned, view.nounFor(request.options.unique_by))}` });
   }
-  $("lists").replaceChildren(...view.planLists(answer));
+  showLists(answer);
+}
+
+/** What would run, and what would not; the focus stays where it is in them. */
+function showLists(answer) {
+  const focused = document.activeElement?.id;
+  const each = () => {
+    form.runEachSet();
+    edited(0);
+  };
+  const others = (answer.skipped ?? []).filter(({ reason }) => reason !== "left_out");
+  const lists = [rows.list(answer, ticked, each), view.skippedTable(others, (group) => rows.sets(group, each))];
+  $("lists").replaceChildren(...lists.filter(Boolean));
+  if (document.activeElement === document.body && focused) $(focused)?.focus({ preventScroll: true });
+}
+
+/** Another plan of the same runs: the button keeps its place and waits for it. */
+function ticked() {
+  const { hidden } = $("action");
+  changed();
+  $("action").hidden = hidden;
+  updateGo();
 }
 
 function setPlan(next) {
