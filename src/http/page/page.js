@@ -7,6 +7,7 @@ import * as ledger from "./history.js";
 import * as lost from "./lost.js";
 import * as rows from "./rows.js";
 import { element, foreign, spelled, timeOfDay } from "./text.js";
+import * as times from "./times.js";
 import * as token from "./token.js";
 import * as view from "./view.js";
 
@@ -42,7 +43,9 @@ async function preview() {
   const mine = (search = new AbortController());
   try {
     const answer = await api.preview(form.request(true), mine.signal);
-    if (!mine.signal.aborted) showPlan(answer);
+    if (mine.signal.aborted) return;
+    showPlan(answer);
+    times.look(form.around(times.SPANS), form.times(), answer);
   } catch (error) {
     if (!mine.signal.aborted) showProblem(error);
   }
@@ -333,6 +336,11 @@ function start() {
     else if (target.dataset.hours !== undefined) form.setWindow(Number(target.dataset.hours));
     else return;
     edited(0);
+  });
+  times.start((...ends) => {
+    form.setTimes(...ends);
+    edited(PAUSE_MS);
+    return times.stateOf(form.around(times.SPANS), form.times());
   });
   $("really").addEventListener("change", updateGo);
   $("go").addEventListener("click", go);
