@@ -19,7 +19,7 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
                       connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// Path, kind and text.
-const FILES: [(&str, &str, &str); 11] = [
+const FILES: [(&str, &str, &str); 13] = [
     ("/", "text/html; charset=utf-8", include_str!("page/index.html")),
     ("/page/page.css", "text/css; charset=utf-8", include_str!("page/page.css")),
     ("/page/page.js", SCRIPT, include_str!("page/page.js")),
@@ -28,7 +28,9 @@ const FILES: [(&str, &str, &str); 11] = [
     ("/page/form.js", SCRIPT, include_str!("page/form.js")),
     ("/page/history.js", SCRIPT, include_str!("page/history.js")),
     ("/page/lost.js", SCRIPT, include_str!("page/lost.js")),
+    ("/page/rows.js", SCRIPT, include_str!("page/rows.js")),
     ("/page/text.js", SCRIPT, include_str!("page/text.js")),
+    ("/page/times.js", SCRIPT, include_str!("page/times.js")),
     ("/page/token.js", SCRIPT, include_str!("page/token.js")),
     ("/page/view.js", SCRIPT, include_str!("page/view.js")),
 ];

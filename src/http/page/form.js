@@ -1,5 +1,6 @@
 // The form and the request that it stands for.
 
+import * as rows from "./rows.js";
 import { local, spelled } from "./text.js";
 
 const form = document.getElementById("selection");
@@ -17,7 +18,8 @@ export function request(dryRun) {
   const options = { unique_by: field("unique_by").value };
   for (const name of ["skip_superseded", "skip_active"]) if (field(name).checked) options[name] = true;
   if (field("limit").value.trim() && !(dryRun && limit())) options.limit = number("limit");
-  if (dryRun) options.dry_run = true;
+  if (dryRun) Object.assign(options, { dry_run: true, with_runs: true });
+  if (rows.leftOut().length) options.except_groups = rows.leftOut();
   if (field("mode").value === "ids") return { ids: list("ids"), options };
   const selector = { match_all: true, filter: filter() };
   if (list("except_ids").length) selector.except_ids = list("except_ids");
@@ -115,11 +117,34 @@ export function setWindow(hours) {
   field("created_before").value = "";
 }
 
+/** From now on each set of parameters gets a run of its own. */
+export const runEachSet = () => (field("unique_by").value = "params");
+
+/** The window in time; an end that is open is null. */
+export const times = () => TIMES.map((name) => (field(name).value ? Date.parse(instant(name)) : null));
+
+/** Sets an end of the window, or both. */
+export function setTimes(...ends) {
+  ends.forEach((at, end) => at && (field(TIMES[end]).value = local(at)));
+}
+
+/** A dry run that counts the runs over time, over the window and a day around it; null where ids are asked for. */
+export function around(spans) {
+  if (field("mode").value === "ids") return null;
+  const { options, ...selector } = request(true);
+  const wider = { ...selector.filter };
+  for (const [end, days] of [[0, -1], [1, 1]]) {
+    if (times()[end]) wider[TIMES[end]] = new Date(times()[end] + days * 24 * 3600e3).toISOString();
+  }
+  return { ...selector, filter: wider, options: { dry_run: true, times: spans } };
+}
+
 /** Shows what belongs to the chosen mode, and which chips are on. */
 export function refresh() {
   const byIds = field("mode").value === "ids";
   document.getElementById("by-filter").hidden = byIds;
   document.getElementById("by-ids").hidden = !byIds;
+  if (byIds) document.getElementById("times").hidden = true;
   for (const chip of form.querySelectorAll("[data-word]")) {
     chip.setAttribute("aria-pressed", statusWords().includes(chip.dataset.word));
   }

@@ -5,7 +5,9 @@ import { copy } from "./copy.js";
 import * as form from "./form.js";
 import * as ledger from "./history.js";
 import * as lost from "./lost.js";
+import * as rows from "./rows.js";
 import { element, foreign, spelled, timeOfDay } from "./text.js";
+import * as times from "./times.js";
 import * as token from "./token.js";
 import * as view from "./view.js";
 
@@ -41,7 +43,9 @@ async function preview() {
   const mine = (search = new AbortController());
   try {
     const answer = await api.preview(form.request(true), mine.signal);
-    if (!mine.signal.aborted) showPlan(answer);
+    if (mine.signal.aborted) return;
+    showPlan(answer);
+    times.look(form.around(times.SPANS), form.times(), answer);
   } catch (error) {
     if (!mine.signal.aborted) showProblem(error);
   }
@@ -65,7 +69,28 @@ function showPlan(answer) {
     request.options.expect_plan = answer.plan;
     setPlan({ request, isOver, planned: answer.planned, label: `Re-run ${view.count(planned, view.nounFor(request.options.unique_by))}` });
   }
-  $("lists").replaceChildren(...view.planLists(answer));
+  showLists(answer);
+}
+
+/** What would run, and what would not; the focus stays where it is in them. */
+function showLists(answer) {
+  const focused = document.activeElement?.id;
+  const each = () => {
+    form.runEachSet();
+    edited(0);
+  };
+  const others = (answer.skipped ?? []).filter(({ reason }) => reason !== "left_out");
+  const lists = [rows.list(answer, ticked, each), view.skippedTable(others, (group) => rows.sets(group, each))];
+  $("lists").replaceChildren(...lists.filter(Boolean));
+  if (document.activeElement === document.body && focused) $(focused)?.focus({ preventScroll: true });
+}
+
+/** Another plan of the same runs: the button keeps its place and waits for it. */
+function ticked() {
+  const { hidden } = $("action");
+  changed();
+  $("action").hidden = hidden;
+  updateGo();
 }
 
 function setPlan(next) {
@@ -311,6 +336,11 @@ function start() {
     else if (target.dataset.hours !== undefined) form.setWindow(Number(target.dataset.hours));
     else return;
     edited(0);
+  });
+  times.start((...ends) => {
+    form.setTimes(...ends);
+    edited(PAUSE_MS);
+    return times.stateOf(form.around(times.SPANS), form.times());
   });
   $("really").addEventListener("change", updateGo);
   $("go").addEventListener("click", go);

@@ -1,6 +1,6 @@
 // What the page shows of an answer. Every text from the server is set as text, never as markup.
 
-import { element, foreign, json, local, madeAt } from "./text.js";
+import { element, foreign, json } from "./text.js";
 
 /** So many rows are shown at first: a browser is slow with ten thousand. */
 const ROWS_AT_FIRST = 200;
@@ -13,6 +13,7 @@ const REASONS = {
   trigger_disabled: ["not to be started by hand", "the task may not be started by hand"],
   active: ["pending or running", "pending or running"],
   superseded: ["succeeded since", "succeeded since"],
+  left_out: ["left out by hand", "left out by hand"],
   not_taken: ["left for later", "left for later"],
   gone: ["gone", "the run has vanished"],
   refused: ["declined by the runner", "the runner declined"],
@@ -24,20 +25,7 @@ export const count = (number, noun) => `${number.toLocaleString("en")} ${noun}${
 export const nounFor = (uniqueBy) => (uniqueBy === "task" ? "task" : "run");
 
 const SOURCE = "Source run";
-const CREATED = "Created, by its id";
 
-/** The preview's lists: what would run, and what would not. */
-export function planLists(answer) {
-  // Lines of one task are told apart by when their runs were created.
-  const times = answer.planned.map(({ rerun_of }) => madeAt(rerun_of));
-  const tells = times.some(Boolean);
-  const planned = answer.planned.map(({ task_name, rerun_of, matched }, index) =>
-    [text(task_name), id(rerun_of), ...(tells ? [time(times[index])] : []), number(matched)]);
-  return [
-    planned.length && table("Will run", ["Task", SOURCE, ...(tells ? [CREATED] : []), "Runs"], planned),
-    skippedTable(answer.skipped ?? []),
-  ].filter(Boolean);
-}
 
 /** The result's lists: what was started, and what was not. */
 export function resultLists(answer) {
@@ -53,12 +41,13 @@ export function foundList(runs) {
   return runs.length ? table("Created since", ["Task", "Run"], runs.map(({ task_name, run_id }) => [text(task_name), id(run_id, true)])) : null;
 }
 
-function skippedTable(skipped) {
+/** What got no new run; `more` is what else there is to say of each. */
+export function skippedTable(skipped, more = () => null) {
   if (!skipped.length) return null;
-  const rows = skipped.map(({ task_name, run_id, reason, detail }) => [
-    task_name === undefined ? element("span", { class: "name" }, "–") : text(task_name),
-    id(run_id),
-    why(reason, detail),
+  const rows = skipped.map((group) => [
+    group.task_name === undefined ? element("span", { class: "name" }, "–") : text(group.task_name),
+    id(group.run_id),
+    element("div", {}, why(group.reason, group.detail), more(group)),
   ]);
   return table("Left alone", ["Task", "Run", "Why"], rows, "skipped");
 }
@@ -71,13 +60,14 @@ function why(reason, detail) {
 }
 
 export const text = (value) => foreign(value, "bdi", { class: "name" });
-const number = (value) => element("span", { class: "number" }, value.toLocaleString("en"));
+export const number = (value) => element("span", { class: "number" }, value.toLocaleString("en"));
 export const id = (value, isNew = false) => (value === undefined ? "–" : foreign(value, "code", isNew ? { class: "new" } : {}));
-const time = (at) => (at ? element("time", { datetime: at.toISOString(), title: at.toISOString() }, local(at).slice(0, 19).replace("T", " ")) : "–");
 
-export function table(title, columns, rows, kind = "") {
+/** A list; a row is its cells, or what makes them once they are shown. */
+export function table(title, columns, rows, kind = "", sum = rows.length) {
   const body = element("tbody");
-  const line = (cells) => element("tr", {}, ...cells.map((cell, index) => element("td", { "data-label": columns[index] }, cell)));
+  const made = (row) => (typeof row === "function" ? row() : row);
+  const line = (row) => element("tr", {}, ...made(row).map((cell, index) => element("td", { "data-label": columns[index] }, cell)));
   const more = element("button", { type: "button", class: "plain more" }, `Show all ${rows.length.toLocaleString("en")}`);
   body.append(...rows.slice(0, ROWS_AT_FIRST).map(line));
   more.addEventListener("click", () => {
@@ -89,9 +79,9 @@ export function table(title, columns, rows, kind = "") {
     rest[0].focus();
   });
   const head = element("tr", {}, ...columns.map((column) => element("th", { scope: "col" }, column)));
-  const caption = element("caption", {}, title, element("span", { class: "badge" }, rows.length.toLocaleString("en")));
-  const made = element("table", { class: kind }, caption, element("thead", {}, head), body);
-  return element("div", { class: "list" }, made, rows.length > ROWS_AT_FIRST ? more : null);
+  const caption = element("caption", {}, title, element("span", { class: "badge" }, sum.toLocaleString("en")));
+  const whole = element("table", { class: kind }, caption, element("thead", {}, head), body);
+  return element("div", { class: "list" }, whole, rows.length > ROWS_AT_FIRST ? more : null);
 }
 
 /** The sums of a skipped list by reason: "4 succeeded since". */
