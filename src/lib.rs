@@ -43,5 +43,5 @@ pub use contract::{
     Triggered, UndoRequest, Undone, UndoneRun, UniqueBy, Via, Violation, count_states,
 };
 pub use cursor::Cursor;
-pub use operation::{Survey, Trial};
+pub use operation::{Survey, Trial, UndoTrial};
 pub use plugin::Plugin;

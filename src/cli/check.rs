@@ -11,10 +11,11 @@ use super::Failure;
 use super::arguments::StoreArguments;
 use super::output::{BOLD, People, count, printable};
 use super::progress::watch;
+use super::report::how_it_ended;
 use super::standings::in_words;
 use crate::contract::ErrorModel;
 use crate::host::{Particulars, RunnerState, StoreInfo};
-use crate::operation::{Survey, Trial};
+use crate::operation::{Survey, Trial, UndoTrial};
 
 /// What is said of a profile whose runner's worker was never seen with it.
 pub(super) const TRIED_ON_ITS_SCHEMA: &str =
@@ -39,7 +40,7 @@ pub(super) struct Arguments {
     /// Print what was found as JSON
     #[arg(long)]
     pub(super) json: bool,
-    /// Start one run for trial (the newest that may be), look at the new one, and take it back
+    /// Start one run for trial (the newest that may be), look at the new one, undo it, and roll all of it back
     #[arg(long = "try")]
     trial: bool,
     /// The task whose run is started for trial
@@ -70,7 +71,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         print(&mut people, &info, survey.as_ref(), arguments)?;
         print_trial(&mut people, trial.as_ref())?;
     }
-    let works = trial.is_none_or(|trial| trial.is_ok_and(|trial| trial.new.is_some()));
+    let works = trial.is_none_or(|trial| trial.is_ok_and(|trial| trial.works()));
     Ok(if survey.is_some() && works { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -78,14 +79,24 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
 fn print_trial(out: &mut dyn Write, trial: Option<&Result<Trial, ErrorModel>>) -> io::Result<()> {
     let mut line = |text: String| writeln!(out, "{BOLD}{:10}{BOLD:#} {}", "trial", printable(&text));
     match trial {
-        None => line("none was made; --try starts one run, looks at the new one, and takes it back".to_owned()),
+        None => line(
+            "none was made; --try starts one run, looks at the new one, undoes it, and rolls all of it back".to_owned(),
+        ),
         Some(Err(error)) => line(format!("it fails: {error}")),
-        Some(Ok(Trial { source, new: Some(new), .. })) => {
+        Some(Ok(Trial { source, new: Some(new), undo, .. })) => {
             line(format!(
-                "{} of {} was started again, and taken back; the new run, as the view shows it:",
+                "{} of {} was started again, and rolled back; the new run, as the view showed it:",
                 source.id, source.task_name
             ))?;
-            line(new.to_json())
+            line(new.to_json())?;
+            line(match undo {
+                None => "there is no `undo`: new runs can't be taken back".to_owned(),
+                Some(UndoTrial { fault: Some(fault), .. }) => format!("undo: {fault}"),
+                Some(UndoTrial { run: Some(run), .. }) => {
+                    format!("undo takes it back, and the view shows it as {} then", how_it_ended(run))
+                }
+                Some(UndoTrial { .. }) => "undo takes it back, and the view does not show it then".to_owned(),
+            })
         }
         Some(Ok(Trial { source, refused, .. })) => {
             let words = refused.as_deref().unwrap_or("the view does not show the new run");

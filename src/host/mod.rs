@@ -274,8 +274,13 @@ pub enum Freshness {
 }
 
 /// What is said of a new run that the host's view does not show.
-const NOT_SHOWN: &str = "the host's view does not show the new run: a trigger or a constraint of the host's has taken it \
-                         away, or the profile's statement does not start what its view shows";
+fn not_shown(id: &Key<'_>) -> String {
+    format!(
+        "the host's view does not show the new run {}: a trigger or a constraint of the host's has taken it away, or the \
+         profile's statement starts nothing that its view shows, or returns another id than the new run's",
+        id.to_text()
+    )
+}
 
 /// Why a row that the host's view shows for a new run is none that will be run, if so.
 fn not_to_be_run(run: &RunRow<'_>) -> Option<String> {

@@ -48,7 +48,7 @@ pub struct SeenAs {
     /// PostgreSQL: what its connection is called.
     #[serde(default)]
     pub application_name: Vec<String>,
-    /// PostgreSQL: the last statement on a connection of its own, each gap in it as one blank.
+    /// PostgreSQL: the last statement on a connection of its own, each gap in it as one blank, with or without a semicolon.
     #[serde(default)]
     pub query: Vec<String>,
 }
@@ -79,7 +79,9 @@ impl SeenAs {
 
     pub(super) fn is_connection(&self, application_name: &str, query: &str) -> bool {
         let query: Vec<&str> = query.split_whitespace().collect();
-        is_any(&self.application_name, application_name) || is_any(&self.query, &query.join(" "))
+        let query = query.join(" ");
+        let is_query = || is_any(&self.query, query.trim_end_matches([';', ' ']));
+        is_any(&self.application_name, application_name) || is_any(&self.query, &query) || is_query()
     }
 }
 

@@ -32,8 +32,8 @@ use resolve::Resolved;
 pub(crate) use stand::where_they_stand;
 pub use survey::Survey;
 pub(crate) use survey::survey;
-pub use trial::Trial;
 pub(crate) use trial::trial;
+pub use trial::{Trial, UndoTrial};
 pub(crate) use undo::undo;
 
 /// Carries a request out on a host's store, unless it is cancelled before it spawns. `keep` is asked of each

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::groups::Source;
 use super::{judge, ledger};
 use crate::catalogue::Catalogue;
-use crate::contract::{ErrorModel, Run, RunFilter};
+use crate::contract::{ErrorModel, FAILURE_END_REASONS, Run, RunFilter, has_ended};
 use crate::host::{Columns, Host, HostError, Key, Query, RunRef, RunRow, Session, Spawned};
 
 /// What came of a trial. Nothing of it is left in the store.
@@ -21,6 +21,27 @@ pub struct Trial {
     /// Why there was none, in the host's words.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refused: Option<String>,
+    /// What the host's `undo` made of the new run, where it has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub undo: Option<UndoTrial>,
+}
+
+/// What came of taking the new run back.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct UndoTrial {
+    /// The run as the host's view showed it then, if it still did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run: Option<Run>,
+    /// What is wrong with that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fault: Option<String>,
+}
+
+impl Trial {
+    /// Whether a re-run will work, and the undoing of one, where there is such a thing.
+    pub fn works(&self) -> bool {
+        self.new.is_some() && self.undo.as_ref().is_none_or(|undo| undo.fault.is_none())
+    }
 }
 
 /// Starts the newest run that may be started once more, of this task where one is named, and takes it back.
@@ -51,11 +72,44 @@ pub(crate) fn trial(
         Some(Spawned::Refused(words)) => (None, Some(words)),
         Some(Spawned::Gone) | None => (None, Some("it vanished meanwhile; try again".to_owned())),
     };
-    if new.is_some() {
+    let mut undo = None;
+    if let Some(new) = &new {
         ledger::try_out(&mut *session)?;
+        if session.can_undo() {
+            undo = Some(undo_trial(&mut *session, &task_name, &new.id));
+        }
     }
     session.end()?;
-    Ok(Trial { source: source.unwrap_or_default(), new, refused })
+    Ok(Trial { source: source.unwrap_or_default(), new, refused, undo })
+}
+
+/// Takes the new run back as the host does it, within what is rolled back anyway.
+fn undo_trial(session: &mut dyn Session, task_name: &Key<'_>, id: &str) -> UndoTrial {
+    let id = Key::text(id);
+    let run = RunRef { task_name, id: &id };
+    let mut is_taken = false;
+    let done = session.undo(&[run], &mut |_, taken| is_taken = taken).and_then(|()| whole(session, run));
+    match done {
+        Ok(run) => UndoTrial { fault: wrong_with_undo(is_taken, run.as_ref()).map(str::to_owned), run },
+        Err(error) => UndoTrial { run: None, fault: Some(ErrorModel::from(error).detail) },
+    }
+}
+
+/// What is wrong with a run that was, or was not, taken back, as the view shows it.
+fn wrong_with_undo(is_taken: bool, run: Option<&Run>) -> Option<&'static str> {
+    let is_failure = |run: &Run| {
+        run.is_failure.unwrap_or(run.end_reason.as_deref().is_some_and(|word| FAILURE_END_REASONS.contains(&word)))
+    };
+    match run {
+        _ if !is_taken => Some("the new run is pending, and `undo` did not take it back"),
+        Some(run) if !has_ended(run.phase.as_deref()) => Some(
+            "`undo` says that it took the new run back, and the view shows it as one that will be run all the same",
+        ),
+        Some(run) if is_failure(run) => Some(
+            "the view shows the run that was taken back as failed: the next re-run of what has failed would start it again",
+        ),
+        _ => None,
+    }
 }
 
 fn newest_that_may_start(

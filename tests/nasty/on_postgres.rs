@@ -113,7 +113,7 @@ fn check_has_nothing_to_say_against_it() {
     let told = nasty().tool("check", &["--try"]);
     told.says(
         0,
-        &["4 runs of 2 tasks, 0 pending or running", "3 failed, 1 succeeded", "was started again, and taken back"],
+        &["4 runs of 2 tasks, 0 pending or running", "3 failed, 1 succeeded", "was started again, and rolled back"],
     );
     for label in ["ids ", "times", "phases", "rows", "missing"] {
         assert!(!told.out.contains(&format!("\n{label}")), "{label}: {told:?}");

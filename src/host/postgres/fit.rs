@@ -277,6 +277,11 @@ impl Fitting<'_> {
         let found = self.connection.wait_for(self.connection.client().query_typed(&sql, &[]));
         let fails = |message| failure(profile, generation, "version", format!("the query fails: {message}"));
         let rows = found.map_err(|error| self.wrong_with("reading the schema's version", error, &fails))?;
+        if rows.len() > 1 {
+            let message =
+                format!("the query finds {} rows; let it find the one that has the schema's version", rows.len());
+            return Err(failure(profile, generation, "version.query", message));
+        }
         Ok(rows.first().and_then(|row| row.get::<_, Option<String>>(0)).map(SchemaVersion))
     }
 
@@ -325,14 +330,19 @@ fn wrong_version(profile: &Profile, store: &str, schema: Option<&str>, found: Op
     let known = profile.generations.iter().find_map(|generation| generation.version.as_ref());
     let found = known.and_then(|known| known.in_words(found));
     let version = found.map_or("no version".to_owned(), |found| format!("the version {found}"));
+    let what_to_do = match profile.is_built_in {
+        true => format!(
+            "A newer bulk-rerun may know it; or copy the profile (`bulk-rerun profiles {}`), check its statements against \
+             the new schema, and use the copy with --profile",
+            profile.name
+        ),
+        false => "Check its statements against this schema, and its `version` may say so".to_owned(),
+    };
     format!(
-        "the schema{schema} of {} in {store} has {version}, and the profile {} is for {}. A newer bulk-rerun may know it; \
-         or copy the profile (`bulk-rerun profiles {}`), check its statements against the new schema, and use the copy \
-         with --profile",
+        "the schema{schema} of {} in {store} has {version}, and the profile {} is for {}. {what_to_do}",
         profile.runner,
         profile.file,
         known_versions(profile),
-        profile.name
     )
 }
 

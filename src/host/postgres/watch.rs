@@ -6,7 +6,7 @@
 
 use super::fit::relation;
 use super::session::PostgresSession;
-use crate::host::{Columns, HostError, Key, NOT_SHOWN, RunRef, Spawned, not_to_be_run};
+use crate::host::{Columns, HostError, Key, RunRef, Spawned, not_shown, not_to_be_run};
 
 const DOING: &str = "looking at the new runs";
 
@@ -56,7 +56,7 @@ impl PostgresSession<'_> {
         let new: Vec<(usize, Key<'_>)> = new.take(if watch == Watch::All { usize::MAX } else { 1 }).collect();
         let runs: Vec<RunRef<'_>> =
             new.iter().map(|(index, id)| RunRef { task_name: sources[*index].task_name, id }).collect();
-        let mut words = vec![Some(NOT_SHOWN.to_owned()); new.len()];
+        let mut words: Vec<_> = new.iter().map(|(_, id)| Some(not_shown(id))).collect();
         let columns = Columns { end_reason: true, rest: true, ..Columns::default() };
         self.each_of_runs(&runs, columns, &mut |place, run| words[place] = not_to_be_run(&run))?;
         let hidden: Vec<_> = new.iter().zip(words).filter_map(|((index, _), words)| Some((*index, words?))).collect();

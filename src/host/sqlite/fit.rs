@@ -177,6 +177,9 @@ fn version(
     let fail = |message: String| wrong(profile, generation, "version.query", message);
     let found = found_version(connection, known).map_err(|error| match error {
         rusqlite::Error::InvalidQuery => fail("the query writes; it must be a SELECT of the version".to_owned()),
+        rusqlite::Error::QueryReturnedMoreThanOneRow => {
+            fail("the query finds several rows; let it find the one that has the schema's version".to_owned())
+        }
         error => fail(format!("the query fails: {}", in_sqlites_words(&error))),
     })?;
     let kind = match found {
@@ -195,7 +198,12 @@ fn found_version(connection: &Connection, version: &Version) -> rusqlite::Result
     if !query.readonly() {
         return Err(rusqlite::Error::InvalidQuery);
     }
-    query.query_row([], |row| row.get(0)).optional()
+    let mut rows = query.query([])?;
+    let found = rows.next()?.map(|row| row.get(0)).transpose()?;
+    match rows.next()? {
+        None => Ok(found),
+        Some(_) => Err(rusqlite::Error::QueryReturnedMoreThanOneRow),
+    }
 }
 
 /// A table's columns, in lower case: SQLite's names are equal whatever their case.

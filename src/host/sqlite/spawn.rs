@@ -14,7 +14,7 @@ use super::statements::{Prepared, Told};
 use crate::contract::Params;
 use crate::host::new_ids::NewIds;
 use crate::host::profile::{NEVER_THE_SAME, STARTED_MANY, STARTED_NONE, SpawnParameter, TOLD_MANY};
-use crate::host::{Columns, Due, HostError, Key, NOT_SHOWN, Query, RunRef, RunRow, Spawned, not_to_be_run};
+use crate::host::{Columns, Due, HostError, Key, Query, RunRef, RunRow, Spawned, not_shown, not_to_be_run};
 
 const DOING: &str = "starting runs";
 
@@ -239,7 +239,7 @@ impl<T: Transactions> SqliteSession<'_, T> {
         let mut hidden = Vec::new();
         let columns = Columns { end_reason: true, rest: true, ..Columns::default() };
         self.each_of_runs(&new_runs, columns, &mut |place, run| {
-            let words = run.map_or_else(|| Some(NOT_SHOWN.to_owned()), |run| not_to_be_run(&run));
+            let words = run.map_or_else(|| Some(not_shown(new_runs[place].id)), |run| not_to_be_run(&run));
             hidden.extend(words.map(|words| (indexes[place], words)));
             ControlFlow::Continue(())
         })
