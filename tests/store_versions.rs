@@ -131,3 +131,15 @@ fn a_version_statement_that_can_not_be_asked_any_more_spawns_nothing() {
     assert_error(&error, 500, &["release"]);
     assert_eq!(store.dump(), before);
 }
+
+/// The first of several would be luck.
+#[test]
+fn a_version_query_that_finds_several_rows_is_a_mistake() {
+    let version = "version = { query = 'SELECT state FROM jobs', any_of = ['broken'] }\nruns = ";
+    let profile = profile("sqlite", QUEUES_VIEW, QUEUES_SPAWN).replacen("runs = ", version, 1);
+    let store = Own::queues("TEXT", "INTEGER", "('mail', 1, 'broken', 'm')");
+    store.set_profile(&profile);
+    store.tool("check", &[]).says(0, &["1 run of 1 task"]);
+    store.execute("INSERT INTO jobs (queue, id, state) VALUES ('mail', 2, 'broken')");
+    store.tool("check", &[]).says(1, &["version.query", "finds several rows"]);
+}

@@ -138,6 +138,39 @@ fn a_trigger_that_says_no_is_told_in_its_own_words() {
     fails(&store, &["no run"]);
 }
 
+/// It is carried out on the new run, and all of it is rolled back.
+#[test]
+fn the_undo_is_tried_as_well() {
+    let store = two_tasks();
+    let with = |undo: &str| {
+        let profile = profile("sqlite", QUEUES_VIEW, NUMBERED_SPAWN);
+        store.set_profile(&format!("{profile}undo = '''{undo}'''\n"));
+    };
+    let before = store.dump();
+    store.tool("check", &["--try"]).says(0, &["there is no `undo`"]);
+    with("UPDATE jobs SET state = 'fine' WHERE id = :id AND state = 'queued'");
+    store.tool("check", &["--try"]).says(0, &["undo takes it back, and the view shows it as succeeded then"]);
+    let trial = store.tool("check", &["--try", "--json"]).json()["trial"].clone();
+    assert_eq!(
+        (&trial["undo"]["run"]["id"], &trial["undo"]["run"]["phase"]),
+        (&"11".into(), &"ended".into()),
+        "{trial}"
+    );
+    with("DELETE FROM jobs WHERE id = :id AND state = 'queued'");
+    store.tool("check", &["--try"]).says(0, &["undo takes it back, and the view does not show it then"]);
+    for (undo, words) in [
+        ("UPDATE jobs SET state = 'fine' WHERE id = :id AND state = 'waiting'", "did not take it back"),
+        ("UPDATE jobs SET state = 'broken' WHERE id = :id AND state = 'queued'", "taken back as failed"),
+        ("UPDATE jobs SET state = 'busy' WHERE id = :id", "one that will be run all the same"),
+    ] {
+        with(undo);
+        store.tool("check", &["--try"]).says(1, &[words]);
+        let trial = store.tool("check", &["--try", "--json"]).json()["trial"].clone();
+        assert!(trial["undo"]["fault"].as_str().unwrap().contains(words), "{trial}");
+    }
+    assert_eq!(store.dump(), before);
+}
+
 #[test]
 fn what_a_trigger_writes_elsewhere_is_taken_back_too() {
     let store = two_tasks();
