@@ -11,6 +11,7 @@ mod ids;
 mod ledger;
 mod ledger_cut;
 mod ledger_trouble;
+mod libpq;
 mod proxy;
 mod search_path;
 mod silence;
