@@ -18,6 +18,7 @@ mod search_path;
 mod silence;
 mod spawning;
 mod standby;
+mod states;
 mod store;
 mod trouble;
 mod waiting;
