@@ -138,7 +138,8 @@ impl Application {
             let text = self.check_as(role);
             let grant = |line: &str| {
                 let grant = &line[line.find("GRANT ")?..];
-                Some(grant.split(';').next()?.to_owned())
+                // What lets a role see other sessions is only spoken of.
+                Some(grant.split(';').next()?.to_owned()).filter(|grant| grant.contains(" TO "))
             };
             let grants: Vec<String> = text.lines().filter_map(grant).collect();
             if grants.is_empty() {
