@@ -105,8 +105,8 @@ fn an_address_is_connected_to_under_the_hosts_name() {
 fn what_is_not_heeded_is_said_and_what_would_not_be_kept_is_refused() {
     let store = Store::with_failed(1);
     let url = |parameter: &str| format!("{}?{parameter}", store.database.url);
-    let harmless = "krbsrvname=pg&gsslib=gssapi&sslcompression=0&gssencmode=prefer&ssl_min_protocol_version=TLSv1.2&sslsni=1\
-                    &client_encoding=auto&fallback_application_name=nightly&keepalives_count=3";
+    let harmless = "krbsrvname=pg&gsslib=gssapi&sslcompression=0&gssencmode=prefer&sslsni=1\
+                    &ssl_min_protocol_version=TLSv1.2&client_encoding=auto&fallback_application_name=nightly&keepalives_count=3";
     let output = check(&store, &url(harmless), &[("PGCLIENTENCODING", "LATIN1"), ("PGSSLCOMPRESSION", "1")]);
     let said = text(&output);
     assert!(output.status.success(), "{said}");

@@ -17,15 +17,15 @@ struct Pooler {
 }
 
 impl Pooler {
-    fn start(store: &Store, mode: &str, more: &str) -> Pooler {
+    fn start(store: &Store, mode: &str) -> Pooler {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let (server, folder) = (store.database.server.port, store.folder.path());
         let file = folder.join("pgbouncer.ini");
         let settings = format!(
-            "[databases]\n* = host=127.0.0.1 port={server}\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\n\
-             unix_socket_dir =\nauth_type = any\npool_mode = {mode}\ndefault_pool_size = 2\n{more}\n"
-        )
-        .replace("host=127.0.0.1 port", "user=postgres host=127.0.0.1 port");
+            "[databases]\n* = user=postgres host=127.0.0.1 port={server}\n\
+             [pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\n\
+             unix_socket_dir =\nauth_type = any\npool_mode = {mode}\ndefault_pool_size = 2\n"
+        );
         fs::write(&file, settings).unwrap();
         // It does not run as root, and reads its settings before it becomes somebody else.
         let is_root = Command::new("id").arg("-u").output().unwrap().stdout == b"0\n";
@@ -61,7 +61,7 @@ impl Drop for Pooler {
 fn re_runs_go_through_in_session_and_in_transaction_mode() {
     for mode in ["session", "transaction"] {
         let store = Store::with_failed(5);
-        let pooler = Pooler::start(&store, mode, "");
+        let pooler = Pooler::start(&store, mode);
         let config = bulk_rerun::Config { busy_timeout_ms: 20_000, ..store.config(&pooler.url(&store)) };
         let re_runs = if mode == "session" { 1 } else { 6 };
         thread::scope(|scope| {
@@ -85,7 +85,7 @@ fn re_runs_go_through_in_session_and_in_transaction_mode() {
 #[test]
 fn a_pooler_that_knows_the_target_is_asked_for_it() {
     let store = Store::with_failed(1);
-    let pooler = Pooler::start(&store, "transaction", "");
+    let pooler = Pooler::start(&store, "transaction");
     let url = |word: &str| format!("{}?target_session_attrs={word}", pooler.url(&store));
     let plugin = bulk_rerun::Plugin::open(&store.config(&url("primary"))).unwrap();
     assert_eq!(triggered(&call(&plugin, &all_failed(json!({}))).unwrap()), 1);
@@ -95,11 +95,11 @@ fn a_pooler_that_knows_the_target_is_asked_for_it() {
 #[test]
 fn what_a_pooler_can_not_do_is_said() {
     let store = Store::with_failed(1);
-    let pooler = Pooler::start(&store, "statement", "");
+    let pooler = Pooler::start(&store, "statement");
     let error = store.open_error(&pooler.url(&store));
     assert_error(&error, 500, &["statement mode", "pool_mode = transaction"]);
     drop(pooler);
-    let pooler = Pooler::start(&store, "transaction", "");
+    let pooler = Pooler::start(&store, "transaction");
     let error = store.open_error(&format!("{}?options=-cstatement_timeout%3D60s", pooler.url(&store)));
     assert_error(&error, 500, &["pooler", "leave `options` out", "ALTER ROLE"]);
     assert_eq!(store.count(), 1);

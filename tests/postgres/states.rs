@@ -17,8 +17,10 @@ fn with(states: &str) -> String {
 fn store() -> Store {
     let store = Store::with_failed(3);
     store.client.execute(
-        "UPDATE job SET state = 'done' WHERE task = 'task3'; CREATE INDEX not_done ON job (task, state) WHERE state IN ('waiting', 'failed');
-         INSERT INTO job (task, state, payload) SELECT 'task1', 'done', to_jsonb(repeat('x', 200)) FROM generate_series(1, 20000);
+        "UPDATE job SET state = 'done' WHERE task = 'task3';
+         CREATE INDEX not_done ON job (task, state) WHERE state IN ('waiting', 'failed');
+         INSERT INTO job (task, state, payload)
+             SELECT 'task1', 'done', to_jsonb(repeat('x', 200)) FROM generate_series(1, 20000);
          INSERT INTO job (task) VALUES ('task2'), ('task4')",
     );
     store.client.execute("VACUUM ANALYZE job");

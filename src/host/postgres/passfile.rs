@@ -79,7 +79,12 @@ mod tests {
     fn the_first_line_that_fits_has_the_password() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("pass");
-        fs::write(&file, "# mine\nother:5432:jobs:ann:no\nlocalhost:*:*:*:here\n/run/x:*:*:*:there\ndb:*:jobs:ann:se\\:cr\\\\et\n*:*:*:*:any\n").unwrap();
+        fs::write(
+            &file,
+            "# mine\nother:5432:jobs:ann:no\nlocalhost:*:*:*:here\n/run/x:*:*:*:there\n\
+                    db:*:jobs:ann:se\\:cr\\\\et\n*:*:*:*:any\n",
+        )
+        .unwrap();
         let find = |url: &str| {
             let passfile = Passfile::read(file.to_str(), &|_| None)?;
             passfile.password(&url.parse().unwrap(), &|_| None)

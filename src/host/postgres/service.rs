@@ -76,7 +76,8 @@ mod tests {
 
     #[test]
     fn a_service_is_what_stands_under_its_name() {
-        let text = "# ours\n[other]\nhost=no\n\n[jobs]\nhost=db\n  port=7 \n#user=x\nhost=later\npassword=a=b\n[jobs]\nuser=no\n";
+        let text = "# ours\n[other]\nhost=no\n\n[jobs]\nhost=db\n  port=7 \n\
+                    #user=x\nhost=later\npassword=a=b\n[jobs]\nuser=no\n";
         let found = section(text, "jobs").unwrap().unwrap();
         let found: Vec<_> = found.iter().map(|(keyword, value)| format!("{keyword}={value}")).collect();
         assert_eq!(found, ["host=db", "password=a=b", "port=7"]);

@@ -1,7 +1,7 @@
 //! What of a `postgres://` URL is read as libpq reads it: where the servers are, and all of its parameters.
 //!
-//! tokio-postgres reads the user, the password and the database's name, and would read the rest otherwise: a host without a
-//! port has the port 5432 there, whatever `PGPORT` says, hosts in a parameter join those in front instead of replacing
+//! tokio-postgres reads the user, the password and the database's name, and would read the rest otherwise: a host without
+//! a port has the port 5432 there, whatever `PGPORT` says, hosts in a parameter join those in front instead of replacing
 //! them, and parameters have fewer words.
 
 use std::borrow::Cow;
@@ -14,8 +14,8 @@ use percent_encoding::percent_decode_str;
 pub(super) struct Url {
     /// For tokio-postgres.
     pub(super) rest: String,
-    /// By their keywords. Hosts have commas between them, and the server's socket is where one is empty; so have ports: one
-    /// for all hosts, or one for each, the default one where it is empty.
+    /// By their keywords. Hosts have commas between them, and the server's socket is where one is empty; so have ports:
+    /// one for all hosts, or one for each, the default one where it is empty.
     pub(super) parameters: BTreeMap<String, String>,
 }
 
