@@ -7,6 +7,10 @@ use libfuzzer_sys::fuzz_target;
 /// Stands somewhere in a password.
 const SECRET: &str = "s3cret";
 
+/// Variables that name a file, or a folder.
+const FILES: [&str; 7] =
+    ["PGPASSFILE", "PGSERVICEFILE", "PGSYSCONFDIR", "PGSSLROOTCERT", "PGSSLCERT", "PGSSLKEY", "HOME"];
+
 /// Whether the secret stands once, and where libpq, too, takes it for a password's.
 fn is_hidden(url: &str, variables: &[(&str, &str)], text: &str) -> bool {
     if text.matches(SECRET).count() != 1 {
@@ -40,7 +44,7 @@ fuzz_target!(|text: &str| {
     let find = |name: &str| {
         let found = variables.iter().find(|(known, value)| *known == name && !value.is_empty());
         // The files are not the fuzzer's to choose.
-        found.filter(|_| !matches!(name, "PGPASSFILE" | "PGSSLROOTCERT" | "HOME")).map(|(_, value)| (*value).to_owned())
+        found.filter(|_| !FILES.contains(&name)).map(|(_, value)| (*value).to_owned())
     };
     let shown = match read_address(url, &find) {
         Ok(address) => address,

@@ -25,9 +25,10 @@ pub const CANONICAL_COLUMNS: [&str; 9] =
 pub const NECESSARY_COLUMNS: [&str; 3] = ["id", "task_name", "phase"];
 
 /// The columns that a view may have besides: whether a run counts as a failure, why a run of its kind is never started
-/// again, whether it is deleted and only waits to be purged, and (SQLite, for a runner that never takes up a run again
-/// that has ended) the number that each inserted row gets, higher than that of any row that is there.
-pub const OPTIONAL_COLUMNS: [&str; 4] = ["is_failure", "unfit", "deleted", "serial"];
+/// again, whether it is deleted and only waits to be purged, (SQLite, for a runner that never takes up a run again
+/// that has ended) the number that each inserted row gets, higher than that of any row that is there, and the runner's own
+/// word for where a run stands, as its indexes have it.
+pub const OPTIONAL_COLUMNS: [&str; 5] = ["is_failure", "unfit", "deleted", "serial", "state"];
 
 /// What is wrong with a spawn statement that started none or too many runs for a source run.
 pub(super) const STARTED_NONE: &str = "the host's statement started no run";
@@ -199,6 +200,10 @@ pub struct Generation {
     /// the key's index finds a run, each with what it is equal to, as SQL of `:id`.
     #[serde(default)]
     pub key: BTreeMap<String, String>,
+    /// For the phases but `ended`, and for every end reason, what the view's column `state` is then: a search for them goes
+    /// by these too, which an index of the runner's may serve.
+    #[serde(default)]
+    pub states: BTreeMap<String, Vec<String>>,
     /// A statement that starts one source run again. Its RETURNING gives the new run's id; without one, `:new_id` or
     /// `:new_uuid` is it. On SQLite there may be several: what one of them returns is the id, else the first one starts
     /// the run.

@@ -216,7 +216,7 @@ struct Filling<'p> {
 impl Filling<'_> {
     fn generation(&mut self, generation: &Generation) -> Result<Generation, HostError> {
         // Whoever adds a field decides here whether it may have parameters in it.
-        let Generation { name, requires, version, rights, key, runs, spawn, spawn_many, undo } = generation;
+        let Generation { name, requires, version, rights, key, runs, states, spawn, spawn_many, undo } = generation;
         let part = |part: &str| format!("{part} (generation \"{name}\")");
         let mut required = BTreeMap::new();
         for (table, columns) in requires {
@@ -232,6 +232,11 @@ impl Filling<'_> {
         for (column, expression) in key {
             taken_apart.insert(self.name(&part("key"), column)?, self.statement(&part("key"), expression)?);
         }
+        let mut own_words = BTreeMap::new();
+        for (word, own) in states {
+            let own = own.iter().map(|own| self.name(&part("states"), own));
+            own_words.insert(word.clone(), own.collect::<Result<_, _>>()?);
+        }
         let mut version = version.clone();
         if let Some(version) = &mut version {
             version.query = self.statement(&part("version"), &version.query)?;
@@ -245,6 +250,7 @@ impl Filling<'_> {
             rights: needed,
             key: taken_apart,
             runs: self.statement(&part("runs"), runs)?,
+            states: own_words,
             spawn: spawn.try_map(|sql| self.statement(&part("spawn"), sql))?,
             spawn_many,
             undo,

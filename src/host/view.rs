@@ -2,7 +2,7 @@
 //!
 //! The same for every engine that speaks SQL; what differs is its [`Dialect`].
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::profile::{CANONICAL_COLUMNS, NECESSARY_COLUMNS, OPTIONAL_COLUMNS};
 use super::taken_apart::{LOOKED_AT, TakenApart};
@@ -50,6 +50,8 @@ pub(super) struct View {
     pub(super) lacks: Vec<&'static str>,
     /// How an id is taken apart, if it must be.
     pub(super) key: TakenApart,
+    /// What the column `state` is where a phase or an end reason is one of these words.
+    pub(super) states: BTreeMap<String, Vec<String>>,
 }
 
 /// A statement, and what of the query SQL does not decide.
@@ -128,7 +130,19 @@ impl View {
             }
         };
         let optional = OPTIONAL_COLUMNS.into_iter().filter(|name| columns.contains(*name)).collect();
-        Ok(View { runs, optional, lacks, key })
+        Ok(View { runs, optional, lacks, key, states: BTreeMap::new() })
+    }
+
+    /// With the runner's own words for phases and end reasons.
+    pub(super) fn with_states(self, states: &BTreeMap<String, Vec<String>>) -> Result<View, String> {
+        if !states.is_empty() && !self.has("state") {
+            return Err("the view has no column `state`, whose values these are".to_owned());
+        }
+        let needed = [Phase::Pending, Phase::Running].map(Phase::as_str);
+        if let Some(missing) = needed.into_iter().find(|phase| !states.is_empty() && !states.contains_key(*phase)) {
+            return Err(format!("what `state` is where a run is {missing} is not said; where none is, say []"));
+        }
+        Ok(View { states: states.clone(), ..self })
     }
 
     pub(super) fn has(&self, optional: &str) -> bool {
@@ -204,6 +218,7 @@ impl View {
             Query::Active { names, .. } => {
                 conditions.named(names);
                 conditions.active();
+                self.in_own_words([Phase::Pending, Phase::Running].map(Phase::as_str), &mut conditions);
             }
             Query::Ids(_) => {}
         }
@@ -251,6 +266,16 @@ impl View {
         conditions.dialect.within(window, conditions);
     }
 
+    /// What these words are in the runner's own, besides: phases and end reasons are made of them, and no index has those.
+    fn in_own_words<'w>(&self, words: impl IntoIterator<Item = &'w str>, conditions: &mut Conditions<'_>) {
+        let own: BTreeSet<&String> = words.into_iter().filter_map(|word| self.states.get(word)).flatten().collect();
+        if !own.is_empty() {
+            // Not bound: what is, is a text, and the column may be an enum.
+            let own: Vec<_> = own.iter().map(|word| format!("'{}'", word.replace('\'', "''"))).collect();
+            conditions.add(format!("state IN ({})", own.join(", ")));
+        }
+    }
+
     /// The phase or the end reason is one of the words, or the run counts as a failure.
     fn status(&self, filter: &RunFilter, conditions: &mut Conditions<'_>) {
         let mut alternatives = Vec::new();
@@ -278,6 +303,17 @@ impl View {
         }
         if !alternatives.is_empty() {
             conditions.add(format!("({})", alternatives.join(" OR ")));
+        }
+        let asked = filter.status.iter().map(|word| if is_success(word) { "succeeded" } else { word.as_str() });
+        let (failure, mut words): (Vec<_>, Vec<_>) = asked.partition(|word| *word == "failure");
+        // Of a word that the profile does not have nothing is known, as of a failure by a column of its own.
+        let mut are_known = words.iter().all(|word| self.states.contains_key(*word));
+        if filter.is_failure || !failure.is_empty() {
+            words.extend(FAILURE_END_REASONS);
+            are_known &= !self.has("is_failure");
+        }
+        if are_known {
+            self.in_own_words(words, conditions);
         }
     }
 }

@@ -1,9 +1,8 @@
 //! Where a PostgreSQL store is, and how to get there: a URL, libpq's environment variables, TLS.
 
+use std::collections::BTreeMap;
 use std::env;
 use std::future::Future;
-use std::num::NonZeroU16;
-use std::path::Path;
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -11,33 +10,28 @@ use rustls_tokio_postgres::MakeRustlsConnect;
 use tokio_postgres::config::Host;
 use tokio_postgres::{CancelToken, Client, Config, NoTls};
 
-use super::passfile;
+use super::configuration::{CONNECT_TIMEOUT, config, wrong};
+use super::libpq::Parameters;
+use super::passfile::Passfile;
 use super::servers::{self, Unreached};
+use super::target::Target;
 use super::tls::TlsWish;
 use super::url::Url;
 use crate::host::HostError;
 
 /// Where Debian, and most others, have the server's socket.
-const SOCKETS: &str = "/var/run/postgresql";
-
-const DEFAULT_PORT: u16 = 5432;
-
-/// Unless `connect_timeout` says otherwise.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// How soon it is found out that the server's machine is gone, or the way there, unless the address says otherwise: what
-/// the system does by itself takes hours, and the server would keep our locks for as long.
-const KEEPALIVES_IDLE: Duration = Duration::from_secs(30);
-const KEEPALIVES_INTERVAL: Duration = Duration::from_secs(10);
-const KEEPALIVES_RETRIES: u32 = 3;
-const TCP_USER_TIMEOUT: Duration = Duration::from_secs(30);
+pub(super) const SOCKETS: &str = "/var/run/postgresql";
 
 /// What our connections are called in `pg_stat_activity`, unless `application_name` says otherwise.
 pub(super) const APPLICATION_NAME: &str = "bulk_rerun";
 
 /// Where a store is. Its text never has the password in it.
 pub(super) struct Address {
+    /// What is said of all servers.
     config: Config,
+    /// Each by itself, with its own password.
+    servers: Vec<Config>,
+    target: Target,
     /// `None`: nothing is encrypted, for a socket in the file system least of all.
     tls: Option<MakeRustlsConnect>,
     text: String,
@@ -59,32 +53,33 @@ impl Address {
     }
 
     pub(super) fn with_variables(url: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<Self, HostError> {
-        let url = Url::read(url).map_err(|message| unusable(&message))?;
-        let mut config: Config = url.rest.parse().map_err(|error| unusable(&in_words(&error)))?;
-        keep_alive(&mut config, url.keepalives_idle.is_some(), url.tcp_user_timeout);
-        let tls = TlsWish {
-            mode: url.sslmode.or_else(|| variable("PGSSLMODE")),
-            root_certificates: url.sslrootcert.or_else(|| variable("PGSSLROOTCERT")),
-        };
-        set_servers(&mut config, url.hosts, url.ports, variable)?;
-        fill(&mut config, variable);
+        let Url { rest, parameters } = Url::read(url).map_err(|message| unusable(&message))?;
+        let parameters = Parameters::read(with_login(parameters, &rest)?, variable)?;
+        let mut config = config(&parameters)?;
         let text = describe(&config);
-        let tls = tls.apply(&mut config)?;
+        let tls = TlsWish::of(&parameters, variable).apply(&mut config)?;
+        let mut servers = servers::each(&config);
         if config.get_password().is_none()
-            && let Some(password) = variable("PGPASSWORD").or_else(|| passfile::find(&config, variable))
+            && let Some(passfile) = Passfile::read(parameters.filled("passfile"), variable)
         {
-            config.password(password);
+            for server in &mut servers {
+                if let Some(password) = passfile.password(server, variable) {
+                    server.password(password);
+                }
+            }
         }
-        Ok(Address { config, tls, text })
+        let target = Target::read(parameters.get("target_session_attrs").unwrap_or("any"));
+        let target = target.map_err(|error| wrong(&parameters, "target_session_attrs", &error))?;
+        Ok(Address { config, servers, target, tls, text })
     }
 }
 
 impl Address {
-    /// Connects to one of its servers: TCP, TLS and the server's welcome within `connect_timeout` for each, and within
-    /// the limit for all.
+    /// Connects to the first of its servers that will do: TCP, TLS, the server's welcome and what it is within
+    /// `connect_timeout` for each, and within the limit for all.
     pub(super) async fn connect(&self, limit: Duration) -> Result<(Client, Driver), Unreached> {
-        servers::first(&self.config, limit, async |server| {
-            Ok(match self.tls.clone() {
+        servers::first(&self.servers, self.target, limit, async |server, target| {
+            let (client, mut driver) = match self.tls.clone() {
                 Some(tls) => {
                     let (client, driver) = server.connect(tls).await?;
                     (client, Box::pin(async { driver.await.unwrap_or_default() }) as Driver)
@@ -93,7 +88,11 @@ impl Address {
                     let (client, driver) = server.connect(NoTls).await?;
                     (client, Box::pin(async { driver.await.unwrap_or_default() }) as Driver)
                 }
-            })
+            };
+            match target.misses(&client, &mut driver).await? {
+                Some(why) => Err(Unreached::Other(why)),
+                None => Ok((client, driver)),
+            }
         })
         .await
     }
@@ -118,81 +117,17 @@ impl Address {
     }
 }
 
-/// Where to connect to. As with libpq, one port is every host's, else each has its own; so `PGPORT` says nothing to
-/// `a,b:7`, where `a` has the default one.
-fn set_servers(
-    config: &mut Config,
-    hosts: Option<String>,
-    ports: Option<String>,
-    variable: &dyn Fn(&str) -> Option<String>,
-) -> Result<(), HostError> {
-    let default = if Path::new(SOCKETS).is_dir() { SOCKETS } else { "localhost" };
-    let by_address = hosts.is_none() && !config.get_hostaddrs().is_empty();
-    let hosts = hosts.or_else(|| variable("PGHOST")).unwrap_or_default();
-    for host in hosts.split(',').filter(|_| !by_address) {
-        config.host(if host.is_empty() { default } else { host });
+/// With the user, the password and the database's name, where the URL has them in front and in no parameter.
+fn with_login(mut parameters: BTreeMap<String, String>, rest: &str) -> Result<BTreeMap<String, String>, HostError> {
+    let login: Config = rest.parse().map_err(|error| unusable(&in_words(&error)))?;
+    let password = login.get_password().map(str::from_utf8).transpose();
+    let password = password.map_err(|_| unusable("the password in the URL is not in UTF-8"))?;
+    for (keyword, said) in [("user", login.get_user()), ("dbname", login.get_dbname()), ("password", password)] {
+        if let Some(said) = said {
+            parameters.entry(keyword.to_owned()).or_insert_with(|| said.to_owned());
+        }
     }
-    let in_url = ports.is_some();
-    let ports = ports.or_else(|| variable("PGPORT")).unwrap_or_default();
-    for port in ports.split(',') {
-        let number = if port.is_empty() { Ok(DEFAULT_PORT) } else { port.trim().parse().map(NonZeroU16::get) };
-        config.port(number.map_err(|_| match in_url {
-            // Where a password was not encoded, that may be a part of it.
-            true => unusable(
-                "what the URL has after a host's colon is no port number (in a password, / is written %2F, : %3A and @ %40)",
-            ),
-            false => unusable(&format!("PGPORT is no port number: {ports}")),
-        })?);
-    }
-    let (hosts, ports) = (config.get_hosts().len().max(config.get_hostaddrs().len()), config.get_ports().len());
-    if ports > 1 && ports != hosts {
-        return Err(unusable(&format!("there are {ports} ports, and {hosts} hosts that they could belong to")));
-    }
-    Ok(())
-}
-
-/// What else the URL leaves open, from the environment, else libpq's defaults.
-fn fill(config: &mut Config, variable: &dyn Fn(&str) -> Option<String>) {
-    if config.get_user().is_none()
-        && let Some(user) = variable("PGUSER")
-    {
-        config.user(user);
-    }
-    if config.get_dbname().is_none()
-        && let Some(name) = variable("PGDATABASE")
-    {
-        config.dbname(name);
-    }
-    if config.get_options().is_none()
-        && let Some(options) = variable("PGOPTIONS")
-    {
-        config.options(options);
-    }
-    if config.get_application_name().is_none() {
-        config.application_name(variable("PGAPPNAME").unwrap_or_else(|| APPLICATION_NAME.to_owned()));
-    }
-    if config.get_connect_timeout().is_none() {
-        let seconds = variable("PGCONNECT_TIMEOUT").and_then(|seconds| seconds.parse().ok());
-        config.connect_timeout(seconds.filter(|&seconds| seconds > 0).map_or(CONNECT_TIMEOUT, Duration::from_secs));
-    }
-}
-
-/// How soon a connection that leads nowhere is given up. What the URL says is left as it is.
-fn keep_alive(config: &mut Config, idle_is_said: bool, tcp_user_timeout: Option<Duration>) {
-    if !idle_is_said {
-        config.keepalives_idle(KEEPALIVES_IDLE);
-    }
-    if config.get_keepalives_interval().is_none() {
-        config.keepalives_interval(KEEPALIVES_INTERVAL);
-    }
-    if config.get_keepalives_retries().is_none() {
-        config.keepalives_retries(KEEPALIVES_RETRIES);
-    }
-    match tcp_user_timeout {
-        // The system's own.
-        Some(Duration::ZERO) => {}
-        said => _ = config.tcp_user_timeout(said.unwrap_or(TCP_USER_TIMEOUT)),
-    }
+    Ok(parameters)
 }
 
 /// The address for a person: nothing of it is secret.
@@ -201,9 +136,10 @@ fn describe(config: &Config) -> String {
         Host::Tcp(name) => name.clone(),
         Host::Unix(folder) => folder.to_string_lossy().into_owned(),
     };
-    let mut hosts: Vec<String> = config.get_hosts().iter().map(name).collect();
+    // With an address at hand, a host's name is never looked up.
+    let mut hosts: Vec<String> = config.get_hostaddrs().iter().map(ToString::to_string).collect();
     if hosts.is_empty() {
-        hosts.extend(config.get_hostaddrs().iter().map(ToString::to_string));
+        hosts.extend(config.get_hosts().iter().map(name));
     }
     for (index, host) in hosts.iter_mut().enumerate() {
         if host.contains(':') && !host.starts_with('/') {
@@ -320,7 +256,9 @@ mod tests {
     fn ports_that_can_not_be_are_named() {
         let error = |url: &str, ports: &str| parse(url, &[("PGPORT", ports)]).err().unwrap();
         for ports in ["nonsense", "0", "65536", "-1"] {
-            assert!(error("postgres://db/jobs", ports).contains(&format!("PGPORT is no port number: {ports}")));
+            assert!(
+                error("postgres://db/jobs", ports).contains(&format!("port (PGPORT): this is no port number: {ports}"))
+            );
         }
         assert!(error("postgres://db/jobs", "1,2").contains("2 ports, and 1 hosts"));
         assert!(error("postgres:///jobs?host=a,b", "1,2,3").contains("3 ports, and 2 hosts"));

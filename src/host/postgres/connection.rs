@@ -128,6 +128,12 @@ impl Server {
                     patience.as_secs_f32().ceil()
                 ));
             }
+            Unreached::Other(why) => {
+                return HostError::Unusable(format!(
+                    "the store {address} can't be opened: {why}; name the other servers in the address too, or wait until one \
+                     of them is that"
+                ));
+            }
         };
         match error.as_db_error() {
             // The server's own words; it never repeats a password.
@@ -146,6 +152,10 @@ fn what_to_do(refusal: &DbError) -> Option<&'static str> {
         SqlState::INVALID_PASSWORD => "; the password comes from the address, PGPASSWORD or ~/.pgpass, in this order",
         SqlState::INVALID_AUTHORIZATION_SPECIFICATION if refusal.message().contains("no encryption") => {
             "; where the server takes encrypted connections only, ?sslmode=require in the address makes one"
+        }
+        SqlState::INVALID_AUTHORIZATION_SPECIFICATION if refusal.message().contains("client certificate") => {
+            "; sslcert=FILE and sslkey=FILE in the address name it and its key, else ~/.postgresql has them \
+             (postgresql.crt, postgresql.key)"
         }
         SqlState::INVALID_AUTHORIZATION_SPECIFICATION => {
             "; is the role's name right? What the server lets in, and how, is in its pg_hba.conf"

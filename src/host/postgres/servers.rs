@@ -9,45 +9,62 @@ use tokio::time::{Instant, timeout};
 use tokio_postgres::Config;
 use tokio_postgres::config::{Host, LoadBalanceHosts};
 
+use super::target::Target;
+
 /// Why there is no connection.
 pub(super) enum Unreached {
     /// As the server, the network or TLS has it.
     Failed(tokio_postgres::Error),
     /// Nothing came for so long.
     Silent(Duration),
+    /// The server is there, and is not the one that is meant: why, in words.
+    Other(String),
 }
 
-/// The servers that a configuration names, each as one of its own, in the order in which they are to be tried.
+impl From<tokio_postgres::Error> for Unreached {
+    fn from(error: tokio_postgres::Error) -> Self {
+        Unreached::Failed(error)
+    }
+}
+
+/// The servers that a configuration names, each as one of its own.
 pub(super) fn each(config: &Config) -> Vec<Config> {
-    let count = config.get_hosts().len().max(config.get_hostaddrs().len());
-    if count < 2 {
-        return vec![config.clone()];
+    match config.get_hosts().len().max(config.get_hostaddrs().len()) {
+        0 | 1 => vec![config.clone()],
+        count => (0..count).map(|index| only(config, index)).collect(),
     }
-    let mut indexes: Vec<usize> = (0..count).collect();
-    if config.get_load_balance_hosts() == LoadBalanceHosts::Random {
-        let random = RandomState::new();
-        indexes.sort_by_cached_key(|index| random.hash_one(index));
-    }
-    indexes.into_iter().map(|index| only(config, index)).collect()
 }
 
-/// Connects to the first server that answers as it should, each for its `connect_timeout`, and all for no longer than
-/// the limit.
+/// The order in which servers are tried: their own, unless it is to be left to chance.
+fn in_turn(servers: &[Config]) -> Vec<&Config> {
+    let mut servers: Vec<_> = servers.iter().enumerate().collect();
+    if servers.iter().any(|(_, server)| server.get_load_balance_hosts() == LoadBalanceHosts::Random) {
+        let random = RandomState::new();
+        servers.sort_by_cached_key(|(index, _)| random.hash_one(index));
+    }
+    servers.into_iter().map(|(_, server)| server).collect()
+}
+
+/// Connects to the first server that answers as it should and is the one that is meant, each for its `connect_timeout`,
+/// and all for no longer than the limit.
 pub(super) async fn first<T>(
-    config: &Config,
+    servers: &[Config],
+    target: Target,
     limit: Duration,
-    mut connect: impl AsyncFnMut(&Config) -> Result<T, tokio_postgres::Error>,
+    mut connect: impl AsyncFnMut(&Config, Target) -> Result<T, Unreached>,
 ) -> Result<T, Unreached> {
     let until = Instant::now().checked_add(limit);
     let mut unreached = Unreached::Silent(limit);
-    for server in each(config) {
-        let left = until.map_or(Duration::MAX, |until| until.saturating_duration_since(Instant::now()));
-        let patience = server.get_connect_timeout().copied().unwrap_or(Duration::MAX).min(left);
-        unreached = match timeout(patience, connect(&server)).await {
-            Ok(Ok(connected)) => return Ok(connected),
-            Ok(Err(error)) => Unreached::Failed(error),
-            Err(_) => Unreached::Silent(patience),
-        };
+    for &target in target.rounds() {
+        for server in in_turn(servers) {
+            let left = until.map_or(Duration::MAX, |until| until.saturating_duration_since(Instant::now()));
+            let patience = server.get_connect_timeout().copied().unwrap_or(Duration::MAX).min(left);
+            unreached = match timeout(patience, connect(server, target)).await {
+                Ok(Ok(connected)) => return Ok(connected),
+                Ok(Err(why)) => why,
+                Err(_) => Unreached::Silent(patience),
+            };
+        }
     }
     Err(unreached)
 }

@@ -12,12 +12,13 @@ use super::fit::{Fitting, Spawn, Undo, failure};
 use super::ids::{IdType, Ids};
 use super::parameters::{ARRAY, Numbered, number};
 use super::row::is_key;
-use crate::host::HostError;
+use crate::contract::RunFilter;
 use crate::host::new_ids::IdKind;
 use crate::host::profile::{Generation, Profile, RETURNS_NO_ID, SpawnParameter, UNDO_TAKES, UNDOES_ANY};
 use crate::host::statement::{fitted_text, line_at};
 use crate::host::taken_apart::{TakenApart, spelled_out};
 use crate::host::view::View;
+use crate::host::{Columns, HostError, Query};
 
 impl Fitting<'_> {
     /// The view compiles, and has the canonical columns.
@@ -41,8 +42,21 @@ impl Fitting<'_> {
         let key = TakenApart::of(&generation.key, &columns, str::to_owned);
         let key = key.map_err(|(part, message)| failure(profile, generation, &part, message))?;
         let view = View::new(runs, &columns, key, &Postgres(&id_type)).map_err(&fail)?;
+        let wrong_states = |message| failure(profile, generation, "states", message);
+        let view = view.with_states(&generation.states).map_err(wrong_states)?;
+        self.check_states(&view, &wrong_states)?;
         self.check_key(&view, &|message| failure(profile, generation, "key", message))?;
         Ok((view, id_type))
+    }
+
+    /// The column `state` can be compared with the words that it is said to have: an enum knows its own alone.
+    fn check_states(&self, view: &View, fail: &dyn Fn(String) -> HostError) -> Result<(), HostError> {
+        let filter = RunFilter { status: view.states.keys().cloned().collect(), ..RunFilter::default() };
+        if filter.status.is_empty() {
+            return Ok(());
+        }
+        let (statement, _) = view.compile(Query::Filter(&filter), Columns::default(), &Postgres(&IdType::Other));
+        self.prepare("", &statement.sql, "", fail).map(drop)
     }
 
     /// What takes an id apart compiles, and is of the types of the view's columns.

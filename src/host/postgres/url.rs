@@ -1,28 +1,22 @@
-//! What of a `postgres://` URL is read as libpq reads it: where the servers are, and TLS.
+//! What of a `postgres://` URL is read as libpq reads it: where the servers are, and all of its parameters.
 //!
-//! tokio-postgres reads the rest, and would read this otherwise: a host without a port has the port 5432 there, whatever
-//! `PGPORT` says, hosts in a parameter join those in front instead of replacing them, and `sslmode` has fewer words.
+//! tokio-postgres reads the user, the password and the database's name, and would read the rest otherwise: a host without
+//! a port has the port 5432 there, whatever `PGPORT` says, hosts in a parameter join those in front instead of replacing
+//! them, and parameters have fewer words.
 
 use std::borrow::Cow;
-use std::time::Duration;
+use std::collections::BTreeMap;
 
 use percent_encoding::percent_decode_str;
 
-/// A URL, taken apart. What it does not say is `None`.
-#[derive(Debug, Default)]
+/// A URL, taken apart.
+#[derive(Debug)]
 pub(super) struct Url {
     /// For tokio-postgres.
     pub(super) rest: String,
-    /// With commas between them; the server's socket is where one is empty.
-    pub(super) hosts: Option<String>,
-    /// With commas between them: one for all hosts, or one for each, the default one where it is empty.
-    pub(super) ports: Option<String>,
-    pub(super) sslmode: Option<String>,
-    pub(super) sslrootcert: Option<String>,
-    /// As it is said; tokio-postgres reads it, and does not tell it from its default.
-    pub(super) keepalives_idle: Option<String>,
-    /// In milliseconds there, and in seconds for tokio-postgres.
-    pub(super) tcp_user_timeout: Option<Duration>,
+    /// By their keywords. Hosts have commas between them, and the server's socket is where one is empty; so have ports:
+    /// one for all hosts, or one for each, the default one where it is empty.
+    pub(super) parameters: BTreeMap<String, String>,
 }
 
 impl Url {
@@ -58,43 +52,25 @@ impl Url {
             hosts.push(host);
             ports.push(port);
         }
-        let list = |parts: Vec<&str>| Some(parts.join(",")).filter(|list| !list.is_empty());
-        let list = |parts| list(parts).map(|list| Ok::<_, String>(decode(&list)?.into_owned())).transpose();
-        let mut read = Url { hosts: list(hosts)?, ports: list(ports)?, ..Url::default() };
-
-        let mut others: Vec<Cow<'_, str>> = Vec::new();
-        for parameter in query.split('&') {
-            let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
-            let place = match &*decode(name)? {
-                "host" => &mut read.hosts,
-                "port" => &mut read.ports,
-                "sslmode" => &mut read.sslmode,
-                "sslrootcert" => &mut read.sslrootcert,
-                "tcp_user_timeout" => {
-                    let milliseconds = decode(value)?.parse();
-                    let milliseconds = milliseconds.map_err(|_| "tcp_user_timeout is no number of milliseconds")?;
-                    read.tcp_user_timeout = Some(Duration::from_millis(milliseconds));
-                    continue;
-                }
-                "keepalives_count" => {
-                    others.push(Cow::from(format!("keepalives_retries={value}")));
-                    continue;
-                }
-                "keepalives_idle" => {
-                    others.push(parameter.into());
-                    &mut read.keepalives_idle
-                }
-                _ => {
-                    others.push(parameter.into());
-                    continue;
-                }
+        let mut parameters = BTreeMap::new();
+        for (keyword, parts) in [("host", hosts), ("port", ports)] {
+            let list = parts.join(",");
+            if !list.is_empty() {
+                parameters.insert(keyword.to_owned(), decode(&list)?.into_owned());
+            }
+        }
+        for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {
+            let (keyword, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+            let (keyword, value) = match (decode(keyword)?, decode(value)?) {
+                // As other clients say it, and libpq understands.
+                (keyword, value) if keyword == "ssl" && value == "true" => ("sslmode".into(), "require".into()),
+                said => said,
             };
-            *place = Some(decode(value)?.into_owned());
+            parameters.insert(keyword.into_owned(), value.into_owned());
         }
         // tokio-postgres takes whatever is in front of an @ for the user.
-        let rest = format!("{path}?{}", others.join("&")).replace('@', "%40");
-        read.rest = format!("{scheme}{user}{rest}");
-        Ok(read)
+        let rest = format!("{scheme}{user}{}", path.replace('@', "%40"));
+        Ok(Url { rest, parameters })
     }
 }
 
@@ -106,25 +82,27 @@ fn decode(text: &str) -> Result<Cow<'_, str>, String> {
 mod tests {
     use super::*;
 
-    /// The hosts, the ports, and what is left.
+    /// The parameters, and what is left.
     #[track_caller]
-    fn assert_reads(url: &str, hosts: Option<&str>, ports: Option<&str>, rest: &str) {
+    fn assert_reads(url: &str, parameters: &[&str], rest: &str) {
         let read = Url::read(url).unwrap();
-        assert_eq!((read.hosts.as_deref(), read.ports.as_deref(), read.rest.as_str()), (hosts, ports, rest), "{url}");
+        let found: Vec<_> = read.parameters.iter().map(|(keyword, value)| format!("{keyword}={value}")).collect();
+        assert_eq!((found, &*read.rest), (parameters.iter().map(|said| (*said).to_owned()).collect(), rest), "{url}");
     }
 
     #[test]
     fn servers_are_taken_out_and_the_rest_stays() {
-        assert_reads("postgres://", None, None, "postgres://?");
-        assert_reads("postgres:///jobs", None, None, "postgres:///jobs?");
-        assert_reads("postgresql://db", Some("db"), None, "postgresql://?");
-        assert_reads("postgres://ann:pw@db:7/jobs?a=b", Some("db"), Some("7"), "postgres://ann:pw@/jobs?a=b");
-        assert_reads("postgres://ann@:7/jobs", None, Some("7"), "postgres://ann@/jobs?");
-        assert_reads("postgres://a,b:7/x", Some("a,b"), Some(",7"), "postgres:///x?");
-        assert_reads("postgres://a,b/x", Some("a,b"), Some(","), "postgres:///x?");
-        assert_reads("postgres://[::1]/x", Some("::1"), None, "postgres:///x?");
-        assert_reads("postgres://[::1]:7,[fe80::1%25lo]?a=b", Some("::1,fe80::1%lo"), Some("7,"), "postgres://?a=b");
-        assert_reads("postgres://%2Frun%2Fpg:7/x", Some("/run/pg"), Some("7"), "postgres:///x?");
+        assert_reads("postgres://", &[], "postgres://");
+        assert_reads("postgres:///jobs", &[], "postgres:///jobs");
+        assert_reads("postgresql://db", &["host=db"], "postgresql://");
+        assert_reads("postgres://ann:pw@db:7/jobs?a=b", &["a=b", "host=db", "port=7"], "postgres://ann:pw@/jobs");
+        assert_reads("postgres://ann@:7/jobs", &["port=7"], "postgres://ann@/jobs");
+        assert_reads("postgres://a,b:7/x", &["host=a,b", "port=,7"], "postgres:///x");
+        assert_reads("postgres://a,b/x", &["host=a,b", "port=,"], "postgres:///x");
+        assert_reads("postgres://[::1]/x", &["host=::1"], "postgres:///x");
+        let both = ["a=b", "host=::1,fe80::1%lo", "port=7,"];
+        assert_reads("postgres://[::1]:7,[fe80::1%25lo]?a=b", &both, "postgres://");
+        assert_reads("postgres://%2Frun%2Fpg:7/x", &["host=/run/pg", "port=7"], "postgres:///x");
         assert!(Url::read("postgres://[::1]7/x").unwrap_err().contains("colon"));
         assert!(Url::read("postgres://%FF/x").unwrap_err().contains("UTF-8"));
         // A part of a password would be taken for the host, or for the database's name, and be shown.
@@ -134,19 +112,19 @@ mod tests {
 
     #[test]
     fn the_last_parameter_replaces_what_comes_before() {
-        assert_reads("postgres://a:1/x?host=b&port=2&c=d", Some("b"), Some("2"), "postgres:///x?c=d");
-        assert_reads("postgres:///x?host=a&host=/run/p+g&port=1,2", Some("/run/p+g"), Some("1,2"), "postgres:///x?");
-        assert_reads("postgres://a:1?port=", Some("a"), Some(""), "postgres://?");
-        let read = Url::read("postgres://a/x?sslrootcert=%2Fetc%2Fa+b.crt&sslmode=require&c=d").unwrap();
-        assert_eq!((read.sslmode.as_deref(), read.sslrootcert.as_deref()), (Some("require"), Some("/etc/a+b.crt")));
-        assert_eq!(read.rest, "postgres:///x?c=d");
+        assert_reads("postgres://a:1/x?host=b&port=2&c=d", &["c=d", "host=b", "port=2"], "postgres:///x");
+        let last = ["host=/run/p+g", "port=1,2"];
+        assert_reads("postgres:///x?host=a&host=/run/p+g&port=1,2", &last, "postgres:///x");
+        assert_reads("postgres://a:1?port=", &["host=a", "port="], "postgres://");
+        let certificate = ["host=a", "sslmode=require", "sslrootcert=/etc/a+b.crt"];
+        assert_reads("postgres://a/x?sslrootcert=%2Fetc%2Fa+b.crt&ssl=true", &certificate, "postgres:///x");
     }
 
     #[test]
     fn a_user_ends_at_the_first_at_sign() {
-        assert_reads("postgres://ann:p/w:,[@db:7/x", Some("db"), Some("7"), "postgres://ann:p/w:,[@/x?");
-        assert_reads("postgres://ann:p?w@db:7/x", Some("db"), Some("7"), "postgres://ann:p?w@/x?");
-        assert_reads("postgres://ann@db/a@b?c=d@e", Some("db"), None, "postgres://ann@/a%40b?c=d%40e");
-        assert_reads("postgres:///x?user=ann@corp&host=db", Some("db"), None, "postgres:///x?user=ann%40corp");
+        assert_reads("postgres://ann:p/w:,[@db:7/x", &["host=db", "port=7"], "postgres://ann:p/w:,[@/x");
+        assert_reads("postgres://ann:p?w@db:7/x", &["host=db", "port=7"], "postgres://ann:p?w@/x");
+        assert_reads("postgres://ann@db/a@b?c=d@e", &["c=d@e", "host=db"], "postgres://ann@/a%40b");
+        assert_reads("postgres:///x?user=ann@corp&host=db", &["host=db", "user=ann@corp"], "postgres:///x");
     }
 }

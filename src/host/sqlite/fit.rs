@@ -251,6 +251,7 @@ fn check_runs(connection: &Connection, profile: &Profile, generation: &Generatio
     let key = TakenApart::of(&generation.key, &columns, str::to_ascii_lowercase);
     let key = key.map_err(|(part, message)| wrong(profile, generation, &part, message))?;
     let view = View::new(runs, &columns, key, &Sqlite::default()).map_err(&fail)?;
+    let view = view.with_states(&generation.states).map_err(|message| wrong(profile, generation, "states", message))?;
     check_key(connection, &view, &|message| wrong(profile, generation, "key", message))?;
     let seeks = Seeks::of(connection, &view).map_err(|error| fail(in_sqlites_words(&error)))?;
     Ok((view, seeks))
