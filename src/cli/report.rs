@@ -29,6 +29,8 @@ pub(super) fn plan(out: &mut People, plugin: &Plugin, body: &BulkRerunBody) -> R
         let alike = planned.windows(2).any(|pair| pair[0].task_name == pair[1].task_name);
         let sets = |group: &Planned| group.runs.as_ref().and_then(|runs| runs.parameter_sets).unwrap_or_default();
         let partial = planned.iter().filter(|group| sets(group) > 1).count() as u64;
+        // On a narrow terminal the ids go before it.
+        let shows_sets = partial > 0 && out.width().is_none_or(|width| width >= 80);
         let rows = planned.iter().map(|group| {
             let source = group.runs.as_ref().and_then(|runs| runs.run.as_ref());
             let mut row = vec![
@@ -39,7 +41,7 @@ pub(super) fn plan(out: &mut People, plugin: &Plugin, body: &BulkRerunBody) -> R
                 group.matched.to_string(),
             ];
             row.extend(alike.then(|| source.map(parameters).unwrap_or_default()));
-            row.extend((partial > 0).then(|| match sets(group) {
+            row.extend(shows_sets.then(|| match sets(group) {
                 sets @ 2.. => format!("1 of {sets} sets"),
                 _ => String::new(),
             }));
@@ -53,7 +55,7 @@ pub(super) fn plan(out: &mut People, plugin: &Plugin, body: &BulkRerunBody) -> R
             Column::Number("RUNS"),
         ];
         columns.extend(alike.then_some(Column::Detail("PARAMETERS")));
-        columns.extend((partial > 0).then_some(Column::Number("PARAMETERS")));
+        columns.extend(shows_sets.then_some(Column::Number("PARAMETERS")));
         writeln!(out)?;
         print_table(out, &columns, rows.collect())?;
         if partial > 0 {

@@ -166,10 +166,10 @@ impl HostCallbacks for MemoryHost {
         self.note("rollback");
         let started = self.started.lock().unwrap();
         let mut runs = self.runs.lock().unwrap();
-        runs.retain(|run| !started.contains(run));
         let mut undone = self.undone.lock().unwrap();
         let before = undone.1;
         runs.extend(undone.0.drain(before..));
+        runs.retain(|run| !started.contains(run));
         if let Some(MemoryLedger { operations, before, .. }) = &self.ledger {
             *operations.lock().unwrap() = before.lock().unwrap().clone();
         }

@@ -14,7 +14,7 @@ impl TestHost for River {
     }
 
     fn lacks(&self) -> &'static [&'static str] {
-        &["any id", "end reasons", "exit codes", "services", "triggers"]
+        &["any id", "end reasons", "exit codes", "own reasons", "services", "triggers"]
     }
 
     fn make(&self, runs: &[Run]) -> Box<dyn TestStore> {
