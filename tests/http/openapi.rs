@@ -33,7 +33,16 @@ fn good_values(name: &str, schema: &Value, document: &Value) -> Vec<Value> {
             assert_eq!(values.len(), 3, "{name} says nothing of its bounds");
         }
         _ if schema["pattern"].is_string() => values.push(schema["example"].clone()),
-        (_, kind) if kind.to_string().contains("array") => values.extend([json!([]), json!(["a", "a"])]),
+        (_, kind) if kind.to_string().contains("array") => {
+            let item = match schema["items"]["$ref"].as_str() {
+                Some(reference) => properties(document, reference.rsplit('/').next().unwrap())
+                    .iter()
+                    .map(|(field, _)| (field.clone(), json!("a")))
+                    .collect(),
+                None => json!("a"),
+            };
+            values.extend([json!([]), json!([item, item])]);
+        }
         (_, kind) if kind.to_string().contains("string") => {
             let longest = schema["maxLength"].as_u64().unwrap_or(5) as usize;
             let shortest = schema["minLength"].as_u64().unwrap_or(0) as usize;
