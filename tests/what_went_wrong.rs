@@ -89,7 +89,7 @@ fn an_address_that_is_none() {
         ("postgres://me:s3/cret@db:x/s3cret", "no port number (in a password, / is written %2F"),
         ("postgres://me:s3@s3cret@db/jobs", "more than one @ in front of its host"),
         ("postgres://me:s3cret@db/jobs password=s3cret", "words in another spelling"),
-        ("postgres://me:s3cret@db/jobs?passwort=s3cret", "unknown option `passwort`"),
+        ("postgres://me:s3cret@db/jobs?passwort=s3cret", "did you mean password?"),
         ("postgres://me:s3cret@db/jobs?connect_timeout=s3cret", "connect_timeout"),
         ("postgres://me:s3cret@127.0.0.1:1/jobs", "postgres://me@127.0.0.1:1/jobs can't be reached"),
         ("Postgres://me:s3cret@127.0.0.1:1/jobs", "is the server running there?"),
