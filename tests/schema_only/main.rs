@@ -71,6 +71,13 @@ impl Tables<'_> {
     }
 }
 
+/// So many jobs that the runner has queued and its worker has given up.
+fn with_failed(application: Application, enqueue: &str, fail: &str, count: usize) -> Application {
+    (0..count).for_each(|_| application.client.execute(enqueue));
+    application.client.execute(fail);
+    application
+}
+
 /// What the view makes of each run, by its id: `phase end_reason retry_attempt triggered_by`, a dash for what is not there.
 fn told(application: &Application, ids: &[&str]) -> Vec<String> {
     let options = json!({"dry_run": true, "unique_by": "run", "with_runs": true});

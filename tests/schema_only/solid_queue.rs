@@ -45,10 +45,7 @@ fn tables() -> Application {
 }
 
 fn with_failed(count: usize) -> Application {
-    let application = tables();
-    (0..count).for_each(|_| application.client.execute(ENQUEUE));
-    application.client.execute(FAIL);
-    application
+    super::with_failed(tables(), ENQUEUE, FAIL, count)
 }
 
 #[test]
