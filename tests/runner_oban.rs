@@ -129,6 +129,29 @@ fn what_makes_a_run_unique_is_not_copied() {
     assert_eq!(application.value(meta), r#"{"by": "Zoë"}"#);
 }
 
+/// What a cron leaves in a job would make its re-run the cron's own. A job that a worker has begun and put off has no attempt
+/// either, and is not taken back.
+#[test]
+fn a_re_run_is_no_crons_and_what_was_put_off_is_kept() {
+    let application = application("public");
+    enqueue(&application, "public", "Flaky");
+    all_have_failed(&application);
+    let cron = r#"{"cron": true, "cron_expr": "* * * * *", "cron_name": "c", "cron_tz": "UTC", "snoozed": 2}"#;
+    application.client.execute(&format!("UPDATE oban_jobs SET meta = meta || '{cron}'"));
+    let plugin = application.plugin();
+    plugin.create_ledger().unwrap();
+    for unique_by in ["task", "run"] {
+        let answer = call(&plugin, &all_failed(json!({"unique_by": unique_by}))).unwrap();
+        let meta = "SELECT meta - 'trace' FROM oban_jobs ORDER BY id DESC LIMIT 1";
+        assert_eq!(application.value(meta), r#"{"by": "Zoë"}"#);
+        let new = answer["triggered"][0]["run_id"].as_str().unwrap();
+        let put_off = r#"state = 'scheduled', attempt = 0, meta = meta || '{"snoozed": 1}'"#;
+        application.client.execute(&format!("UPDATE oban_jobs SET {put_off} WHERE id = {new}"));
+        let undone = plugin.undo(answer["operation_id"].as_str().unwrap()).unwrap();
+        assert_eq!((undone.undone.len(), undone.kept.len()), (0, 1), "{undone:?}");
+    }
+}
+
 #[test]
 fn ids_are_sought_in_its_own_key() {
     let application = application("public");
