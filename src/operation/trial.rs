@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::groups::Source;
 use super::{judge, ledger};
 use crate::catalogue::Catalogue;
-use crate::contract::{ErrorModel, FAILURE_END_REASONS, Run, RunFilter, has_ended};
+use crate::contract::{ErrorModel, Run, RunFilter, has_ended};
 use crate::host::{Columns, Host, HostError, Key, Query, RunRef, RunRow, Session, Spawned};
 
 /// What came of a trial. Nothing of it is left in the store.
@@ -97,15 +97,13 @@ fn undo_trial(session: &mut dyn Session, task_name: &Key<'_>, id: &str) -> UndoT
 
 /// What is wrong with a run that was, or was not, taken back, as the view shows it.
 fn wrong_with_undo(is_taken: bool, run: Option<&Run>) -> Option<&'static str> {
-    let is_failure = |run: &Run| {
-        run.is_failure.unwrap_or(run.end_reason.as_deref().is_some_and(|word| FAILURE_END_REASONS.contains(&word)))
-    };
+    let failures = RunFilter { is_failure: true, ..RunFilter::default() };
     match run {
         _ if !is_taken => Some("the new run is pending, and `undo` did not take it back"),
         Some(run) if !has_ended(run.phase.as_deref()) => Some(
             "`undo` says that it took the new run back, and the view shows it as one that will be run all the same",
         ),
-        Some(run) if is_failure(run) => Some(
+        Some(run) if failures.matches(run) => Some(
             "the view shows the run that was taken back as failed: the next re-run of what has failed would start it again",
         ),
         _ => None,
