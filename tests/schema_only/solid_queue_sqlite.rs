@@ -3,7 +3,7 @@
 use rusqlite::types::Value;
 use serde_json::json;
 
-use crate::sqlite::{by_id, execute, text};
+use crate::sqlite::{self, by_id, execute, text};
 use crate::support::Store;
 use crate::support::calls::{all_failed, call, open, rows, skipped, triggered};
 use crate::support::runners::check;
@@ -39,10 +39,7 @@ fn tables() -> Store {
 }
 
 fn with_failed(count: usize) -> Store {
-    let store = tables();
-    (0..count).for_each(|_| execute(&store, ENQUEUE));
-    execute(&store, FAIL);
-    store
+    sqlite::with_failed(tables(), ENQUEUE, FAIL, count)
 }
 
 #[test]

@@ -11,6 +11,13 @@ pub fn execute(store: &Store, sql: &str) {
     store.open().execute_batch(sql).unwrap();
 }
 
+/// So many jobs that the runner has queued and its worker has given up.
+pub fn with_failed(store: Store, enqueue: &str, fail: &str, count: usize) -> Store {
+    (0..count).for_each(|_| execute(&store, enqueue));
+    execute(&store, fail);
+    store
+}
+
 /// A query's first value.
 pub fn text(store: &Store, sql: &str) -> String {
     match &rows(&store.path, sql)[0][0] {
