@@ -70,7 +70,7 @@ impl Host for DaemonHost {
             None => "RunWisp's daemon starts a re-run at once, as far as its task's max_concurrent lets it".to_owned(),
             Some(_) => "RunWisp's daemon is to start re-runs, and can't be asked now".to_owned(),
         };
-        Ok(StoreInfo { daemon: Some(daemon), start, ..self.store.describe()? })
+        Ok(StoreInfo { daemon: Some(daemon), has_due_time: false, start, ..self.store.describe()? })
     }
 }
 

@@ -9,7 +9,7 @@ use super::parameters::{self, Parameters};
 use super::socket::Socket;
 use crate::contract::Params;
 use crate::host::{
-    Columns, Due, Freshness, HostError, Interrupter, Key, Ledger, Query, RunRef, RunRow, Session, Spawned,
+    Columns, Due, Freshness, HostError, Interrupter, Key, Ledger, Query, RunRef, RunRow, Session, Spawned, States,
 };
 
 /// How the daemon marks a run that it lets nobody start, since another is active, or too many wait.
@@ -218,6 +218,10 @@ impl Session for DaemonSession<'_> {
 
     fn started_by(&self) -> Option<&'static str> {
         Some("daemon")
+    }
+
+    fn states(&self) -> States {
+        self.store.states()
     }
 
     fn may_repeat(&mut self) -> Result<bool, HostError> {
