@@ -29,6 +29,16 @@ impl States {
         Ok(States { own: own.clone(), has_mark: has("is_failure") })
     }
 
+    /// Without the words that the column's own type does not have, as those of another edition: no run has them. Where a
+    /// list would be left with none, it is kept for the server to say what is wrong with it.
+    #[cfg(feature = "postgres")]
+    pub(super) fn known_to(mut self, labels: &[String]) -> States {
+        for own in self.own.values_mut().filter(|own| own.iter().any(|word| labels.contains(word))) {
+            own.retain(|word| labels.contains(word));
+        }
+        self
+    }
+
     /// The words of ours that are said in the runner's own.
     #[cfg(feature = "postgres")]
     pub(super) fn words(&self) -> impl Iterator<Item = &String> {

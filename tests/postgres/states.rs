@@ -126,6 +126,9 @@ fn words_that_can_not_be_are_told() {
         with(states).replace("CASE state ", "CASE state::text ").replace("THEN state END", "THEN state::text END")
     };
     says(&cast(&STATES.replace("'done'", "'ready'")), &["states", "invalid input value for enum"]);
-    std::fs::write(store.profile(), cast(STATES)).unwrap();
-    assert_eq!(call(&store.open(), &dry_run(json!({"status": "failed,done"}))).unwrap()["matched"], 20_003);
+    // Another edition's word beside one that is there is no mistake: the store's enum has it not, and so has no run.
+    for states in [STATES.to_owned(), STATES.replace("'done'", "'finished', 'done'")] {
+        std::fs::write(store.profile(), cast(&states)).unwrap();
+        assert_eq!(call(&store.open(), &dry_run(json!({"status": "failed,done"}))).unwrap()["matched"], 20_003);
+    }
 }

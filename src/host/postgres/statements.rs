@@ -5,7 +5,7 @@ use std::iter;
 
 use tokio_postgres::Statement;
 use tokio_postgres::error::ErrorPosition;
-use tokio_postgres::types::Type;
+use tokio_postgres::types::{Kind, Type};
 
 use super::dialect::Postgres;
 use super::fit::{Fitting, Spawn, Undo, failure};
@@ -45,6 +45,10 @@ impl Fitting<'_> {
         let view = View::new(runs, &columns, key, &Postgres(&id_type)).map_err(&fail)?;
         let wrong_states = |message| failure(profile, generation, "states", message);
         let states = States::of(&generation.states, |name| view.has(name)).map_err(wrong_states)?;
+        let states = match type_of("state").map(Type::kind) {
+            Some(Kind::Enum(labels)) => states.known_to(labels),
+            _ => states,
+        };
         let view = View { states, ..view };
         self.check_states(&view, &wrong_states)?;
         self.check_key(&view, &|message| failure(profile, generation, "key", message))?;
