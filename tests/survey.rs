@@ -55,6 +55,22 @@ fn every_kind_of_run_is_counted_once() {
     );
 }
 
+/// What a search by the runner's own words would pass over.
+#[test]
+fn words_that_the_view_takes_for_others_are_counted() {
+    let store = store("('a', 1, 'broken', ''), ('a', 2, 'fine', ''), ('b', 3, 'queued', ''), ('b', 4, 'busy', '')");
+    let view = VIEW.replace(" AS created_at", " AS created_at, state");
+    let passed_over = |states: &str| {
+        store.set_profile(&(profile("sqlite", &view, NUMBERED_SPAWN) + states));
+        counted(&store)["passed_over"].clone()
+    };
+    let right = "states = { pending = ['queued'], running = ['busy'], failed = ['broken'], succeeded = ['fine'] }";
+    assert_eq!(passed_over(right), json!(null));
+    let wrong = right.replace("'queued'", "'waiting', 'busy'").replace("'broken'", "");
+    assert_eq!(passed_over(&wrong), json!({"pending (queued)": 1, "failed (broken)": 1}));
+    store.tool("check", &[]).says(0, &["1 failed (broken), 1 pending (queued): the view calls these runs so"]);
+}
+
 #[test]
 fn a_store_without_runs_has_none_of_any_kind() {
     let store = store("('a', 1, 'broken', '')");

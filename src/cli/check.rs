@@ -156,6 +156,9 @@ fn print(out: &mut dyn Write, info: &StoreInfo, survey: Option<&Survey>, argumen
     line("open in", open_in(info))?;
     line("runner", runner(info))?;
     line("re-runs", info.start.clone())?;
+    if !info.has_due_time {
+        line("due", "a new run can't be put off, so --start-at and --spread are refused".to_owned())?;
+    }
     if let Some(daemon) = &info.daemon {
         line("daemon", format!("{} ({UNTRIED})", daemon.in_words()))?;
     }
@@ -164,8 +167,11 @@ fn print(out: &mut dyn Write, info: &StoreInfo, survey: Option<&Survey>, argumen
     }
     let writable = if info.writable { "yes" } else { "no: only dry runs will work" };
     line("writable", writable.to_owned())?;
-    let mut rights = info.missing_rights().iter();
-    rights.try_for_each(|grant| line("missing", grant.clone()))
+    info.missing_rights().iter().try_for_each(|grant| line("missing", grant.clone()))?;
+    if let Particulars::Postgres { missing_to_prune, .. } = &info.particulars {
+        missing_to_prune.iter().try_for_each(|grant| line("prune", format!("{grant} (for `ledger prune` alone)")))?;
+    }
+    Ok(())
 }
 
 /// What is to be known of asking a daemon.
@@ -188,6 +194,14 @@ fn print_runs(line: &mut dyn FnMut(&str, String) -> io::Result<()>, survey: &Sur
     if !survey.unknown_phases.is_empty() {
         let words = in_words(&survey.unknown_phases);
         line("phases", format!("{words}: neither pending, running nor ended; the profile's view must say which"))?;
+    }
+    if !survey.passed_over.is_empty() {
+        let text = format!(
+            "{}: the view calls these runs so, and the profile's `states` do not say that word (in brackets) of it, so searches \
+             for a status, and --skip-active, pass them over",
+            in_words(&survey.passed_over)
+        );
+        line("states", text)?;
     }
     if survey.nameless > 0 {
         let text = "with an id or a task that is NULL, empty or not UTF-8: they can't be started again";

@@ -15,6 +15,7 @@ pub(super) const BUILT_IN: &[(&str, &str)] = &[
     ("dbos", include_str!("../profiles/dbos.toml")),
     ("dbos-sqlite", include_str!("../profiles/dbos-sqlite.toml")),
     ("pgqueuer", include_str!("../profiles/pgqueuer.toml")),
+    ("prefect", include_str!("../profiles/prefect.toml")),
     ("laravel-sqlite", include_str!("../profiles/laravel-sqlite.toml")),
     ("laravel", include_str!("../profiles/laravel.toml")),
     ("jobrunr", include_str!("../profiles/jobrunr.toml")),

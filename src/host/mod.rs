@@ -25,6 +25,7 @@ mod runner;
 mod settings;
 pub mod sqlite;
 mod statement;
+mod states;
 mod store_info;
 mod taken_apart;
 mod time;
@@ -44,6 +45,7 @@ pub use ledger::{Entry, Ledger, Page, Recorded};
 pub(crate) use open::load;
 pub(crate) use open::open;
 pub use runner::RunnerState;
+pub use states::States;
 pub use store_info::{Particulars, Process, StoreInfo};
 #[cfg(fuzzing)]
 pub(crate) use time::read_instant;
@@ -98,6 +100,11 @@ pub trait Session {
     /// Whether a search may hand one run over twice, as a view with a join too many does.
     fn may_repeat(&mut self) -> Result<bool, HostError> {
         Ok(true)
+    }
+
+    /// The runner's own words, by which searches for a status go as well.
+    fn states(&self) -> States {
+        States::default()
     }
 
     /// Hands over the runs that a query selects, in the store's own order, until `each` breaks off.
@@ -200,11 +207,13 @@ pub struct Columns {
     pub end_reason: bool,
     /// All that is left: phase, exit code, trigger, retry attempt, the host's own mark of a failure.
     pub rest: bool,
+    /// The runner's own word for where it stands.
+    pub state: bool,
 }
 
 impl Columns {
     /// Every column of a run.
-    pub const WHOLE: Columns = Columns { params: true, unfit: true, end_reason: true, rest: true };
+    pub const WHOLE: Columns = Columns { params: true, unfit: true, end_reason: true, rest: true, state: false };
 }
 
 /// A run as it is read. What was not asked for is `None`.
@@ -232,6 +241,8 @@ pub struct RunRow<'a> {
     pub retry_attempt: Option<i64>,
     /// Whether it counts as a failure, where the host has a mark of its own.
     pub is_failure: Option<bool>,
+    /// The runner's own word for where it stands, where its view has it.
+    pub state: Option<&'a str>,
 }
 
 impl RunRow<'_> {

@@ -41,6 +41,8 @@ pub struct StoreInfo {
     /// The version of the ledger that is kept in it, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ledger: Option<i64>,
+    /// Whether a new run can be told when it is due.
+    pub has_due_time: bool,
     /// Whether we may write to it.
     pub writable: bool,
     /// The processes that have the store open, as far as can be seen.
@@ -95,6 +97,9 @@ pub enum Particulars {
         /// What our role still needs, as the GRANT statements that give it.
         #[serde(skip_serializing_if = "Vec::is_empty")]
         missing_rights: Vec<String>,
+        /// What it needs besides to make the ledger shorter, in the same form.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        missing_to_prune: Vec<String>,
     },
     /// A host's own, behind its callbacks.
     Callbacks {

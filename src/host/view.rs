@@ -2,9 +2,10 @@
 //!
 //! The same for every engine that speaks SQL; what differs is its [`Dialect`].
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashSet};
 
 use super::profile::{CANONICAL_COLUMNS, NECESSARY_COLUMNS, OPTIONAL_COLUMNS};
+use super::states::States;
 use super::taken_apart::{LOOKED_AT, TakenApart};
 use super::{Columns, Key, Query, RunRow};
 use crate::contract::{FAILURE_END_REASONS, Instant, Phase, RunFilter, is_success, nearest};
@@ -50,8 +51,7 @@ pub(super) struct View {
     pub(super) lacks: Vec<&'static str>,
     /// How an id is taken apart, if it must be.
     pub(super) key: TakenApart,
-    /// What the column `state` is where a phase or an end reason is one of these words.
-    pub(super) states: BTreeMap<String, Vec<String>>,
+    pub(super) states: States,
 }
 
 /// A statement, and what of the query SQL does not decide.
@@ -111,6 +111,7 @@ pub(super) struct Positions {
     pub(super) end_reason: Option<usize>,
     pub(super) rest: Option<usize>,
     pub(super) is_failure: Option<usize>,
+    pub(super) state: Option<usize>,
 }
 
 impl View {
@@ -130,19 +131,7 @@ impl View {
             }
         };
         let optional = OPTIONAL_COLUMNS.into_iter().filter(|name| columns.contains(*name)).collect();
-        Ok(View { runs, optional, lacks, key, states: BTreeMap::new() })
-    }
-
-    /// With the runner's own words for phases and end reasons.
-    pub(super) fn with_states(self, states: &BTreeMap<String, Vec<String>>) -> Result<View, String> {
-        if !states.is_empty() && !self.has("state") {
-            return Err("the view has no column `state`, whose values these are".to_owned());
-        }
-        let needed = [Phase::Pending, Phase::Running].map(Phase::as_str);
-        if let Some(missing) = needed.into_iter().find(|phase| !states.is_empty() && !states.contains_key(*phase)) {
-            return Err(format!("what `state` is where a run is {missing} is not said; where none is, say []"));
-        }
-        Ok(View { states: states.clone(), ..self })
+        Ok(View { runs, optional, lacks, key, states: States::default() })
     }
 
     pub(super) fn has(&self, optional: &str) -> bool {
@@ -165,6 +154,7 @@ impl View {
             end_reason: add(columns.end_reason, &["end_reason"]),
             rest: add(columns.rest, &["phase", "exit_code", "triggered_by", "retry_attempt"]),
             is_failure: add(columns.rest && self.has("is_failure"), &["is_failure"]),
+            state: add(columns.state && self.has("state"), &["state"]),
         };
         let list: Vec<String> = list.into_iter().map(|name| dialect.read(name)).collect();
         (list.join(", "), positions)
@@ -218,7 +208,7 @@ impl View {
             Query::Active { names, .. } => {
                 conditions.named(names);
                 conditions.active();
-                self.in_own_words([Phase::Pending, Phase::Running].map(Phase::as_str), &mut conditions);
+                conditions.in_own_words(self.states.active());
             }
             Query::Ids(_) => {}
         }
@@ -266,16 +256,6 @@ impl View {
         conditions.dialect.within(window, conditions);
     }
 
-    /// What these words are in the runner's own, besides: phases and end reasons are made of them, and no index has those.
-    fn in_own_words<'w>(&self, words: impl IntoIterator<Item = &'w str>, conditions: &mut Conditions<'_>) {
-        let own: BTreeSet<&String> = words.into_iter().filter_map(|word| self.states.get(word)).flatten().collect();
-        if !own.is_empty() {
-            // Not bound: what is, is a text, and the column may be an enum.
-            let own: Vec<_> = own.iter().map(|word| format!("'{}'", word.replace('\'', "''"))).collect();
-            conditions.add(format!("state IN ({})", own.join(", ")));
-        }
-    }
-
     /// The phase or the end reason is one of the words, or the run counts as a failure.
     fn status(&self, filter: &RunFilter, conditions: &mut Conditions<'_>) {
         let mut alternatives = Vec::new();
@@ -304,17 +284,7 @@ impl View {
         if !alternatives.is_empty() {
             conditions.add(format!("({})", alternatives.join(" OR ")));
         }
-        let asked = filter.status.iter().map(|word| if is_success(word) { "succeeded" } else { word.as_str() });
-        let (failure, mut words): (Vec<_>, Vec<_>) = asked.partition(|word| *word == "failure");
-        // Of a word that the profile does not have nothing is known, as of a failure by a column of its own.
-        let mut are_known = words.iter().all(|word| self.states.contains_key(*word));
-        if filter.is_failure || !failure.is_empty() {
-            words.extend(FAILURE_END_REASONS);
-            are_known &= !self.has("is_failure");
-        }
-        if are_known {
-            self.in_own_words(words, conditions);
-        }
+        conditions.in_own_words(self.states.meant_by(filter));
     }
 }
 
@@ -381,6 +351,15 @@ impl Conditions<'_> {
         let phases = [Phase::Pending, Phase::Running].map(|phase| phase.as_str().to_owned());
         let term = self.one_of("phase", phases.to_vec());
         self.add(term);
+    }
+
+    /// The runner's own word is one of these, if there are any.
+    fn in_own_words(&mut self, own: BTreeSet<&String>) {
+        if !own.is_empty() {
+            // Not bound: what is, is a text, and the column may be an enum.
+            let own: Vec<_> = own.iter().map(|word| format!("'{}'", word.replace('\'', "''"))).collect();
+            self.add(format!("state IN ({})", own.join(", ")));
+        }
     }
 
     fn one_of(&mut self, column: &'static str, texts: Vec<String>) -> String {

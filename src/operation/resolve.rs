@@ -38,7 +38,7 @@ pub(super) fn resolve(
         true => Columns::WHOLE,
         false => {
             let counts = options.spans().is_some();
-            Columns { params: by_params(options), unfit: true, end_reason: counts, rest: counts }
+            Columns { params: by_params(options), unfit: true, end_reason: counts, rest: counts, ..Columns::default() }
         }
     };
     let mut seen = session.may_repeat()?.then(Seen::default);

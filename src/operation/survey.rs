@@ -25,6 +25,10 @@ pub struct Survey {
     pub unknown_phases: BTreeMap<String, u64>,
     /// How often each end reason occurs among the runs that have ended. (`NULL` for no word at all.)
     pub end_reasons: BTreeMap<String, u64>,
+    /// How many runs searches for a status pass over, by what the view calls them and (in brackets) the runner's own word,
+    /// which the profile's `states` do not say of it.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub passed_over: BTreeMap<String, u64>,
     /// How many have an id or a task that can't be carried faithfully (none, empty, no UTF-8): they are never started.
     pub nameless: u64,
     /// How many rows show a run that another row shows already: the view joins too much.
@@ -43,7 +47,8 @@ pub(crate) fn survey(host: &dyn Host) -> Result<Survey, ErrorModel> {
     let mut tasks = Names::default();
     let mut seen = session.may_repeat()?.then(Seen::default);
     let mut newest = None;
-    let columns = Columns { end_reason: true, rest: true, ..Columns::default() };
+    let states = session.states();
+    let columns = Columns { end_reason: true, rest: true, state: true, ..Columns::default() };
     session.runs(Query::Filter(&RunFilter::default()), columns, &mut |run| {
         if seen.as_mut().is_some_and(|seen| !seen.is_new(&run)) {
             survey.repeated += 1;
@@ -54,6 +59,9 @@ pub(crate) fn survey(host: &dyn Host) -> Result<Survey, ErrorModel> {
             Some(Phase::Pending | Phase::Running) => survey.active += 1,
             Some(Phase::Ended) => count(&mut survey.end_reasons, run.end_reason),
             None => count(&mut survey.unknown_phases, run.phase),
+        }
+        if let Some(word) = states.passed_over(&run) {
+            count(&mut survey.passed_over, Some(&word));
         }
         survey.nameless += u64::from(run.id.fault().or(run.task_name.fault()).is_some());
         survey.unreadable_times += u64::from(run.created_at.is_none());

@@ -1,12 +1,14 @@
 //! What it starts: exactly the source runs, and the options hold as ever.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::thread;
+use std::time::Duration;
 
-use bulk_rerun::Plugin;
+use bulk_rerun::{Config, Plugin};
 use rusqlite::types::Value as Column;
 use serde_json::{Value, json};
 
-use crate::stand_in::{Daemon, Manner};
+use crate::stand_in::{Daemon, Manner, Quirk};
 use crate::support::calls::{all_failed, assert_error, call, pairs, planned, rows, skipped, triggered};
 use crate::support::{GENERATIONS, Row, Store, params_of};
 use crate::{NOON, config, daemon, failed, night, open, rerun, taking};
@@ -134,4 +136,26 @@ fn it_works_in_async_code() {
         call(&plugin, &all_failed(json!({}))).unwrap()
     });
     assert_eq!(triggered(&answer).len(), 3);
+}
+
+/// The second call looks when the first has been answered, and not while nobody knows yet what that starts.
+#[test]
+fn two_calls_at_once_start_a_task_once() {
+    let store = Store::new().holding(&[failed("b", "backup", None)]);
+    let quirks = BTreeMap::from([("backup", Quirk::IsSlow)]);
+    let daemon = Daemon::beside(&store.path, Manner { quirks, ..Manner::default() });
+    let once = || {
+        let patient = Config { busy_timeout_ms: 60_000, ..config(&store) };
+        call(&Plugin::open(&patient).unwrap(), &all_failed(json!({"skip_active": true}))).unwrap()
+    };
+    let (second, first) = thread::scope(|scope| {
+        let first = scope.spawn(once);
+        while daemon.asked_to_start().is_empty() && !first.is_finished() {
+            thread::sleep(Duration::from_millis(5));
+        }
+        (scope.spawn(once).join().unwrap(), first.join().unwrap())
+    });
+    assert_eq!((triggered(&first), triggered(&second)), (vec!["backup"], Vec::new()));
+    assert_eq!(skipped(&second), ["b: active"]);
+    assert_eq!(daemon.asked_to_start().len(), 1);
 }

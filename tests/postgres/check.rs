@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::store::{Store, all_failed, assert_error, call, triggered};
 
 /// What it prints, and its exit status.
-fn check(store: &Store, url: &str) -> (String, i32) {
+pub fn check(store: &Store, url: &str) -> (String, i32) {
     let output = Command::new(env!("CARGO_BIN_EXE_bulk-rerun"))
         .args(["check", "--store", url, "--profile", store.profile().to_str().unwrap()])
         .output()
@@ -52,6 +52,26 @@ fn it_lists_the_rights_that_are_missing_as_statements_that_give_them() {
         assert!(rounds < 2, "what it says does not help: {text}");
     }
     assert_eq!(rounds, 1);
+}
+
+/// What each statement writes to, whatever the profile lists.
+#[test]
+fn a_right_that_only_the_undo_needs_is_listed_too() {
+    for (undo, right) in [
+        ("UPDATE job SET state = 'failed' WHERE id = :id::bigint AND state = 'waiting'", "UPDATE"),
+        ("WITH gone AS (DELETE FROM job WHERE id = :id::bigint RETURNING id) SELECT id FROM gone", "DELETE"),
+    ] {
+        let store = Store::with_failed(1);
+        store.add_to_profile(&format!("undo = \"{undo}\"\n"));
+        let role = format!("probe_{}", store.database.name);
+        store.client.execute(&format!("CREATE ROLE {role} LOGIN; GRANT SELECT, INSERT ON job TO {role}"));
+        let url = store.database.url_as(&role);
+        let plugin = Plugin::open(&store.config(&url)).unwrap();
+        let grant = format!("GRANT {right} ON public.job TO {role};");
+        assert_eq!(plugin.describe().unwrap().missing_rights(), [grant.as_str()]);
+        store.client.execute(&grant);
+        assert_eq!(plugin.describe().unwrap().missing_rights(), [""; 0]);
+    }
 }
 
 #[test]

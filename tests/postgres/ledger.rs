@@ -216,6 +216,32 @@ fn the_tool_makes_shortens_and_drops_it() {
     assert_eq!(store.client.value("SELECT to_regnamespace('bulk_rerun')"), None);
 }
 
+/// Who re-runs need not be allowed to make the ledger shorter; who wants to is told what that takes.
+#[test]
+fn check_lists_what_pruning_needs_and_it_is_enough() {
+    let store = kept(1);
+    let role = format!("probe_{}", store.database.name);
+    store.client.execute(&format!("CREATE ROLE {role} LOGIN; GRANT SELECT, INSERT ON job TO {role}"));
+    let url = store.database.url_as(&role);
+    let told = |label: &str| -> Vec<String> {
+        let (text, status) = crate::check::check(&store, &url);
+        assert_eq!(status, 0, "{text}");
+        let grant = |line: &str| Some(line.strip_prefix(label)?.trim_start().split_inclusive(';').next()?.to_owned());
+        text.lines().filter_map(grant).collect()
+    };
+    told("missing").iter().for_each(|grant| store.client.execute(grant));
+    assert_eq!(told("missing"), [""; 0]);
+    let plugin = Plugin::open(&store.config(&url)).unwrap();
+    call(&plugin, &keyed("k")).unwrap();
+    let tomorrow = chrono::Utc::now() + chrono::Duration::days(1);
+    plugin.prune_ledger(tomorrow).unwrap_err();
+    let grants = ["operations", "runs"].map(|table| format!("GRANT DELETE ON bulk_rerun.{table} TO {role};"));
+    assert_eq!(told("prune"), grants);
+    grants.iter().for_each(|grant| store.client.execute(grant));
+    assert_eq!(told("prune"), [""; 0]);
+    assert_eq!(plugin.prune_ledger(tomorrow), Ok(1));
+}
+
 /// Whatever became of a COMMIT whose answer was lost: to ask once more is safe, and tells.
 #[test]
 fn the_same_key_again_tells_what_became_of_a_lost_commit() {

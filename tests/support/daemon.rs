@@ -47,6 +47,8 @@ pub enum Quirk {
     DropsParameters,
     /// It answers 201, and no run.
     NamesNone,
+    /// It takes a second to do anything.
+    IsSlow,
     /// It starts the run, and somebody else takes the store's write lock for good.
     LocksTheStore,
 }
@@ -143,6 +145,10 @@ fn serve(
         Some(Quirk::Vanishes) => return None,
         Some(Quirk::Answers(status, detail)) => (status, json!({"title": "x", "status": status, "detail": detail})),
         Some(Quirk::NamesNone) => (201, json!({})),
+        Some(Quirk::IsSlow) => {
+            thread::sleep(Duration::from_secs(1));
+            answer(manner, store, &method, &path, &body, None, started)
+        }
         _ => answer(manner, store, &method, &path, &body, quirk, started),
     };
     if let Some(Quirk::NeverAnswers) = quirk {

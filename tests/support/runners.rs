@@ -10,7 +10,7 @@ use rusqlite::Connection;
 use serde_json::Value;
 
 /// What a runner does in a test takes a second or two; a machine under load is given much longer.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// A runner that has been set up.
 pub struct Runner {

@@ -161,6 +161,7 @@ impl Host for CallbackHost {
             read_whole_for_an_id: Vec::new(),
             not_found_by_its_id: None,
             ledger: self.callbacks.keeps_ledger().then_some(VERSION as i64),
+            has_due_time: self.callbacks.heeds_due(),
             writable: true,
             open_in: Vec::new(),
             runner_state: RunnerState::Seen,

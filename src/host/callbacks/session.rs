@@ -248,6 +248,7 @@ fn row(handed: &Handed, columns: Columns) -> RunRow<'_> {
         triggered_by: run.triggered_by.as_deref(),
         retry_attempt: run.retry_attempt,
         is_failure: run.is_failure,
+        state: None,
     }
 }
 

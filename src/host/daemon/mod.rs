@@ -7,6 +7,7 @@
 //! Written from RunWisp's published API, and not yet tried on it.
 
 mod api;
+mod lock;
 mod parameters;
 mod session;
 mod socket;
@@ -32,6 +33,8 @@ const BESIDE_THE_STORE: &str = "runwisp.sock";
 /// A store, and the daemon that starts runs there.
 pub(crate) struct DaemonHost {
     store: SqliteHost,
+    /// The folder that the store is in, whatever path leads there.
+    folder: PathBuf,
     socket: Socket,
 }
 
@@ -50,13 +53,14 @@ impl DaemonHost {
                 path.display()
             )));
         }
-        Ok(DaemonHost { store, socket: Socket::new(place_beside(path), limit) })
+        let folder = path.canonicalize().ok().and_then(|path| path.parent().map(Path::to_owned)).unwrap_or_default();
+        Ok(DaemonHost { store, folder, socket: Socket::new(place_beside(path), limit) })
     }
 }
 
 impl Host for DaemonHost {
     fn session(&self) -> Result<Box<dyn Session + '_>, HostError> {
-        Ok(Box::new(DaemonSession::new(self.store.session()?, &self.socket)))
+        Ok(Box::new(DaemonSession::new(self.store.session()?, &self.folder, &self.socket)))
     }
 
     fn describe(&self) -> Result<StoreInfo, HostError> {
@@ -70,7 +74,7 @@ impl Host for DaemonHost {
             None => "RunWisp's daemon starts a re-run at once, as far as its task's max_concurrent lets it".to_owned(),
             Some(_) => "RunWisp's daemon is to start re-runs, and can't be asked now".to_owned(),
         };
-        Ok(StoreInfo { daemon: Some(daemon), start, ..self.store.describe()? })
+        Ok(StoreInfo { daemon: Some(daemon), has_due_time: false, start, ..self.store.describe()? })
     }
 }
 

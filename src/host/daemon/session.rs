@@ -1,15 +1,17 @@
 //! One caller's conversation with a store whose new runs the daemon starts.
 
 use std::ops::ControlFlow;
+use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::api::{Api, Started, Task};
+use super::lock::Lock;
 use super::parameters::{self, Parameters};
 use super::socket::Socket;
 use crate::contract::Params;
 use crate::host::{
-    Columns, Due, Freshness, HostError, Interrupter, Key, Ledger, Query, RunRef, RunRow, Session, Spawned,
+    Columns, Due, Freshness, HostError, Interrupter, Key, Ledger, Query, RunRef, RunRow, Session, Spawned, States,
 };
 
 /// How the daemon marks a run that it lets nobody start, since another is active, or too many wait.
@@ -22,7 +24,10 @@ const LONGEST_WAIT: Duration = Duration::from_millis(100);
 /// A session on the store, which stays as it is but for the start of runs.
 pub(super) struct DaemonSession<'h> {
     store: Box<dyn Session + 'h>,
+    folder: &'h Path,
     socket: &'h Socket,
+    /// From before the last look at who is active until what was started is written down.
+    alone: Option<Lock>,
     /// The store's write lock is ours.
     is_writing: bool,
 }
@@ -41,8 +46,13 @@ impl From<HostError> for Stopped {
 }
 
 impl<'h> DaemonSession<'h> {
-    pub(super) fn new(store: Box<dyn Session + 'h>, socket: &'h Socket) -> Self {
-        DaemonSession { store, socket, is_writing: false }
+    pub(super) fn new(store: Box<dyn Session + 'h>, folder: &'h Path, socket: &'h Socket) -> Self {
+        DaemonSession { store, folder, socket, alone: None, is_writing: false }
+    }
+
+    /// Ends the store's own transaction: others may write there.
+    fn let_go(&mut self) -> Result<(), HostError> {
+        if std::mem::take(&mut self.is_writing) { self.store.commit() } else { Ok(()) }
     }
 
     /// Starts each of these; `each` hears of what was started before an error, too.
@@ -190,6 +200,9 @@ impl Session for DaemonSession<'_> {
     }
 
     fn begin_write(&mut self) -> Result<Freshness, HostError> {
+        if self.alone.is_none() {
+            self.alone = Some(Lock::take(self.folder, self.socket.limit())?);
+        }
         let freshness = self.store.begin_write()?;
         self.is_writing = true;
         Ok(freshness)
@@ -197,11 +210,15 @@ impl Session for DaemonSession<'_> {
 
     fn end(&mut self) -> Result<(), HostError> {
         self.is_writing = false;
-        self.store.end()
+        let ended = self.store.end();
+        self.alone = None;
+        ended
     }
 
     fn commit(&mut self) -> Result<(), HostError> {
-        if std::mem::take(&mut self.is_writing) { self.store.commit() } else { Ok(()) }
+        let committed = self.let_go();
+        self.alone = None;
+        committed
     }
 
     fn is_atomic(&self) -> bool {
@@ -218,6 +235,10 @@ impl Session for DaemonSession<'_> {
 
     fn started_by(&self) -> Option<&'static str> {
         Some("daemon")
+    }
+
+    fn states(&self) -> States {
+        self.store.states()
     }
 
     fn may_repeat(&mut self) -> Result<bool, HostError> {
@@ -253,7 +274,7 @@ impl Session for DaemonSession<'_> {
         let mut params = vec![None; sources.len()];
         self.store.params(sources, &mut |index, run| params[index] = run.map(Params::into_owned))?;
         // The daemon writes the new runs down by itself, so nobody may be kept from writing meanwhile.
-        self.commit()?;
+        self.let_go()?;
         self.start_all(sources, params, each)?;
         if self.store.ledger()?.is_some() {
             self.begin_write()?;

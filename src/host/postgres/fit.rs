@@ -1,6 +1,7 @@
 //! Finds the profile and the generation that fit a store.
 
 use std::collections::HashSet;
+use std::iter;
 
 use tokio_postgres::types::Type;
 
@@ -60,6 +61,12 @@ pub(super) struct Spawn {
     pub(super) returns_ids: bool,
 }
 
+impl Spawn {
+    pub(super) fn has_due_time(&self) -> bool {
+        self.parameters.contains(&SpawnParameter::Due)
+    }
+}
+
 impl Fitted {
     pub(super) fn dialect(&self) -> Postgres<'_> {
         Postgres(&self.id_type)
@@ -67,6 +74,17 @@ impl Fitted {
 
     pub(super) fn ids(&self) -> Ids<'_> {
         Ids { kind: &self.id_type, key: &self.view.key }
+    }
+
+    pub(super) fn has_due_time(&self) -> bool {
+        self.spawn.has_due_time()
+    }
+
+    /// What it carries out, each with its part of the profile and how many parameters it takes.
+    pub(super) fn statements(&self) -> impl Iterator<Item = (&'static str, &str, usize)> {
+        let spawns = iter::once(("spawn", &self.spawn)).chain(self.spawn_many.iter().map(|many| ("spawn_many", many)));
+        let spawns = spawns.map(|(part, spawn)| (part, spawn.sql.as_str(), spawn.parameters.len()));
+        spawns.chain(self.undo.iter().map(|undo| ("undo", undo.sql.as_str(), undo.parameters.len())))
     }
 
     /// What asks for the schema's version again, as one text.

@@ -24,6 +24,9 @@ const RUNS_AT_ONCE: usize = 10_000;
 pub(super) const RIGHTS: [(&str, &str); 3] =
     [("ledger", "SELECT"), ("operations", "SELECT, INSERT, UPDATE"), ("runs", "SELECT, INSERT, UPDATE")];
 
+/// What it needs besides, to make the ledger shorter.
+pub(super) const RIGHTS_TO_PRUNE: [(&str, &str); 2] = [("operations", "DELETE"), ("runs", "DELETE")];
+
 /// What makes each version of the one before it, from nothing on.
 const MIGRATIONS: [&str; VERSION] = [
     "

@@ -130,10 +130,19 @@ impl PostgresHost {
                 true => ledger::version(client).await?,
                 false => None,
             };
+            let missing_to_prune = rights::missing_to_prune(client).await?;
             client.batch_execute("ROLLBACK").await?;
-            Ok(Ok((settings, others, missing_rights, read_whole_for_an_id, not_found_by_its_id, ledger)))
+            Ok(Ok((
+                settings,
+                others,
+                missing_rights,
+                read_whole_for_an_id,
+                not_found_by_its_id,
+                ledger,
+                missing_to_prune,
+            )))
         });
-        let (settings, others, missing_rights, read_whole_for_an_id, not_found_by_its_id, ledger) =
+        let (settings, others, missing_rights, read_whole_for_an_id, not_found_by_its_id, ledger, missing_to_prune) =
             asked.map_err(|error| self.server.error("reading its settings", error))??;
         self.server.give_back(connection);
         let (open_in, hidden) = presence::of(&others, &fitted.profile);
@@ -151,11 +160,13 @@ impl PostgresHost {
                 schema: fitted.schema.clone(),
                 schema_version_hidden: fitted.version_hidden,
                 missing_rights,
+                missing_to_prune,
             },
             lacks: fitted.view.lacks.clone(),
             read_whole_for_an_id,
             not_found_by_its_id,
             ledger,
+            has_due_time: fitted.has_due_time(),
             writable: settings.get(1),
             open_in,
             runner_state: outlook.runner,

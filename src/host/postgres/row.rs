@@ -94,5 +94,6 @@ pub(super) fn read<'r>(row: &'r Row, at: &Positions) -> RunRow<'r> {
         triggered_by: at.rest.and_then(|index| text(index + 2)),
         retry_attempt: at.rest.and_then(|index| number(index + 3)),
         is_failure: at.is_failure.and_then(|index| row.try_get(index).ok().flatten()),
+        state: at.state.and_then(text),
     }
 }

@@ -17,9 +17,9 @@ use super::plan;
 use super::proof::{self, Proof};
 use super::row::read;
 use crate::contract::Params;
-use crate::host::profile::{SchemaVersion, SpawnParameter};
+use crate::host::profile::SchemaVersion;
 use crate::host::{
-    Columns, Due, Freshness, HostError, Interrupter, Key, Ledger, Query, RunRef, RunRow, Session, Spawned,
+    Columns, Due, Freshness, HostError, Interrupter, Key, Ledger, Query, RunRef, RunRow, Session, Spawned, States,
 };
 
 /// The key of our advisory lock in the store's database: "bulkrrun" in ASCII.
@@ -239,6 +239,10 @@ impl Session for PostgresSession<'_> {
         Ok(())
     }
 
+    fn states(&self) -> States {
+        self.fitted.view.states.clone()
+    }
+
     fn may_repeat(&mut self) -> Result<bool, HostError> {
         let unique = self.connection().wait_for(plan::finds_one_at_most(self.connection().client(), &self.fitted));
         unique.map(|unique| !unique).map_err(|error| self.error("looking at how it finds a run", error))
@@ -276,7 +280,7 @@ impl Session for PostgresSession<'_> {
     }
 
     fn has_due_time(&self) -> bool {
-        self.fitted.spawn.parameters.contains(&SpawnParameter::Due)
+        self.fitted.has_due_time()
     }
 
     fn can_undo(&self) -> bool {

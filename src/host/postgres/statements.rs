@@ -5,7 +5,7 @@ use std::iter;
 
 use tokio_postgres::Statement;
 use tokio_postgres::error::ErrorPosition;
-use tokio_postgres::types::Type;
+use tokio_postgres::types::{Kind, Type};
 
 use super::dialect::Postgres;
 use super::fit::{Fitting, Spawn, Undo, failure};
@@ -16,6 +16,7 @@ use crate::contract::RunFilter;
 use crate::host::new_ids::IdKind;
 use crate::host::profile::{Generation, Profile, RETURNS_NO_ID, SpawnParameter, UNDO_TAKES, UNDOES_ANY};
 use crate::host::statement::{fitted_text, line_at};
+use crate::host::states::States;
 use crate::host::taken_apart::{TakenApart, spelled_out};
 use crate::host::view::View;
 use crate::host::{Columns, HostError, Query};
@@ -43,7 +44,12 @@ impl Fitting<'_> {
         let key = key.map_err(|(part, message)| failure(profile, generation, &part, message))?;
         let view = View::new(runs, &columns, key, &Postgres(&id_type)).map_err(&fail)?;
         let wrong_states = |message| failure(profile, generation, "states", message);
-        let view = view.with_states(&generation.states).map_err(wrong_states)?;
+        let states = States::of(&generation.states, |name| view.has(name)).map_err(wrong_states)?;
+        let states = match type_of("state").map(Type::kind) {
+            Some(Kind::Enum(labels)) => states.known_to(labels),
+            _ => states,
+        };
+        let view = View { states, ..view };
         self.check_states(&view, &wrong_states)?;
         self.check_key(&view, &|message| failure(profile, generation, "key", message))?;
         Ok((view, id_type))
@@ -51,7 +57,7 @@ impl Fitting<'_> {
 
     /// The column `state` can be compared with the words that it is said to have: an enum knows its own alone.
     fn check_states(&self, view: &View, fail: &dyn Fn(String) -> HostError) -> Result<(), HostError> {
-        let filter = RunFilter { status: view.states.keys().cloned().collect(), ..RunFilter::default() };
+        let filter = RunFilter { status: view.states.words().cloned().collect(), ..RunFilter::default() };
         if filter.status.is_empty() {
             return Ok(());
         }
@@ -81,8 +87,7 @@ impl Fitting<'_> {
     ) -> Result<(Spawn, Option<Spawn>, Option<IdKind>), HostError> {
         let one = self.check_spawn(profile, generation)?;
         let many = self.check_spawn_many(profile, generation)?;
-        let has_due_time = |spawn: &Spawn| spawn.parameters.contains(&SpawnParameter::Due);
-        if many.as_ref().is_some_and(|many| has_due_time(many) != has_due_time(&one)) {
+        if many.as_ref().is_some_and(|many| many.has_due_time() != one.has_due_time()) {
             let message = "spawn and spawn_many must take :due both, or neither of them".to_owned();
             return Err(failure(profile, generation, "spawn_many", message));
         }

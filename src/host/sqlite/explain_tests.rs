@@ -58,7 +58,7 @@ fn an_id_is_sought_in_the_keys_own_index_whatever_the_runner() {
         [("apalis", APALIS, "Jobs"), ("django-tasks-db", DJANGO, "django_tasks_database_dbtaskresult")]
     {
         let (connection, Fitted { view, .. }) = store_of(profile, schema);
-        let columns = Columns { params: true, unfit: true, end_reason: true, rest: true };
+        let columns = Columns { params: true, unfit: true, end_reason: true, rest: true, ..Columns::default() };
         let (sql, _) = view.by_id("id = ?1", columns, &Sqlite::default());
         let sought = format!("SEARCH {table} USING INDEX sqlite_autoindex_{table}_1 (id=?)");
         assert_eq!(explain(&connection, &sql), [sought]);

@@ -16,6 +16,7 @@ use crate::host::lack::Lack;
 use crate::host::new_ids::IdKind;
 use crate::host::profile::{Engine, Generation, Profile, SchemaVersion, SpawnParameter, Version};
 use crate::host::statement::{fitted_text, line_at};
+use crate::host::states::States;
 use crate::host::taken_apart::TakenApart;
 use crate::host::view::View;
 
@@ -56,6 +57,10 @@ impl Fitted {
     pub(super) fn takes_what_is_read(&self) -> bool {
         let takes = |parameter| self.spawn.takes(parameter);
         takes(SpawnParameter::Params) || takes(SpawnParameter::TaskName) || !takes(SpawnParameter::Id)
+    }
+
+    pub(super) fn has_due_time(&self) -> bool {
+        self.spawn.takes(SpawnParameter::Due)
     }
 
     /// A run that its own id, as the profile takes it apart, does not find.
@@ -251,7 +256,8 @@ fn check_runs(connection: &Connection, profile: &Profile, generation: &Generatio
     let key = TakenApart::of(&generation.key, &columns, str::to_ascii_lowercase);
     let key = key.map_err(|(part, message)| wrong(profile, generation, &part, message))?;
     let view = View::new(runs, &columns, key, &Sqlite::default()).map_err(&fail)?;
-    let view = view.with_states(&generation.states).map_err(|message| wrong(profile, generation, "states", message))?;
+    let states = States::of(&generation.states, |name| view.has(name));
+    let view = View { states: states.map_err(|message| wrong(profile, generation, "states", message))?, ..view };
     check_key(connection, &view, &|message| wrong(profile, generation, "key", message))?;
     let seeks = Seeks::of(connection, &view).map_err(|error| fail(in_sqlites_words(&error)))?;
     Ok((view, seeks))

@@ -170,6 +170,7 @@ impl SqliteHost {
             particulars: Particulars::Sqlite { journal_mode },
             lacks: fitted.view.lacks.clone(),
             ledger: ledger::version(connection).map_err(fail)?,
+            has_due_time: fitted.has_due_time(),
             writable,
             not_found_by_its_id: fitted.not_found_by_its_id(connection)?,
             read_whole_for_an_id: plan::read_whole_for_an_id(connection, &fitted.view).map_err(fail)?,

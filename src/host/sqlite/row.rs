@@ -12,8 +12,8 @@ use crate::host::{Key, RunRow};
 
 /// Reads a row's wanted columns and hands them over. What is not wanted costs nothing: this runs once a row.
 pub(super) fn with_row<T>(row: &Row<'_>, at: &Positions, each: impl FnOnce(RunRow<'_>) -> T) -> rusqlite::Result<T> {
-    let mut spare: [String; 4] = Default::default();
-    let [unfit, end_reason, phase, triggered_by] = &mut spare;
+    let mut spare: [String; 5] = Default::default();
+    let [unfit, end_reason, phase, triggered_by, state] = &mut spare;
     let created_at = match row.get_ref(2)? {
         ValueRef::Text(bytes) => str::from_utf8(bytes).ok().and_then(read_instant),
         _ => None,
@@ -36,6 +36,9 @@ pub(super) fn with_row<T>(row: &Row<'_>, at: &Positions, each: impl FnOnce(RunRo
     }
     if let Some(index) = at.is_failure {
         run.is_failure = row.get_ref(index)?.as_i64().ok().map(|mark| mark != 0);
+    }
+    if let Some(index) = at.state {
+        run.state = text(row.get_ref(index)?, state);
     }
     Ok(each(run))
 }

@@ -10,8 +10,9 @@ use super::fit::Fitted;
 use super::place::Place;
 use super::serial::Mark;
 use crate::contract::Params;
-use crate::host::profile::SpawnParameter;
-use crate::host::{Columns, Due, Freshness, HostError, Interrupter, Ledger, Query, RunRef, RunRow, Session, Spawned};
+use crate::host::{
+    Columns, Due, Freshness, HostError, Interrupter, Ledger, Query, RunRef, RunRow, Session, Spawned, States,
+};
 
 /// Whose connection a session works on, and what its transactions are there.
 pub(super) trait Transactions {
@@ -124,6 +125,10 @@ impl<T: Transactions> Session for SqliteSession<'_, T> {
     }
 
     /// Not where an index has each id once, and all ids are of one type: 7 and '7' are two keys to SQLite.
+    fn states(&self) -> States {
+        self.fitted.view.states.clone()
+    }
+
     fn may_repeat(&mut self) -> Result<bool, HostError> {
         let kind = self.type_of_ids().map_err(|error| self.place.error("searching its runs", error))?;
         Ok(!self.fitted.seeks.unique || kind.is_none())
@@ -187,7 +192,7 @@ impl<T: Transactions> Session for SqliteSession<'_, T> {
     }
 
     fn has_due_time(&self) -> bool {
-        self.fitted.spawn.takes(SpawnParameter::Due)
+        self.fitted.has_due_time()
     }
 
     fn can_undo(&self) -> bool {
