@@ -106,6 +106,12 @@ impl Catalogue {
         }
     }
 
+    /// The tasks that it names.
+    #[cfg(feature = "cli")]
+    pub(crate) fn tasks(&self) -> impl Iterator<Item = &str> {
+        self.entries.keys().map(String::as_str)
+    }
+
     fn add(&mut self, path: &Path, file: File) -> Result<(), ErrorModel> {
         self.open |= !file.compose.is_empty();
         let tasks = file.tasks.into_iter().map(|(name, task)| {

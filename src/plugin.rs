@@ -318,6 +318,12 @@ impl Plugin {
         self.reach(|host, _| operation::survey(host), no_questions)
     }
 
+    /// The task catalogue, where there is one.
+    #[cfg(feature = "cli")]
+    pub(crate) fn catalogue(&self) -> Option<&Catalogue> {
+        self.catalogue.as_ref()
+    }
+
     /// Starts one run for trial, the newest that may be (of this task, where one is named), and takes it back: what stands in
     /// the way of a re-run shows here.
     ///

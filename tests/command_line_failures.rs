@@ -56,9 +56,9 @@ fn it_tells_what_failed_from_when_to_when() {
         .map(|line| line.split_whitespace().collect())
         .collect();
     let (from, hour) = (written(first), written(first + TimeDelta::hours(1)));
-    assert_eq!(rows[0], ["import", "2", &from, &hour, "failed", "(1)", "a2", "2", "sets"], "the fullest first: {out}");
-    assert_eq!(rows[1], ["backup", "1", &hour, &hour, "failed", "(1)", "c1", "1", "set"], "{out}");
-    assert_eq!(rows[2], ["web", "1", &end, &end, "crashed", "(-2)", "b1", "1", "set"], "{out}");
+    assert_eq!(rows[0], ["import", "2", &from, &hour, "2", "sets", "failed", "(1)", "a2"], "the fullest first: {out}");
+    assert_eq!(rows[1], ["backup", "1", &hour, &hour, "1", "set", "failed", "(1)", "c1"], "{out}");
+    assert_eq!(rows[2], ["web", "1", &end, &end, "1", "set", "crashed", "(-2)", "b1"], "{out}");
     let go_on = format!("bulk-rerun rerun --dry-run --is-failure --since 24h --store {}\n", store.path_str());
     assert!(out.contains(&go_on), "{out}");
     assert_eq!(store.dump(), before);
@@ -114,25 +114,108 @@ fn as_json_it_is_a_dry_runs_answer() {
 #[test]
 fn on_a_terminal_it_fits() {
     let (store, _) = last_night();
-    let (status, shown) = at_a_terminal(80, &format!("bulk-rerun failures --store '{}'", store.path_str()), "");
-    let shown = plain(&shown);
-    assert_eq!(status, Some(0), "{shown}");
-    let table = shown.lines().skip_while(|line| !line.contains("TASK")).take(4);
-    let wide: Vec<&str> = table.filter(|line| line.trim_end().chars().count() > 80).collect();
-    assert!(wide.is_empty(), "{wide:?}");
-    let bars = shown.lines().find(|line| line.contains('█')).unwrap();
-    assert!(bars.trim_end().chars().count() <= 80, "{bars:?}");
+    for columns in [60, 80, 120] {
+        let line = format!("bulk-rerun failures --store '{}'", store.path_str());
+        let (status, shown) = at_a_terminal(columns, &line, "");
+        let shown = plain(&shown);
+        assert_eq!(status, Some(0), "{shown}");
+        let table = shown.lines().skip_while(|line| !line.contains('█')).take_while(|line| !line.contains("Nothing"));
+        let wide: Vec<&str> = table.filter(|line| line.trim_end().chars().count() > columns).collect();
+        assert!(wide.is_empty(), "{wide:?}");
+        assert!(shown.contains("import") && shown.contains("2 sets"), "{shown}");
+    }
 }
 
-/// What is shown for typing is never a server's password.
+/// What is shown for typing is never a server's password, and else it is what was typed.
 #[test]
 fn the_command_to_go_on_with_has_no_secret() {
     let (store, _) = last_night();
-    let output = bulk_rerun(&["failures", "--store", store.path_str(), "--search", "x://password", "--all"]);
-    assert_eq!(output.status.code(), Some(0));
-    let found = bulk_rerun(&["failures", "--store", store.path_str(), "--except", "x://u:secret@h", "--all"]);
-    let out = text(&found.stdout);
-    assert!(out.contains("rerun --dry-run") && !out.contains("secret"), "{out}");
+    let go_on = |flag: &str| {
+        let output = bulk_rerun(&["failures", "--store", store.path_str(), "--all", flag]);
+        let out = text(&output.stdout);
+        out.lines().find(|line| line.contains("rerun --dry-run")).unwrap_or_else(|| panic!("{out}")).to_owned()
+    };
+    for secret in ["x://u:secret@h/d", "x://h?password=secret", "x://u:se@cret@h", "host=db password=secret"] {
+        let shown = go_on(&format!("--except={secret}"));
+        assert!(shown.ends_with("--all --except=STORE") && !shown.contains("cret"), "{shown}");
+    }
+    for plain in ["x://u@h/d", "x://password", "password", "x://h:5432/d"] {
+        assert!(go_on(&format!("--except={plain}")).ends_with(&format!("--except={plain}")), "{plain}");
+    }
+}
+
+#[test]
+fn rows_of_one_task_are_one_task() {
+    let (store, first) = last_night();
+    let selector = |unique_by: &str| {
+        let file = store.path.with_file_name("selector.json");
+        let since = written(first);
+        let selector = json!({"match_all": true, "filter": {"status": "failure", "created_after": since},
+                              "options": {"unique_by": unique_by}});
+        std::fs::write(&file, selector.to_string()).unwrap();
+        failures(&store, &["--selector", file.to_str().unwrap()]).1
+    };
+    assert!(
+        selector("params").starts_with("4 runs of 3 tasks, with 4 sets of parameters, from "),
+        "{}",
+        selector("params")
+    );
+    assert!(selector("run").starts_with("4 runs of 3 tasks, from "), "{}", selector("run"));
+}
+
+/// What a day's table shows is what `--until` takes: the run at that second is among them.
+#[test]
+fn a_time_that_is_shown_means_its_whole_second() {
+    let store = Store::new().holding(&[Row::failed("a1", "import", "2026-04-15T01:02:03.789Z")]);
+    let plan = |flags: &[&str]| {
+        let output = bulk_rerun(&[&["rerun", "--store", store.path_str(), "--dry-run"], flags].concat());
+        text(&output.stdout)
+    };
+    let shown = plan(&["--all"]);
+    let created = shown.split_whitespace().find(|word| word.starts_with("2026-")).unwrap();
+    assert_eq!(created, "2026-04-15T01:02:03Z");
+    assert!(plan(&["--until", created]).starts_with("1 new run"), "{}", plan(&["--until", created]));
+    assert!(plan(&["--since", created, "--until", created]).starts_with("1 new run"));
+    assert!(plan(&["--until", "2026-04-15T01:02:03.78Z"]).starts_with("1 new run"));
+    for before in ["2026-04-15T01:02:02Z", "2026-04-15T01:02:03.6Z", "2026-04-15T01:02:03.788Z"] {
+        assert!(plan(&["--until", before]).starts_with("0 new runs"), "{before}");
+    }
+}
+
+/// 39 of 40 tenants failed, and the newest run succeeded: by task there is nothing to do, and it is said why.
+#[test]
+fn what_one_success_hides_is_told() {
+    let tenant = |number: usize| {
+        Row::failed(&format!("a{number:02}"), "invoices", &format!("2026-04-15T01:{number:02}:00Z")).with(|row| {
+            row.params_json = Some(format!("{{\"tenant\":{number}}}"));
+            if number == 39 {
+                row.end_reason = Some("success".to_owned());
+                (row.exit_code, row.is_failure) = (0, 0);
+            }
+        })
+    };
+    let store = Store::new().holding(&(0..40).map(tenant).collect::<Vec<_>>());
+    let plan = |flags: &[&str]| {
+        let flags = [&["rerun", "--store", store.path_str(), "--dry-run", "--status", "failed"], flags].concat();
+        text(&bulk_rerun(&flags).stdout)
+    };
+    let by_task = plan(&[]);
+    assert!(by_task.starts_with("1 new run would be spawned for the 39 runs selected\n"), "{by_task}");
+    assert!(
+        by_task.contains("  1 of 39 sets  ") && by_task.contains("--unique-by params makes a new run for each"),
+        "{by_task}"
+    );
+    let hidden = plan(&["--skip-superseded"]);
+    assert!(
+        hidden.starts_with("0 new runs") && hidden.contains("its 39 sets of parameters are taken as one"),
+        "{hidden}"
+    );
+    assert!(
+        hidden.contains("1 task's runs have several sets of parameters, and are skipped as one: --unique-by params"),
+        "{hidden}"
+    );
+    let told = plan(&["--skip-superseded", "--unique-by", "params"]);
+    assert!(told.starts_with("39 new runs") && !told.contains("sets of parameters"), "{told}");
 }
 
 /// A plan by task that leaves out most of what failed says so.
@@ -145,7 +228,7 @@ fn a_plan_says_which_parameters_it_would_not_run() {
     };
     let by_task = plan(&[]);
     let row = by_task.lines().find(|line| line.contains("import")).unwrap();
-    assert!(row.ends_with("1 of 2 sets"), "{by_task}");
+    assert!(row.contains("  1 of 2 sets  "), "{by_task}");
     assert!(by_task.contains("1 task's runs have several sets of parameters"), "{by_task}");
     assert!(!plan(&["--unique-by", "params"]).contains("several sets"));
     assert!(!plan(&["--except", "a1"]).contains("several sets"));

@@ -127,9 +127,9 @@ fn show_tells_what_who_when_why_and_where_the_new_runs_stand() {
     }
     assert!(!shown.contains("undone"), "{shown}");
     let table = rows(&shown);
-    assert_eq!(table[0], ["TASK", "NEW RUN", "RE-RUN OF", "NOW"]);
-    assert_eq!(table[1], ["backup", &*runs[0], "a1", "pending"]);
-    assert_eq!(table[2], ["import", &*runs[1], "b1", "failed (3)"]);
+    assert_eq!(table[0], ["TASK", "NEW RUN", "NOW", "RE-RUN OF"]);
+    assert_eq!(table[1], ["backup", &*runs[0], "pending", "a1"]);
+    assert_eq!(table[2], ["import", &*runs[1], "failed (3)", "b1"]);
 
     let json = printed(&store, &["show", &id, "--json"]);
     let query = json!({"operation_id": id}).to_string();

@@ -51,7 +51,7 @@ fn what_only_looks_fails_on_a_full_disk_and_not_where_nobody_reads_on() {
     for command in [
         format!("rerun --store '{}' --all --dry-run", store.path_str()),
         format!("rerun --store '{}' --all --dry-run --json", store.path_str()),
-        format!("rerun --store '{}' --task nothing --yes --json", store.path_str()),
+        format!("rerun --store '{}' --status missed --yes --json", store.path_str()),
         format!("check --store '{}'", store.path_str()),
         "profiles".to_owned(),
         "profiles runwisp".to_owned(),

@@ -83,7 +83,9 @@ fn wide() -> Store {
 #[test]
 fn tables_fit_and_ids_stay_whole() {
     let store = wide();
-    for (columns, flags) in [(80, "--unique-by run"), (80, ""), (120, "--unique-by run"), (66, "")] {
+    for (columns, flags) in
+        [(80, "--unique-by run"), (80, ""), (120, "--unique-by run"), (60, ""), (60, "--unique-by run")]
+    {
         let (_, shown) = at_a_terminal(columns, &on_store(&store, &format!("--all --dry-run {flags}")), "");
         let shown = plain(&shown);
         let table: Vec<&str> = shown.lines().filter(|line| line.contains("import-") || line.contains("TASK")).collect();

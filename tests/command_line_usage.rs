@@ -3,7 +3,7 @@
 mod support;
 
 use serde_json::Value;
-use support::tool::{at_a_terminal, bulk_rerun, command, night, plain, rerun, shell, text};
+use support::tool::{bulk_rerun, command, night, rerun, shell, text};
 
 #[test]
 fn nobody_re_runs_everything_by_accident() {
@@ -184,10 +184,12 @@ fn no_duration_is_too_long() {
 #[test]
 fn a_status_that_no_run_has_is_named() {
     let store = night();
+    store.open().execute("UPDATE runs SET end_reason = 'eaten' WHERE id = 'd1'", []).unwrap();
     for (words, warning) in [
         ("faild", "no run here has the status faild; did you mean failed?"),
         ("Failed,timeout", "no run here has the status Failed; did you mean failed?"),
         ("purple", "no run here has the status purple\n"),
+        ("eatn", "no run here has the status eatn; did you mean eaten?\n"),
         ("a\u{202e}b", "the status a\\u{202e}b\n"),
     ] {
         let output = rerun(&store, &["--status", words, "--yes", "--task", "backup", "--json"]);
@@ -196,38 +198,52 @@ fn a_status_that_no_run_has_is_named() {
         assert!(serde_json::from_slice::<Value>(&output.stdout).is_ok());
     }
     // The contract's own words are known, and so are the store's.
-    store.open().execute("UPDATE runs SET end_reason = 'eaten' WHERE id = 'd1'", []).unwrap();
     let output = rerun(&store, &["--status", "failed,running,missed,success,failure,eaten", "--dry-run"]);
     assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), String::new()));
 }
 
-const COMMANDS: [&[&str]; 10] =
-    [&[], &["rerun"], &["check"], &["profiles"], &["serve"], &["lua"], &["history"], &["show"], &["undo"], &["wait"]];
-
-/// The examples of a command's help, on a terminal of this width.
-fn examples(command: &[&str], columns: usize) -> String {
-    let (_, help) = at_a_terminal(columns, &format!("bulk-rerun {} --help", command.join(" ")), "");
-    let help = plain(&help);
-    help[help.find("Examples:").unwrap_or_else(|| panic!("{command:?}"))..].to_owned()
+/// A task that was mistyped selects nothing, or is not left out.
+#[test]
+fn a_task_that_no_run_has_is_named() {
+    let store = night();
+    let tasks = store.path.with_file_name("tasks.toml");
+    std::fs::write(&tasks, "[tasks.nightly-backup]\nrun = 'true'\n").unwrap();
+    let tasks = tasks.to_str().unwrap();
+    for (flags, warning) in [
+        (&["--task", "bakup"][..], "warning: no run of `bakup`; did you mean `backup`?\n"),
+        (&["--task", "purge"], "warning: no run of `purge`\n"),
+        (&["--task", "a\u{202e}b"], "warning: no run of `a\\u{202e}b`\n"),
+        (&["--all", "--except-task", "imports"], "warning: no run of `imports`; did you mean `import`?\n"),
+        (&["--task", "nightly-bakup", "--tasks", tasks], "no run of `nightly-bakup`; did you mean `nightly-backup`?\n"),
+        (&["--task", "nightly-backup", "--tasks", tasks], ""),
+        (&["--task", "backup", "--except-task", "mail"], ""),
+        (&["--task", "backup", "--status", "missed"], ""),
+    ] {
+        for command in ["rerun", "failures"] {
+            let dry: &[&str] = if command == "rerun" { &["--dry-run"] } else { &[] };
+            let output = bulk_rerun(&[&[command, "--store", store.path_str()], dry, flags].concat());
+            let said = text(&output.stderr);
+            assert_eq!(output.status.code(), Some(0), "{flags:?}: {said}");
+            assert!(said.ends_with(warning) && said.lines().count() == warning.lines().count(), "{flags:?}: {said}");
+        }
+    }
 }
 
+/// Who has typed flags is told of flags; a selector's file and JSON keep the contract's words.
 #[test]
-fn examples_can_be_copied_from_a_terminal_of_80_columns() {
-    for command in COMMANDS {
-        let shown = examples(command, 80);
-        assert_eq!(shown, examples(command, 200), "{command:?}");
-        assert!(shown.lines().all(|line| line.chars().count() <= 80), "{shown}");
-    }
-    // As they stand they are commands: of a folder with such a store, and without a terminal to ask on.
+fn what_is_wrong_is_said_of_the_flags() {
     let store = night();
-    let folder = store.path.parent().unwrap().display();
-    let (shown, _) =
-        examples(&["rerun"], 80).split_once("Exit status").map(|(shown, _)| (shown.to_owned(), ())).unwrap();
-    for example in shown.trim_start_matches("Examples:").split("\n\n").filter(|example| !example.trim().is_empty()) {
-        let output = shell(&format!("cd '{folder}'\n{example}")).output().unwrap();
-        let said = text(&output.stderr);
-        assert!(output.status.code() == Some(0) || said.contains("no terminal to ask on"), "{example}\n{said}");
-    }
+    let wrong = ["--since", "1h", "--until", "2h", "--dry-run"];
+    let said = text(&rerun(&store, &wrong).stderr);
+    assert_eq!(said, "error: --since: it is later than --until, so no run can match\n");
+    let json = text(&rerun(&store, &[&wrong[..], &["--json"]].concat()).stdout);
+    assert!(json.contains("body.filter.created_after"), "{json}");
+    let no_ledger = text(&rerun(&store, &["--all", "--yes", "--idempotency-key", "k"]).stderr);
+    assert!(no_ledger.contains("--idempotency-key") && !no_ledger.contains("body."), "{no_ledger}");
+    let file = store.path.with_file_name("selector.json");
+    std::fs::write(&file, r#"{"match_all": true, "filter": {"created_after": "soon"}}"#).unwrap();
+    let said = text(&rerun(&store, &["--selector", file.to_str().unwrap(), "--dry-run"]).stderr);
+    assert!(said.contains("body.filter.created_after"), "{said}");
 }
 
 #[test]

@@ -9,14 +9,12 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use chrono::{DateTime, Datelike, SecondsFormat, Utc};
 use clap::{Args, ValueEnum};
 use serde_json::{Map, Value, json};
 
 use super::Failure;
-use crate::contract::{
-    ErrorModel, Instant, Request, Spelling, each_once, is_writable, of_the_environment, read_parameter,
-};
+use super::moments::{moment, until};
+use crate::contract::{ErrorModel, Request, Spelling, each_once, of_the_environment, read_parameter};
 use crate::{Caller, Config, Plugin, Via};
 
 /// Which store, and how to work in it.
@@ -124,8 +122,8 @@ pub(super) struct SelectorArguments {
     /// Created at this time or later: 24h (ago), 7d, or 2026-04-15T02:00:00Z
     #[arg(long, value_name = "TIME", value_parser = moment)]
     since: Option<String>,
-    /// Created at this time or earlier
-    #[arg(long, value_name = "TIME", value_parser = moment)]
+    /// Created at this time or earlier, the whole second that it shows included
+    #[arg(long, value_name = "TIME", value_parser = until)]
     until: Option<String>,
     /// The exit code, or a range of them: 137, 1..125, 2.., ..-1
     #[arg(long, value_name = "MIN..MAX", value_parser = exit_codes, allow_hyphen_values = true)]
@@ -173,6 +171,11 @@ struct ExitCodes {
 }
 
 impl SelectorArguments {
+    /// Whether a file says it all.
+    pub(super) fn is_a_file(&self) -> bool {
+        self.selector.is_some()
+    }
+
     /// The request that the flags make: the same JSON that any other door is given.
     pub(super) fn request(&self) -> Result<Request, Failure> {
         let json = match &self.selector {
@@ -254,29 +257,6 @@ fn read_selector(file: &str) -> Result<Vec<u8>, Failure> {
 /// An id out of a list that a person wrote, with blanks after the commas.
 fn id(text: &str) -> Result<String, Infallible> {
     Ok(text.trim().to_owned())
-}
-
-/// A moment: a duration ago, counted from now, or an RFC 3339 time. It is fixed here, once for the whole command.
-pub(super) fn moment(text: &str) -> Result<String, String> {
-    let ago = humantime::parse_duration(text).ok().and_then(|ago| chrono::Duration::from_std(ago).ok());
-    // A year before 0 can't be written.
-    if let Some(moment) = ago.and_then(|ago| Utc::now().checked_sub_signed(ago)).filter(|moment| moment.year() >= 0) {
-        return Ok(moment.to_rfc3339_opts(SecondsFormat::Millis, true));
-    }
-    match DateTime::parse_from_rfc3339(text) {
-        Ok(_) => Ok(text.to_owned()),
-        Err(_) => Err("expected how long ago (24h, 7d, 90m) or an RFC 3339 time (2026-04-15T02:00:00Z)".to_owned()),
-    }
-}
-
-/// A moment to come: a duration from now, or an RFC 3339 time.
-pub(super) fn later(text: &str) -> Result<Instant, String> {
-    let after = humantime::parse_duration(text).ok().and_then(|after| chrono::Duration::from_std(after).ok());
-    if let Some(moment) = after.and_then(|after| Utc::now().checked_add_signed(after)).filter(is_writable) {
-        return Ok(moment);
-    }
-    let moment = DateTime::parse_from_rfc3339(text).map(|moment| moment.to_utc());
-    moment.map_err(|_| "expected in how long (2h, 90m) or an RFC 3339 time (2026-04-15T02:00:00Z)".to_owned())
 }
 
 fn exit_codes(text: &str) -> Result<ExitCodes, String> {

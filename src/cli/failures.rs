@@ -1,5 +1,6 @@
 //! `bulk-rerun failures`: what failed, how often, from when to when. The first thing that one types.
 
+use std::collections::HashSet;
 use std::env;
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -11,12 +12,13 @@ use super::Failure;
 use super::arguments::{SelectorArguments, StoreArguments};
 use super::interrupt::Interruptible;
 use super::output::{BOLD, DIM, People, count};
+use super::page_link::PageArguments;
 use super::progress::watch;
 use super::report::{how_it_ended, seconds};
 use super::shell::quoted;
-use super::status_words;
 use super::table::{Column, print_table};
-use crate::contract::{BulkRerunBody, GroupRuns, Times};
+use super::unknown_words;
+use crate::contract::{BulkRerunBody, GroupRuns, Times, UniqueBy};
 
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
@@ -37,13 +39,15 @@ Examples:
   bulk-rerun failures --store runwisp.db --json")]
 pub(super) struct Arguments {
     #[command(flatten)]
-    selector: SelectorArguments,
+    pub(super) selector: SelectorArguments,
     /// Print it as JSON on standard output: a dry run's answer
     #[arg(long)]
     pub(super) json: bool,
     /// Do not make the table fit the terminal
     #[arg(long, conflicts_with = "json")]
     wide: bool,
+    #[command(flatten)]
+    page: PageArguments,
     #[command(flatten)]
     store: StoreArguments,
 }
@@ -66,7 +70,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     request.options.times = Some(if arguments.json { BARS_IN_JSON } else { width.saturating_sub(2).clamp(1, BARS) });
     let calls = Interruptible::begin()?;
     let plugin = arguments.store.open()?;
-    status_words::warn_of_unknown(&plugin, &request.selector);
+    unknown_words::warn_of_unknown(&plugin, &request.selector);
     let body = watch("searching the store", || calls.call(&plugin, &request))?;
     if arguments.json {
         writeln!(io::stdout(), "{}", body.to_json(request.spelling.unwrap_or_default()))?;
@@ -83,8 +87,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         }
         return Ok(ExitCode::SUCCESS);
     }
-    print(people, &body, &count(matched, what))?;
+    print(people, &body, &count(matched, what), request.options.unique_by)?;
     say_how_to_go_on(people, &assumed)?;
+    arguments.page.say(people, &request)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -109,40 +114,38 @@ fn rows(body: &BulkRerunBody) -> Vec<Row<'_>> {
     rows
 }
 
-fn print(out: &mut People, body: &BulkRerunBody, all: &str) -> Result<(), Failure> {
+/// How many tasks they are of, and how many rows, where a selector's file wants others than one a task.
+fn groups(rows: &[Row<'_>], unique_by: UniqueBy) -> String {
+    let names: HashSet<&str> = rows.iter().map(|row| row.task_name).collect();
+    let tasks = count(names.len() as u64, "task");
+    match unique_by {
+        UniqueBy::Task | UniqueBy::Run => tasks,
+        UniqueBy::Params => format!("{tasks}, with {} of parameters", count(rows.len() as u64, "set")),
+    }
+}
+
+fn print(out: &mut People, body: &BulkRerunBody, all: &str, unique_by: UniqueBy) -> Result<(), Failure> {
     let rows = rows(body);
     let last = |row: &Row<'_>| row.runs.run.as_ref().and_then(|run| run.created_at);
     let first = rows.iter().filter_map(|row| row.runs.first).min();
     let ends = first.zip(rows.iter().filter_map(last).max());
     let when = ends.map(|(first, last)| format!(", from {} to {}", seconds(first), seconds(last))).unwrap_or_default();
-    writeln!(out, "{BOLD}{all}{BOLD:#} of {}{when}", count(rows.len() as u64, "task"))?;
+    writeln!(out, "{BOLD}{all}{BOLD:#} of {}{when}", groups(&rows, unique_by))?;
     if let Some(times) = &body.times {
         writeln!(out, "\n  {}", bars(times))?;
         writeln!(out, "  {DIM}{}{DIM:#}", scale(times))?;
     }
     let sets = |row: &Row<'_>| row.runs.parameter_sets.unwrap_or_default();
     let differ = rows.iter().any(|row| sets(row) > 1);
-    let mut columns = vec![
-        Column::Text("TASK"),
-        Column::Number("RUNS"),
-        Column::Time("FIRST"),
-        Column::Time("LAST"),
-        Column::Text("THE LAST ONE"),
-        Column::Id("ITS RUN"),
-    ];
+    let mut columns = vec![Column::Text("TASK"), Column::Number("RUNS"), Column::Time("FIRST"), Column::Time("LAST")];
     columns.extend(differ.then_some(Column::Number("PARAMS")));
+    columns.extend([Column::Text("THE LAST ONE"), Column::Id("ITS RUN")]);
     let cells = |row: &Row<'_>| {
         let time = |time: Option<_>| time.map_or_else(|| "?".to_owned(), seconds);
         let run = row.runs.run.as_ref();
-        let mut cells = vec![
-            row.task_name.to_owned(),
-            row.matched.to_string(),
-            time(row.runs.first),
-            time(last(row)),
-            run.map(how_it_ended).unwrap_or_default(),
-            run.map(|run| run.id.clone()).unwrap_or_default(),
-        ];
+        let mut cells = vec![row.task_name.to_owned(), row.matched.to_string(), time(row.runs.first), time(last(row))];
         cells.extend(differ.then(|| count(sets(row), "set")));
+        cells.extend([run.map(how_it_ended).unwrap_or_default(), run.map(|run| run.id.clone()).unwrap_or_default()]);
         cells
     };
     writeln!(out)?;
@@ -165,17 +168,27 @@ fn bars(times: &Times) -> String {
 fn scale(times: &Times) -> String {
     let most: u64 = times.buckets.iter().map(|bucket| bucket.values().sum()).max().unwrap_or_default();
     let step = humantime::format_duration(std::time::Duration::from_secs(times.step_seconds));
-    format!("from {}, {step} a bar, {} in the highest", seconds(times.from), count(most, "run"))
+    format!("{step} a bar, {} in the highest", count(most, "run"))
 }
 
-/// A server's address may have a password in it.
+/// An address with a password in it is never repeated, whatever flag it was typed for.
 fn without_secrets(word: OsString) -> OsString {
     let text = word.to_string_lossy();
-    match (text.contains("://") || text.contains("password"), text.starts_with("--store=")) {
+    let (flag, value) = match text.split_once('=') {
+        Some((flag, value)) if flag.starts_with("--") => (Some(flag), value),
+        _ => (None, &*text),
+    };
+    match (has_password(value), flag) {
         (false, _) => word,
-        (true, true) => "--store=STORE".into(),
-        (true, false) => "STORE".into(),
+        (true, Some(flag)) => format!("{flag}=STORE").into(),
+        (true, None) => "STORE".into(),
     }
+}
+
+/// As in `postgres://user:password@host`, `?password=` of one, or libpq's key words.
+fn has_password(value: &str) -> bool {
+    let in_front = value.split_once("://").and_then(|(_, rest)| rest.rsplit_once('@'));
+    in_front.is_some_and(|(login, _)| login.contains(':')) || value.to_ascii_lowercase().contains("password=")
 }
 
 /// The same runs, re-run.

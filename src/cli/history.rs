@@ -6,7 +6,8 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::Failure;
-use super::arguments::{StoreArguments, moment};
+use super::arguments::StoreArguments;
+use super::moments::moment;
 use super::output::{DIM, People};
 use super::report;
 use super::table::{Column, print_whole_table};

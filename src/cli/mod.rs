@@ -3,15 +3,21 @@
 mod arguments;
 mod ask;
 mod check;
+mod completions;
 mod demo;
 mod failures;
+mod flag_words;
 mod history;
 mod interrupt;
+mod known;
 mod ledger;
 mod log;
 #[cfg(feature = "lua")]
 mod lua;
+mod man;
+mod moments;
 mod output;
+mod page_link;
 mod profiles;
 mod progress;
 mod report;
@@ -21,9 +27,9 @@ mod serve;
 mod shell;
 mod show;
 mod standings;
-mod status_words;
 mod table;
 mod undo;
+mod unknown_words;
 mod usage;
 mod wait;
 mod waiting;
@@ -101,6 +107,38 @@ enum Command {
     /// Run a script in Lua, which may select runs, choose among them, and re-run them
     #[cfg(feature = "lua")]
     Lua(lua::Arguments),
+    /// Print what a shell needs to complete these commands, their flags, and tasks of your store
+    Completions(completions::Arguments),
+    /// Print the manual page of the tool, or of one of its commands
+    Man(man::Arguments),
+    #[command(name = "__complete", hide = true)]
+    Complete(completions::Question),
+}
+
+impl Command {
+    /// Whether the answer is JSON, errors too.
+    fn is_in_json(&self) -> bool {
+        match self {
+            Command::Rerun(arguments) => arguments.output.json,
+            Command::Failures(arguments) => arguments.json,
+            Command::Check(arguments) => arguments.json,
+            Command::Profiles(arguments) => arguments.json,
+            Command::History(arguments) => arguments.json,
+            Command::Show(arguments) => arguments.json,
+            Command::Undo(arguments) => arguments.json,
+            Command::Wait(arguments) => arguments.json,
+            _ => false,
+        }
+    }
+
+    /// Whether the request was made of flags, and no file says it in the contract's own words.
+    fn has_flags_for_fields(&self) -> bool {
+        match self {
+            Command::Rerun(arguments) => !arguments.selector.is_a_file(),
+            Command::Failures(arguments) => !arguments.selector.is_a_file(),
+            _ => false,
+        }
+    }
 }
 
 /// Why a command did not do what it was told.
@@ -174,21 +212,9 @@ pub fn main() -> ExitCode {
         Command::Serve(arguments) => log::requests(arguments.log_format),
         _ => log::causes(),
     }
-    let json = match &cli.command {
-        Command::Rerun(arguments) => arguments.output.json,
-        Command::Failures(arguments) => arguments.json,
-        Command::Check(arguments) => arguments.json,
-        Command::Profiles(arguments) => arguments.json,
-        Command::History(arguments) => arguments.json,
-        Command::Show(arguments) => arguments.json,
-        Command::Undo(arguments) => arguments.json,
-        Command::Wait(arguments) => arguments.json,
-        Command::Demo(_) | Command::Ledger(_) => false,
-        #[cfg(feature = "lua")]
-        Command::Lua(_) => false,
-        #[cfg(feature = "http")]
-        Command::Serve(_) => false,
-    };
+    let json = cli.command.is_in_json();
+    let has_flags = cli.command.has_flags_for_fields();
+    let in_words = |error: ErrorModel| if has_flags && !json { flag_words::error_in_flags(error) } else { error };
     let done = match cli.command {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Rerun(arguments) => rerun::run(&arguments),
@@ -202,17 +228,20 @@ pub fn main() -> ExitCode {
         Command::Wait(arguments) => wait::run(&arguments),
         #[cfg(feature = "lua")]
         Command::Lua(arguments) => lua::run(&arguments),
+        Command::Completions(arguments) => completions::run(&arguments),
+        Command::Complete(question) => completions::answer(&question),
+        Command::Man(arguments) => man::run(&arguments),
         #[cfg(feature = "http")]
         Command::Serve(arguments) => serve::run(&arguments),
     };
     match done {
         Ok(status) => status,
         Err(Failure::Usage(error)) => {
-            print_error(&error, json);
+            print_error(&in_words(error), json);
             ExitCode::from(2)
         }
         Err(Failure::Failed(error)) => {
-            print_error(&error, json);
+            print_error(&in_words(error), json);
             ExitCode::FAILURE
         }
         Err(Failure::Interrupted(error)) => {

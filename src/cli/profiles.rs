@@ -79,8 +79,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
             ]
         })
         .collect();
-    let [name, runner, engine, tried_with] = ["NAME", "RUNNER", "ENGINE", "TRIED WITH"].map(Column::Text);
-    let columns = [name, runner, engine, tried_with, Column::Detail("SCHEMA")];
+    let [runner, engine, tried_with] = ["RUNNER", "ENGINE", "TRIED WITH"].map(Column::Text);
+    let columns = [Column::Id("NAME"), runner, engine, tried_with, Column::Detail("SCHEMA")];
     let out = &mut People::on_stdout(arguments.wide);
     print_table(out, &columns, rows)?;
     writeln!(out, "\nIts schema only: {TRIED_ON_ITS_SCHEMA}.")?;

@@ -5,11 +5,12 @@ use std::io::Write;
 
 use chrono::SecondsFormat;
 
+use super::flag_words::in_flags;
 use super::output::{BOLD, DIM, GOOD, People, WARNING, count, printable};
 use super::table::{Column, print_table};
 use super::{Failure, standings};
 use crate::Plugin;
-use crate::contract::{BulkRerunBody, Instant, Planned, Reason, RerunOptions, Run, Selector, Skipped, States};
+use crate::contract::{BulkRerunBody, GroupRuns, Instant, Reason, RerunOptions, Run, Selector, Skipped, States};
 
 /// A dry run's plan, with what it tells of each source run (`with_runs`).
 pub(super) fn plan(out: &mut People, plugin: &Plugin, body: &BulkRerunBody) -> Result<(), Failure> {
@@ -27,48 +28,57 @@ pub(super) fn plan(out: &mut People, plugin: &Plugin, body: &BulkRerunBody) -> R
     if !planned.is_empty() {
         // Groups of one task differ in their parameters alone.
         let alike = planned.windows(2).any(|pair| pair[0].task_name == pair[1].task_name);
-        let sets = |group: &Planned| group.runs.as_ref().and_then(|runs| runs.parameter_sets).unwrap_or_default();
-        let partial = planned.iter().filter(|group| sets(group) > 1).count() as u64;
-        // On a narrow terminal the ids go before it.
-        let shows_sets = partial > 0 && out.width().is_none_or(|width| width >= 80);
+        let shows_sets = planned.iter().any(|group| sets(&group.runs) > 1);
         let rows = planned.iter().map(|group| {
             let source = group.runs.as_ref().and_then(|runs| runs.run.as_ref());
-            let mut row = vec![
-                group.task_name.clone(),
-                group.rerun_of.clone(),
-                source.map(created).unwrap_or_default(),
-                source.map(how_it_ended).unwrap_or_default(),
-                group.matched.to_string(),
-            ];
-            row.extend(alike.then(|| source.map(parameters).unwrap_or_default()));
-            row.extend(shows_sets.then(|| match sets(group) {
+            let mut row =
+                vec![group.task_name.clone(), group.rerun_of.clone(), source.map(created).unwrap_or_default()];
+            row.extend(shows_sets.then(|| match sets(&group.runs) {
                 sets @ 2.. => format!("1 of {sets} sets"),
                 _ => String::new(),
             }));
+            row.extend([source.map(how_it_ended).unwrap_or_default(), group.matched.to_string()]);
+            row.extend(alike.then(|| source.map(parameters).unwrap_or_default()));
             row
         });
-        let mut columns = vec![
-            Column::Text("TASK"),
-            Column::Id("SOURCE RUN"),
-            Column::Time("CREATED"),
-            Column::Text("ENDED"),
-            Column::Number("RUNS"),
-        ];
-        columns.extend(alike.then_some(Column::Detail("PARAMETERS")));
+        // Where there is no room for all, the last ones go.
+        let mut columns = vec![Column::Text("TASK"), Column::Id("SOURCE RUN"), Column::Time("CREATED")];
         columns.extend(shows_sets.then_some(Column::Number("PARAMETERS")));
+        columns.extend([Column::Text("ENDED"), Column::Number("RUNS")]);
+        columns.extend(alike.then_some(Column::Detail("PARAMETERS")));
         writeln!(out)?;
         print_table(out, &columns, rows.collect())?;
-        if partial > 0 {
-            let have =
-                if partial == 1 { "1 task's runs have".to_owned() } else { format!("{partial} tasks' runs have") };
-            writeln!(
-                out,
-                "\n{WARNING}{have} several sets of parameters{WARNING:#}, and only the newest run's would be run: \
-                 --unique-by params makes a new run for each"
-            )?;
-        }
     }
-    skipped(out, &body.skipped)
+    skipped(out, &body.skipped)?;
+    say_what_one_run_stands_for(out, body)
+}
+
+/// How many distinct parameters a group's runs have, where that is told.
+fn sets(runs: &Option<Box<GroupRuns>>) -> u64 {
+    runs.as_ref().and_then(|runs| runs.parameter_sets).unwrap_or_default()
+}
+
+/// Where some of the parameters would not be run, or not even be looked at: one tenant's success is not another's.
+fn say_what_one_run_stands_for(out: &mut People, body: &BulkRerunBody) -> Result<(), Failure> {
+    let planned = body.planned.iter().flatten().filter(|group| sets(&group.runs) > 1).count() as u64;
+    let skipped = body.skipped.iter().filter(|group| depends_on_others(group)).count() as u64;
+    let have = match planned + skipped {
+        0 => return Ok(()),
+        1 => "1 task's runs have".to_owned(),
+        several => format!("{several} tasks' runs have"),
+    };
+    let what = if planned > 0 {
+        "only the newest run's would be run: --unique-by params makes a new run for each"
+    } else {
+        "are skipped as one: --unique-by params tells them apart"
+    };
+    writeln!(out, "\n{WARNING}{have} several sets of parameters{WARNING:#}, and {what}")?;
+    Ok(())
+}
+
+/// Whether a group is skipped for a run that may have had other parameters.
+fn depends_on_others(group: &Skipped) -> bool {
+    matches!(group.reason, Reason::Active | Reason::Superseded) && sets(&group.runs) > 1
 }
 
 /// What to type after a dry run.
@@ -191,11 +201,15 @@ fn why(skipped: &Skipped) -> String {
         Reason::Gone => "the source run is no longer there",
         Reason::Refused => "the host declined",
     };
-    match (&skipped.detail, skipped.reason) {
-        (Some(detail), Reason::Refused) => format!("{words}: {detail}"),
+    let why = match (&skipped.detail, skipped.reason) {
+        (Some(detail), Reason::Refused) => format!("{words}: {}", in_flags(detail)),
         (Some(detail), _) => detail.clone(),
         (None, _) => words.to_owned(),
+    };
+    if depends_on_others(skipped) {
+        return format!("{why}; its {} sets of parameters are taken as one", sets(&skipped.runs));
     }
+    why
 }
 
 /// When a run was created, to the second.

@@ -8,12 +8,14 @@ use clap::{ArgAction, Args, ValueEnum};
 use serde_json::json;
 
 use super::Failure;
-use super::arguments::{SelectorArguments, StoreArguments, later};
+use super::arguments::{SelectorArguments, StoreArguments};
 use super::interrupt::Interruptible;
+use super::moments::later;
 use super::output::{People, count};
+use super::page_link::PageArguments;
 use super::progress::watch;
 use super::waiting::{self, Waited};
-use super::{ask, report, status_words};
+use super::{ask, report, unknown_words};
 use crate::Plugin;
 use crate::contract::{
     BulkRerunBody, GroupName, Instant, KEY_MAX, REASON_MAX, Reason, Request, UniqueBy, spelled, wrong_with_text,
@@ -25,11 +27,13 @@ pub(super) struct Arguments {
     #[command(flatten)]
     store: StoreArguments,
     #[command(flatten)]
-    selector: SelectorArguments,
+    pub(super) selector: SelectorArguments,
     #[command(flatten)]
     options: OptionArguments,
     #[command(flatten)]
     pub(super) output: OutputArguments,
+    #[command(flatten)]
+    page: PageArguments,
 }
 
 /// How what was done is told.
@@ -215,19 +219,20 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     }
     let calls = Interruptible::begin()?;
     let plugin = arguments.store.open()?;
-    status_words::warn_of_unknown(&plugin, &request.selector);
+    unknown_words::warn_of_unknown(&plugin, &request.selector);
 
     if request.options.dry_run {
         request.options.with_runs |= arguments.output.shows_plans();
         let body = watch("searching the store", || calls.call(&plugin, &request))?;
         arguments.output.print(&body, &request, |people| {
             report::plan(people, &plugin, &body)?;
-            report::how_to_go_on(people, &body)
+            report::how_to_go_on(people, &body)?;
+            arguments.page.say(people, &request)
         })?;
         return Ok(status_of(&body));
     }
     if asks {
-        match show_and_ask(&plugin, &calls, &mut request, &arguments.output).map_err(Failure::while_nothing_is_done)? {
+        match show_and_ask(&plugin, &calls, &mut request, arguments).map_err(Failure::while_nothing_is_done)? {
             Answer::No => return Err(Failure::Declined),
             // For people the plan has said it all.
             Answer::NothingToDo(body) if !arguments.output.json => return Ok(status_of(&body)),
@@ -283,8 +288,9 @@ fn show_and_ask(
     plugin: &Plugin,
     calls: &Interruptible,
     request: &mut Request,
-    output: &OutputArguments,
+    arguments: &Arguments,
 ) -> Result<Answer, Failure> {
+    let output = &arguments.output;
     (request.options.dry_run, request.options.with_runs) = (true, true);
     let body = watch("searching the store", || calls.call(plugin, request))?;
     request.options.dry_run = false;
@@ -294,6 +300,7 @@ fn show_and_ask(
     }
     let people = &mut ask::shown_on(output.json, output.wide);
     report::plan(people, plugin, &body)?;
+    arguments.page.say(people, request)?;
     if planned == 0 {
         writeln!(people, "\nNothing to re-run.")?;
         return Ok(Answer::NothingToDo(Box::new(body)));

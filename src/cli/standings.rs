@@ -15,9 +15,9 @@ pub(super) fn in_words(states: &States) -> String {
 /// These runs, each with where it stands.
 pub(super) fn print<'r>(out: &mut People, runs: impl IntoIterator<Item = &'r NewRun>) -> Result<(), Failure> {
     let row = |NewRun { run, standing }: &NewRun| {
-        vec![run.task_name.clone(), run.run_id.clone(), run.rerun_of.clone(), word(standing)]
+        vec![run.task_name.clone(), run.run_id.clone(), word(standing), run.rerun_of.clone()]
     };
-    let columns = [Column::Text("TASK"), Column::Id("NEW RUN"), Column::Id("RE-RUN OF"), Column::Text("NOW")];
+    let columns = [Column::Text("TASK"), Column::Id("NEW RUN"), Column::Text("NOW"), Column::Id("RE-RUN OF")];
     writeln!(out)?;
     Ok(print_table(out, &columns, runs.into_iter().map(row).collect())?)
 }

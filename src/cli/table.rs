@@ -23,7 +23,7 @@ pub(super) enum Column {
     Number(&'static str),
     /// A time in RFC 3339; where it gives way, month to minute.
     Time(&'static str),
-    /// The id of a run, for somebody to copy: it gives way last.
+    /// What somebody copies, such as the id of a run: it gives way where even two columns are too many.
     Id(&'static str),
 }
 
@@ -39,16 +39,21 @@ impl Column {
     }
 
     /// How wide it still is in each stage of giving way; `None` where it is not its turn.
-    fn least(self) -> [Option<usize>; 5] {
+    fn least(self, is_first: bool) -> [Option<usize>; STAGES] {
         match self {
-            Column::Detail(_) => [Some(8); 5],
+            // It says what the row is of.
+            Column::Text(_) if is_first => [None, None, Some(16), Some(16), Some(8)],
+            Column::Detail(_) => [Some(8); STAGES],
             Column::Time(_) => [None, Some(MONTH_TO_MINUTE.len()), None, None, None],
             Column::Text(_) => [None, None, Some(14), Some(8), Some(8)],
             Column::Id(_) => [None, None, None, None, Some(8)],
-            Column::Number(_) => [None; 5],
+            Column::Number(_) => [None; STAGES],
         }
     }
 }
+
+/// In so many stages columns give way.
+const STAGES: usize = 5;
 
 /// Where that is in a time that is written to the second.
 const MONTH_TO_MINUTE: std::ops::Range<usize> = 5..16;
@@ -71,12 +76,12 @@ fn print_rows(out: &mut People, columns: &[Column], rows: Vec<Vec<String>>, show
     let rows = rows.into_iter().take(shown).map(|row| row.iter().map(|text| printable(text)).collect());
     let rows: Vec<Vec<String>> = std::iter::once(titles).chain(rows).collect();
 
-    let mut widths: Vec<usize> =
+    let wanted: Vec<usize> =
         (0..columns.len()).map(|index| rows.iter().map(|row| row[index].width()).max().unwrap_or_default()).collect();
-    let wanted = widths.clone();
-    if let Some(width) = out.width() {
-        fit(&mut widths, columns, width.saturating_sub(INDENT + GAP * columns.len().saturating_sub(1)));
-    }
+    let widths = match out.width() {
+        Some(width) => fit(&wanted, columns, width.saturating_sub(INDENT)),
+        None => wanted.clone(),
+    };
     for row in rows {
         let cells = row.iter().zip(columns).zip(&widths).map(|((text, column), &width)| cell(text, *column, width));
         let line = cells.collect::<Vec<_>>().join(&" ".repeat(GAP));
@@ -91,12 +96,25 @@ fn print_rows(out: &mut People, columns: &[Column], rows: Vec<Vec<String>>, show
     Ok(())
 }
 
-/// Makes columns narrower until they fit: in each stage always the widest of those whose turn it is.
-fn fit(widths: &mut [usize], columns: &[Column], available: usize) {
-    for stage in 0..5 {
+/// The widths of as many columns as there is room for: the last ones go where the others could not be read any more.
+fn fit(wanted: &[usize], columns: &[Column], available: usize) -> Vec<usize> {
+    let mut shown = columns.len();
+    loop {
+        let mut widths = wanted[..shown].to_vec();
+        let stages = if shown > 2 { STAGES - 1 } else { STAGES };
+        if narrow(&mut widths, columns, available.saturating_sub(GAP * shown.saturating_sub(1)), stages) || shown <= 2 {
+            return widths;
+        }
+        shown -= 1;
+    }
+}
+
+/// Makes columns narrower until they fit, if they can: in each stage always the widest of those whose turn it is.
+fn narrow(widths: &mut [usize], columns: &[Column], available: usize, stages: usize) -> bool {
+    for stage in 0..stages {
         while widths.iter().sum::<usize>() > available {
-            let turn = columns.iter().zip(widths.iter_mut()).filter_map(|(column, width)| {
-                let least = column.least()[stage]?;
+            let turn = columns.iter().zip(widths.iter_mut()).enumerate().filter_map(|(index, (column, width))| {
+                let least = column.least(index == 0)[stage]?;
                 (*width > least).then_some((column, least, width))
             });
             match turn.max_by_key(|(_, _, width)| **width) {
@@ -107,6 +125,7 @@ fn fit(widths: &mut [usize], columns: &[Column], available: usize) {
             }
         }
     }
+    widths.iter().sum::<usize>() <= available
 }
 
 /// A text in a column's width: cut, or filled with blanks.
@@ -141,7 +160,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn details_give_way_first_and_ids_last() {
+    fn details_give_way_first() {
         let columns = [
             Column::Text("TASK"),
             Column::Id("RUN"),
@@ -155,13 +174,19 @@ mod tests {
             (78, [20, 26, 20, 4, 8]),
             (77, [20, 26, 11, 4, 8]),
             (66, [17, 26, 11, 4, 8]),
-            (60, [11, 26, 11, 4, 8]),
-            (50, [8, 19, 11, 4, 8]),
-            (10, [8, 8, 11, 4, 8]),
+            (65, [16, 26, 11, 4, 8]),
         ] {
-            let mut widths = [20, 26, 20, 4, 60];
-            fit(&mut widths, &columns, available);
-            assert_eq!(widths, expected, "{available}");
+            assert_eq!(fit(&[20, 26, 20, 4, 60], &columns, available + 4 * GAP), expected, "{available}");
+        }
+    }
+
+    #[test]
+    fn the_last_columns_go_where_there_is_no_room_for_all() {
+        let columns = [Column::Text("TASK"), Column::Id("RUN"), Column::Text("NOW"), Column::Id("RE-RUN OF")];
+        for (available, expected) in
+            [(80, &[20, 26, 7, 26][..]), (75, &[16, 26, 7, 26]), (74, &[20, 26, 7]), (40, &[18, 26]), (20, &[12, 12])]
+        {
+            assert_eq!(fit(&[20, 26, 7, 26], &columns, available + 3 * GAP), expected, "{available}");
         }
     }
 

@@ -64,7 +64,7 @@ export async function broken(page) {
   return page.evaluate(async () => (await axe.run(document)).violations.map(({ id, nodes }) => `${id}: ${nodes[0].html}`));
 }
 
-/** What failed in the last day and is not running by now: the demo has re-run it, so one task more is asked for. */
+/** What failed in the last day, running by now or not: the demo has re-run one task of it. */
 export async function somePlan(page) {
   await page.uncheck("[name=skip_active]");
   await page.waitForSelector("#go:not([disabled])");

@@ -9,7 +9,7 @@ const TOOL = process.env.BULK_RERUN ?? join(import.meta.dirname ?? ".", "../../t
 
 const environment = ({ BULK_RERUN_TOKEN, BULK_RERUN_STORE, BULK_RERUN_TASKS, ...rest }) => rest;
 
-/** A store with a bad night in it; what the demo re-runs of it is pending. */
+/** A store with a bad night in it; the one task that the demo re-runs of it is pending. */
 export function makeStore() {
   const folder = mkdtempSync(join(tmpdir(), "bulk-rerun-page-"));
   const demo = join(folder, "demo");

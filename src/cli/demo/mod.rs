@@ -22,9 +22,6 @@ use super::table::{Column, print_table};
 use crate::contract::{BulkRerunBody, ErrorModel, Request, RerunOptions, Run};
 use crate::{Config, Plugin};
 
-/// What counts as failed in the demo.
-const FAILED: &str = "failed,timeout,crashed";
-
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     /// The folder for the store; a second demo in it goes on with the same store
@@ -72,13 +69,13 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     what_failed(out, &plugin, &story)?;
     let plan = plan(out, &plugin, &folder, &story)?;
     if plan.planned.as_deref().is_some_and(|planned| !planned.is_empty()) {
-        let done = rerun(out, &plugin, &story, plan)?;
-        new_runs(out, &plugin, &done)?;
+        let done = rerun_one(out, &plugin, &story)?;
+        new_run(out, &plugin, &done)?;
     } else {
         writeln!(
             out,
-            "\n{BOLD}3. There is nothing left to re-run.{BOLD:#} The runs that the last demo spawned are still pending, \
-             since no RunWisp\n   works on this store; `--skip-active` keeps a second call from spawning them twice."
+            "\n{BOLD}3. There is nothing left to re-run.{BOLD:#} The new runs are still pending, since no RunWisp works on \
+             this store;\n   `--skip-active` keeps a second call from spawning them twice."
         )?;
     }
     try_next(out, &folder, &story)?;
@@ -177,24 +174,23 @@ fn plan(out: &mut People, plugin: &Plugin, folder: &Folder, story: &Story) -> Re
     Ok(body)
 }
 
-fn rerun(out: &mut People, plugin: &Plugin, story: &Story, plan: BulkRerunBody) -> Result<BulkRerunBody, Failure> {
+fn rerun_one(out: &mut People, plugin: &Plugin, story: &Story) -> Result<BulkRerunBody, Failure> {
     writeln!(
         out,
-        "\n{BOLD}3. Re-run them.{BOLD:#} The plan's digest goes along, so that what was shown is what runs:\n"
+        "\n{BOLD}3. Re-run one of them first,{BOLD:#} to see whether it holds by now. The others are left for you:\n"
     )?;
-    let digest = plan.plan.unwrap_or_default();
-    writeln!(out, "  $ … --skip-active --skip-superseded --yes \\\n      --expect-plan {digest}\n")?;
-    let body = plugin.rerun(&request(story, json!({ "expect_plan": digest }))?)?;
+    writeln!(out, "  $ … --skip-active --skip-superseded --take 1 --yes\n")?;
+    let body = plugin.rerun(&request(story, json!({ "take": 1 }))?)?;
     // What is skipped has been shown with the plan.
     let shown = BulkRerunBody { skipped: Vec::new(), ..body.clone() };
     report::result(out, plugin, &shown, &RerunOptions::default())?;
     Ok(body)
 }
 
-fn new_runs(out: &mut People, plugin: &Plugin, done: &BulkRerunBody) -> Result<(), Failure> {
+fn new_run(out: &mut People, plugin: &Plugin, done: &BulkRerunBody) -> Result<(), Failure> {
     writeln!(
         out,
-        "\n{BOLD}4. The new rows{BOLD:#} are RunWisp's own: pending, with the parameters of their source runs.\n"
+        "\n{BOLD}4. The new row{BOLD:#} is RunWisp's own: pending, with the parameters of its source run.\n"
     )?;
     let ids: Vec<String> = done.triggered.iter().map(|run| run.run_id.clone()).collect();
     let runs = report::runs_of(plugin, ids)?;
@@ -215,12 +211,15 @@ fn new_runs(out: &mut People, plugin: &Plugin, done: &BulkRerunBody) -> Result<(
 
 fn try_next(out: &mut People, folder: &Folder, story: &Story) -> Result<(), Failure> {
     let tool = tool();
-    let store = quoted(&folder.store);
+    let [store, tasks] = [&folder.store, &folder.tasks].map(quoted);
     writeln!(
         out,
         "\n{BOLD}Try next{BOLD:#}\n
   {DIM}# What does the tool make of a store? (Put your own .runwisp/runwisp.db in its place.){DIM:#}
   {tool} check --store {store}
+
+  {DIM}# What failed in the last 24 hours, over time?{DIM:#}
+  {tool} failures --store {store}
 
   {DIM}# Every failed run of that night, one new run for each distinct set of parameters; asks first{DIM:#}
   {} --unique-by params
@@ -228,8 +227,8 @@ fn try_next(out: &mut People, folder: &Folder, story: &Story) -> Result<(), Fail
   {DIM}# What ran out of memory in the last 30 days? As JSON, for a script{DIM:#}
   {tool} rerun --store {store} --exit-code 137 --since 30d --dry-run --json
 
-  {DIM}# The whole of it{DIM:#}
-  {tool} rerun --help",
+  {DIM}# The night on a page, with the others to re-run: open http://127.0.0.1:9477/ in a browser{DIM:#}
+  {tool} serve --store {store} --tasks {tasks}",
         command(folder, story),
     )?;
     Ok(())
@@ -244,7 +243,7 @@ fn request(story: &Story, options: serde_json::Value) -> Result<Request, ErrorMo
     let [from, to] = bounds(story);
     let json = json!({
         "match_all": true,
-        "filter": { "status": FAILED, "created_after": from, "created_before": to },
+        "filter": { "is_failure": true, "created_after": from, "created_before": to },
         "options": all,
     });
     Request::from_json(json.to_string().as_bytes())
@@ -254,7 +253,7 @@ fn request(story: &Story, options: serde_json::Value) -> Result<Request, ErrorMo
 fn command(folder: &Folder, story: &Story) -> String {
     let [from, to] = bounds(story);
     format!(
-        "{} rerun --store {} --tasks {} \\\n      --status {FAILED} --since {from} --until {to}",
+        "{} rerun --store {} --tasks {} \\\n      --is-failure --since {from} --until {to}",
         tool(),
         quoted(&folder.store),
         quoted(&folder.tasks),
