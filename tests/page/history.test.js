@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { PHONE, broken, onPage, picture, planned, somePlan, stage } from "./browser.js";
+import { PHONE, broken, offered, onPage, picture, planned, settled, somePlan, stage } from "./browser.js";
 import { makeStore, serve, sql, tool } from "./server.js";
 
 const store = makeStore();
@@ -64,7 +64,8 @@ test("who, why and how many are told, the newest first, and the plan follows an 
   await page.fill("[name=status]", "");
   await page.getByRole("button", { name: "any time" }).click();
   await page.fill("[name=task_name]", "archive-documents");
-  await page.locator(".skipped").getByText("pending or running").waitFor();
+  await settled(page);
+  assert.deepEqual(await page.locator(".skipped tbody td:last-child").allTextContents(), ["pending or running"]);
   await list(page);
   const line = first(page).locator("summary");
   await line.waitFor();
@@ -77,7 +78,7 @@ test("who, why and how many are told, the newest first, and the plan follows an 
   await page.getByRole("button", { name: "Take back" }).click();
   await first(page).getByText("1 run taken back.").waitFor();
   assert.equal(pending("archive-documents"), 0);
-  await page.waitForFunction(() => document.querySelector("#go").textContent === "Re-run 1 task");
+  await offered(page, "Re-run 1 task");
 }));
 
 test("axe finds nothing on the list, nor in its question, and a phone has room for it", async () => {
@@ -88,8 +89,7 @@ test("axe finds nothing on the list, nor in its question, and a phone has room f
       await first(page).locator("summary").click();
       const undo = first(page).getByRole("button", { name: "Undo…" });
       await undo.waitFor();
-      // The preview fades in.
-      await page.waitForFunction(() => document.getAnimations().length === 0 && !document.body.matches(".searching"));
+      await settled(page);
       assert.deepEqual(await broken(page), []);
       await page.locator("#history").evaluate((list) => list.scrollIntoView());
       await picture(page, `history-${options.colorScheme ?? "light"}-${options.viewport ? "phone" : "desktop"}`);

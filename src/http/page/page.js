@@ -39,6 +39,7 @@ async function preview() {
   if (wrong.length) return showProblem({ status: 422, title: "This can't be searched for", detail: wrong[0].message, errors: wrong });
   history.replaceState(null, "", `#${form.toFragment()}`);
   if (form.isEmpty()) return showEmpty("Which runs?", "Paste the ids of the runs to re-run.");
+  document.body.classList.add("searching");
   // A newer search takes this one's place; the server then stops it.
   const mine = (search = new AbortController());
   try {
