@@ -83,9 +83,10 @@ function open({ id, runs, skipped, answer, operation, first }) {
   const json = answer ?? operation;
   mine.said = element("div", { tabindex: "-1" });
   mine.stands = element("p", { id: "stands", role: "status" });
+  mine.start = element("p", { class: "start" }, ...(about.start ? [foreign(about.start), "."] : []));
   mine.again = button("", () => acts.select(mine.failed));
   mine.undo = button("Take back what has not begun", () => takeBack(mine));
-  mine.again.hidden = mine.undo.hidden = true;
+  mine.start.hidden = mine.again.hidden = mine.undo.hidden = true;
   sections.result(
     element("div", {},
       element("h2", {}, runs.length ? `${view.count(runs.length, "new run")} spawned` : "Nothing was spawned"),
@@ -93,7 +94,7 @@ function open({ id, runs, skipped, answer, operation, first }) {
       operation && element("p", { class: "quiet" }, ...line(operation)),
       left.length ? element("p", { class: "quiet" }, `Left alone: ${left.join(", ")}.`) : null),
     mine.said,
-    runs.length && about.start ? element("p", { class: "start" }, foreign(about.start), ".") : null,
+    mine.start,
     element("div", { class: "row" },
       first, mine.again, mine.undo,
       runs.length ? button("Copy the new ids", ({ target }) => copy(runs.map((run) => run.run_id).join("\n"), target)) : null,
@@ -161,6 +162,7 @@ function stand(mine, runs) {
   mine.again.hidden = !mine.failed.length || !mine.failed.every(({ run_id }) => form.holdsId(run_id));
   mine.again.textContent = `Re-run the ${mine.failed.length === 1 ? "one" : mine.failed.length.toLocaleString("en")} that failed again`;
   mine.pending = runs.filter(({ phase }) => phase === "pending").length;
+  mine.start.hidden = !mine.pending || !about.start;
   mine.undo.hidden = !(mine.id && mine.pending && about.writable && about.may_spawn);
   mine.hasEnded = runs.every(({ phase }) => !["pending", "running"].includes(phase));
   return isNews;
