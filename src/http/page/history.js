@@ -20,7 +20,7 @@ export const start = () => $("history").addEventListener("toggle", refresh);
 
 /** What the server says of its store: whether there is a ledger. */
 export function introduce({ ledger }) {
-  $("history").hidden = !ledger;
+  $("history").hidden = $("recent").hidden = !ledger;
   refresh();
 }
 

@@ -74,11 +74,8 @@ export function retry() {
 function open({ id, runs, skipped, answer, operation, first }) {
   leave();
   const mine = (on = { id, runs, pause: FIRST_MS, cells: new Map() });
-  const cell = (run) => {
-    if (!mine.cells.has(run.run_id + run.task_name)) mine.cells.set(run.run_id + run.task_name, element("span", {}, "pending"));
-    return mine.cells.get(run.run_id + run.task_name);
-  };
-  const rows = runs.map((run) => [view.text(run.task_name), cell(run), view.id(run.run_id, true), view.id(run.rerun_of)]);
+  for (const run of runs) mine.cells.set(key(run), element("span"));
+  const rows = runs.map((run) => [view.text(run.task_name), mine.cells.get(key(run)), view.id(run.run_id, true), view.id(run.rerun_of)]);
   const left = view.skippedInWords(skipped);
   const json = answer ?? operation;
   mine.said = element("div", { tabindex: "-1" });
@@ -112,6 +109,9 @@ function open({ id, runs, skipped, answer, operation, first }) {
 
 // --- where they stand ---
 
+/** A run is its task and its id together. */
+const key = ({ task_name, run_id }) => JSON.stringify([task_name, run_id]);
+
 function wait(mine) {
   clearTimeout(timer);
   if (mine.runs.length && !mine.hasEnded) timer = setTimeout(follow, mine.pause);
@@ -142,9 +142,8 @@ async function standings(runs) {
     ids: runs.map(({ run_id }) => run_id),
     options: { dry_run: true, unique_by: "run", with_runs: true },
   });
-  const key = (task, id) => JSON.stringify([task, id]);
-  const found = new Map([...planned, ...skipped].filter(({ run }) => run).map(({ run }) => [key(run.task_name, run.id), run]));
-  return runs.map((run) => ({ ...run, phase: "gone", ...found.get(key(run.task_name, run.run_id)) }));
+  const found = new Map([...planned, ...skipped].filter(({ run }) => run).map(({ run }) => [key({ ...run, run_id: run.id }), run]));
+  return runs.map((run) => ({ ...run, phase: "gone", ...found.get(key(run)) }));
 }
 
 const word = ({ phase, end_reason }) => end_reason ?? phase;
@@ -154,7 +153,11 @@ const hasFailed = (run) => run.phase === "ended" && !view.isSuccess(run.end_reas
 function stand(mine, runs) {
   const words = inWords(Object.entries(Object.groupBy(runs, word)).map(([word, { length }]) => [word, length]), runs.length);
   const isNews = mine.stands.textContent !== words;
-  for (const run of runs) mine.cells.get(run.run_id + run.task_name)?.replaceChildren(view.ending(run));
+  for (const run of runs) {
+    const cell = mine.cells.get(key(run));
+    const ending = view.ending(run);
+    if (cell && cell.textContent !== ending.textContent) cell.replaceChildren(ending);
+  }
   if (isNews) mine.stands.textContent = words;
   entitle(words);
   mine.stood = runs;

@@ -73,7 +73,6 @@ function showPlan(answer) {
   const limit = form.limit();
   const over = limit === null ? 0 : Math.max(planned - limit, 0);
   form.showViolations(over ? [{ location: "limit", message: `${view.count(planned, "new run")}: ${over.toLocaleString("en")} more than the limit` }] : []);
-  asSent(answer);
   const skipped = view.skippedInWords(answer.skipped);
   const sums = [`${view.count(answer.matched, "run")} selected.`, skipped.length ? `Left alone: ${skipped.join(", ")}.` : ""].join(" ").trim();
   if (!planned) {
@@ -86,6 +85,7 @@ function showPlan(answer) {
     request.options.expect_plan = answer.plan;
     setPlan({ digest: answer.plan, request, over, planned: answer.planned, label: `Re-run ${view.count(planned, view.nounFor(request.options.unique_by))}` });
   }
+  asSent(answer);
   showLists(answer);
 }
 

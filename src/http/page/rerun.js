@@ -68,10 +68,14 @@ async function send(clicked, planned, prepare, show, before = planned) {
   busy(true);
   clicked.classList.add("busy");
   clicked.textContent = "Re-running…";
-  const impatient = setTimeout(() => sections.notice([element("strong", {}, "No answer yet"),
-    button("Stop waiting, and look for the new runs", () => waiting.abort())], "warn"), PATIENCE_MS);
+  let impatient = 0;
   try {
     const request = await prepare();
+    impatient = setTimeout(() => {
+      const words = [element("strong", {}, "No answer yet"), button("Stop waiting, and look for the new runs", () => waiting.abort())];
+      if ($("plan").hidden) clicked.parentElement.after(element("div", { class: "notice warn", role: "alert" }, ...words));
+      else sections.notice(words, "warn");
+    }, PATIENCE_MS);
     lost.begin(planned);
     const answer = await api.rerun(request, waiting.signal).catch(async (problem) => {
       if (api.isRefusal(problem)) {
