@@ -100,7 +100,7 @@ test("axe finds nothing on the list, nor on a re-run and its question, and a pho
       await list(page);
       await first(page).getByText("0 of 1 succeeded, 1 pending").waitFor();
       await undo(page).waitFor();
-      await page.waitForFunction(() => !document.getAnimations().length);
+      await settled(page);
       assert.deepEqual(await broken(page), []);
       await page.locator("#history").evaluate((list) => list.scrollIntoView());
       await picture(page, `history-${options.colorScheme ?? "light"}-${options.viewport ? "phone" : "desktop"}`);

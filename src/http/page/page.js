@@ -305,6 +305,10 @@ function open(fragment, isFirst = false) {
     if (!id) return changed(0);
   }
   if (!id) return;
+  // No plan is on its way any more, which would take the address for itself.
+  clearTimeout(timer);
+  search?.abort();
+  document.body.classList.remove("searching");
   form.refresh();
   operation.look(id);
 }
