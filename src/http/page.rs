@@ -1,6 +1,6 @@
 //! The operator's page at `/`: a few files, nothing from outside, under a strict Content-Security-Policy.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use axum::Router;
 use axum::extract::{Request, State};
@@ -19,16 +19,21 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
                       connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// Path, kind and text.
-const FILES: [(&str, &str, &str); 13] = [
+const FILES: [(&str, &str, &str); 18] = [
     ("/", "text/html; charset=utf-8", include_str!("page/index.html")),
     ("/page/page.css", "text/css; charset=utf-8", include_str!("page/page.css")),
     ("/page/page.js", SCRIPT, include_str!("page/page.js")),
+    ("/page/active.js", SCRIPT, include_str!("page/active.js")),
     ("/page/api.js", SCRIPT, include_str!("page/api.js")),
     ("/page/copy.js", SCRIPT, include_str!("page/copy.js")),
     ("/page/form.js", SCRIPT, include_str!("page/form.js")),
+    ("/page/handon.js", SCRIPT, include_str!("page/handon.js")),
     ("/page/history.js", SCRIPT, include_str!("page/history.js")),
     ("/page/lost.js", SCRIPT, include_str!("page/lost.js")),
+    ("/page/operation.js", SCRIPT, include_str!("page/operation.js")),
+    ("/page/rerun.js", SCRIPT, include_str!("page/rerun.js")),
     ("/page/rows.js", SCRIPT, include_str!("page/rows.js")),
+    ("/page/sections.js", SCRIPT, include_str!("page/sections.js")),
     ("/page/text.js", SCRIPT, include_str!("page/text.js")),
     ("/page/times.js", SCRIPT, include_str!("page/times.js")),
     ("/page/token.js", SCRIPT, include_str!("page/token.js")),
@@ -38,11 +43,13 @@ const FILES: [(&str, &str, &str); 13] = [
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 
 pub(super) fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
-    let route = |routes: Router<S>, (path, kind, text): (&'static str, &'static str, &'static str)| {
-        let file = File::new(kind, text).under(POLICY);
-        routes.route(path, get(async move |headers: HeaderMap| file.answer(&headers)))
-    };
-    FILES.into_iter().fold(Router::new(), route)
+    // Packed once, for every router of the process.
+    static PACKED: LazyLock<Vec<(&str, File)>> = LazyLock::new(|| {
+        FILES.into_iter().map(|(path, kind, text)| (path, File::new(kind, text).under(POLICY).packed())).collect()
+    });
+    PACKED.iter().fold(Router::new(), |routes, (path, file)| {
+        routes.route(path, get(async |headers: HeaderMap| file.answer(&headers)))
+    })
 }
 
 /// What the page says of the store.
@@ -52,7 +59,7 @@ pub(super) async fn store(State(door): State<Arc<Door>>, request: Request) -> Re
     let info = door.about.at(door.config.request_timeout, move || plugin.describe()).await?;
     let about = json!({
         "store": info.schema().map_or_else(|| info.store.clone(), |schema| format!("{}, schema {schema}", info.store)),
-        "runner": info.runner, "start": info.start, "writable": info.writable, "may_spawn": may_spawn,
+        "runner": info.runner, "runner_state": info.runner_state, "start": info.start, "writable": info.writable, "may_spawn": may_spawn,
         "requires_filter": door.config.require_filter, "ledger": info.ledger.is_some(),
     });
     Ok(([(CONTENT_TYPE, "application/json")], about.to_string()).into_response())

@@ -55,3 +55,49 @@ fn whatever_is_no_file_is_never_kept_and_nothing_is_guessed_at() {
         assert_eq!(server.send("HEAD", path, &[], "").header("x-content-type-options"), Some("nosniff"), "{path}");
     }
 }
+
+/// What of the operator's page a browser asks for: its own files, as the page and its scripts name them.
+fn page_files(server: &crate::server::Server) -> Vec<String> {
+    let mut found = vec!["/".to_owned(), "/page/page.js".to_owned()];
+    let mut next = 0;
+    while let Some(path) = found.get(next).cloned() {
+        let text = server.send("GET", &path, &[("accept-encoding", "identity")], "").text;
+        let names = text.split('"').filter_map(|name| name.strip_prefix("./").or_else(|| name.strip_prefix("page/")));
+        let files = names.filter(|name| name.ends_with(".js") || name.ends_with(".css"));
+        for path in files.map(|name| format!("/page/{name}")) {
+            if !found.contains(&path) {
+                found.push(path);
+            }
+        }
+        next += 1;
+    }
+    found
+}
+
+#[test]
+fn the_page_is_sent_packed_to_who_can_unpack_it_and_is_small() {
+    let store = night();
+    let server = serve(&store);
+    let files = page_files(&server);
+    assert!(files.len() > 10, "{files:?}");
+    let mut sum = 0;
+    for path in &files {
+        let head = |coding: &str| server.send("HEAD", path, &[("accept-encoding", coding)], "");
+        for coding in ["gzip", "br, GZIP ;q=0.5", "gzip;q=1.0, identity"] {
+            let packed = head(coding);
+            assert_eq!(packed.header("content-encoding"), Some("gzip"), "{path} {coding}");
+            assert_eq!(packed.header("vary"), Some("accept-encoding"), "{path}");
+        }
+        let packed = head("gzip");
+        sum += packed.header("content-length").unwrap().parse::<u64>().unwrap();
+        for coding in ["", "identity", "br", "gzip;q=0", "gzip; q=0.0, br", "x-gzipped"] {
+            let whole = head(coding);
+            assert_eq!((whole.status, whole.header("content-encoding")), (200, None), "{path} {coding}");
+            assert_ne!(whole.header("etag"), packed.header("etag"), "{path}");
+        }
+        let known = packed.header("etag").unwrap().to_owned();
+        let asked = [("accept-encoding", "gzip"), ("if-none-match", &*known)];
+        assert_eq!(server.send("GET", path, &asked, "").status, 304, "{path}");
+    }
+    assert!(sum < 60_000, "{sum} bytes in all");
+}

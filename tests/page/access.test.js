@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { PHONE, broken, onPage, picture, settled, somePlan, stage } from "./browser.js";
+import { PHONE, broken, offered, onPage, picture, settled, somePlan, stage } from "./browser.js";
 import { discard, makeStore, serve, sql, withoutTasks } from "./server.js";
 
 const { store, server } = await stage();
@@ -11,7 +11,7 @@ test("the keyboard is enough", () => onPage(server.url, {}, async (page) => {
   await somePlan(page);
   // From the top of the page again.
   await page.reload();
-  await page.waitForSelector("#go:not([disabled])");
+  await offered(page);
   const seen = [];
   for (let press = 0; press < 60 && !seen.includes("go"); press++) {
     await page.keyboard.press("Tab");
@@ -43,18 +43,20 @@ test("axe finds nothing on the page, whatever it shows", async () => {
       assert.deepEqual(await broken(page), []);
       await page.fill("[name=limit]", "1");
       await page.waitForSelector("#limit-error:not(:empty)");
+      await settled(page);
       assert.deepEqual(await broken(page), []);
       await page.fill("[name=limit]", "");
       await page.fill("[name=status]", " , ");
       await page.getByRole("button", { name: "any time" }).click();
-      await page.getByText("Yes, from every run in the store").waitFor();
       await settled(page);
+      await page.getByText("Yes, from every run in the store").waitFor();
       assert.deepEqual(await broken(page), []);
       await page.getByRole("button", { name: "24 h" }).click();
       await page.fill("[name=status]", "failed");
-      await page.waitForSelector("#go:not([disabled])");
+      await offered(page);
       await page.click("#go");
       await page.waitForSelector("#result:not([hidden])");
+      await settled(page);
       assert.deepEqual(await broken(page), []);
     });
   }

@@ -10,6 +10,8 @@ import { discard, makeStore, serve } from "./server.js";
 
 const AXE = createRequire(import.meta.url)("axe-core").source;
 const PICTURES = join(import.meta.dirname ?? ".", "../../target/page");
+/** A folder whose files are the page's, in place of those in the tool: what is changed is seen without a build. */
+const FILES = process.env.BULK_RERUN_TEST_PAGE;
 const DESKTOP = { width: 1280, height: 800 };
 export const PHONE = { width: 390, height: 844 };
 
@@ -37,6 +39,15 @@ export async function stage(store = makeStore()) {
   return { store, server };
 }
 
+function fromFolder(page, url) {
+  return page.route((asked) => /^\/(page\/[a-z]+\.(js|css))?$/.test(asked.pathname) && asked.href.startsWith(url), async (route) => {
+    const { pathname } = new URL(route.request().url());
+    const path = join(FILES, pathname === "/" ? "index.html" : pathname.slice("/page/".length));
+    const policy = (await fetch(url)).headers.get("content-security-policy");
+    await route.fulfill({ path, headers: { "content-security-policy": policy } });
+  });
+}
+
 /** Opens the page at `url` as somebody would, and does something there. Nothing may be fetched from outside, or fail in the page. */
 export async function onPage(url, options, act) {
   const { viewport = DESKTOP, colorScheme = "light", path = "" } = options;
@@ -47,16 +58,31 @@ export async function onPage(url, options, act) {
   page.on("pageerror", (error) => faults.push(String(error)));
   page.on("console", (message) => /Content Security Policy|Refused to/.test(message.text()) && faults.push(message.text()));
   page.on("request", (request) => request.url().startsWith(url) || request.url().startsWith("data:") || faults.push(request.url()));
+  if (FILES) await fromFolder(page, url);
   await options.prepare?.(page);
   await page.goto(url + path);
-  await act(page);
+  try {
+    await act(page);
+  } catch (error) {
+    await picture(page, "failed");
+    throw error;
+  }
   await context.close();
   assert.deepEqual(faults, []);
 }
 
 export const picture = (page, name) => page.screenshot({ path: join(PICTURES, `${name}.png`) });
 export const title = (page) => page.locator("#summary h2");
-export const settled = (page) => page.waitForSelector("body:not(.searching)");
+
+/** The page shows what there is to say of the form as it is now, and nothing fades any more. */
+export const settled = (page) => page.waitForFunction(() => !document.body.matches(".searching") && !document.getAnimations().length);
+
+/** The same, and what is on show can be re-run: as its button says, where that is given. */
+export const offered = (page, label) => page.waitForFunction((label) => {
+  const go = document.querySelector("#go");
+  const isSettled = !document.body.matches(".searching") && !document.getAnimations().length;
+  return isSettled && go.checkVisibility() && !go.disabled && (!label || (label.test?.(go.textContent) ?? go.textContent === label));
+}, label);
 
 /** The rules of axe that what is on show breaks. */
 export async function broken(page) {
@@ -67,7 +93,7 @@ export async function broken(page) {
 /** What failed in the last day, running by now or not: the demo has re-run one task of it. */
 export async function somePlan(page) {
   await page.uncheck("[name=skip_active]");
-  await page.waitForSelector("#go:not([disabled])");
+  await offered(page);
 }
 
 /** As the button has it. */

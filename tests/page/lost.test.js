@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
-import { PHONE, onPage, picture, planned, settled, somePlan, stage } from "./browser.js";
+import { PHONE, offered, onPage, picture, planned, settled, somePlan, stage } from "./browser.js";
 import { proxy } from "./proxy.js";
 import { sql } from "./server.js";
 
@@ -76,7 +76,7 @@ test("a request that never came: nothing is found, and it is not offered again a
   await page.click("#go");
   await heading(page, `${number} new runs spawned`).waitFor();
   await page.getByRole("button", { name: "Select again" }).click();
-  await page.waitForSelector("#go:not([disabled])");
+  await offered(page);
   assert.equal(await page.textContent("#standing"), "");
 }));
 
@@ -86,7 +86,7 @@ test("an answer that does not come: one need not wait for it, and a reload does 
   await page.clock.runFor(1000);
   await page.uncheck("[name=skip_active]");
   await page.clock.runFor(1000);
-  await page.waitForSelector("#go:not([disabled])");
+  await offered(page);
   const number = await planned(page);
   front.way = "hang";
   await page.click("#go");
@@ -110,7 +110,7 @@ test("one that waits no longer sees what there is", () => onPage(front.url, {
   await page.fill("[name=task_name]", "nightly-invoices");
   await page.uncheck("[name=skip_active]");
   await page.clock.runFor(1000);
-  await page.waitForFunction(() => document.querySelector("#go").textContent === "Re-run 1 task");
+  await offered(page, "Re-run 1 task");
   front.way = "hang";
   await page.click("#go");
   await page.clock.runFor(31_000);

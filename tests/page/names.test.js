@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { onPage, picture, stage } from "./browser.js";
+import { offered, onPage, picture, stage } from "./browser.js";
 import { makeStore, sql, withoutTasks } from "./server.js";
 
 /** Name, and what is to be seen. */
@@ -31,7 +31,7 @@ for (const [index, [name]] of NAMES.entries()) {
 const { server } = await stage(store);
 
 test("what can't be seen in a name is shown, on the plan and on the result", () => onPage(server.url, { path: "#search=names-&skip_active=0" }, async (page) => {
-  await page.waitForSelector("#go:not([disabled])");
+  await offered(page);
   const shown = async (place) => (await page.locator(`${place} td[data-label=Task]`).allTextContents()).sort();
   const expected = NAMES.map(([, seen]) => seen).sort();
   assert.deepEqual(await shown("#lists"), expected);
@@ -44,13 +44,13 @@ test("what can't be seen in a name is shown, on the plan and on the result", () 
   }
   // A command that is copied means the same, and has nothing unseen in it.
   await page.fill("[name=task_name]", NAMES[0][0]);
-  await page.waitForFunction(() => document.querySelector("#go").textContent === "Re-run 1 task");
+  await offered(page, "Re-run 1 task");
   const command = await page.locator("#curl pre").textContent();
   assert.match(command, /"task_name":"pay-\\u202esecioni\\u202c"/);
   assert.doesNotMatch(command, /[\u202A-\u202E\u2066-\u2069]/);
 
   await page.fill("[name=task_name]", "");
-  await page.waitForFunction((number) => document.querySelector("#go").textContent === `Re-run ${number} tasks`, NAMES.length);
+  await offered(page, `Re-run ${NAMES.length} tasks`);
   await page.click("#go");
   await page.waitForSelector("#result:not([hidden])");
   assert.deepEqual(await shown("#result"), expected);

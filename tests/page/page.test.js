@@ -2,13 +2,12 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { PHONE, onPage, picture, planned, settled, somePlan, stage, title } from "./browser.js";
+import { PHONE, offered, onPage, picture, planned, settled, somePlan, stage, title } from "./browser.js";
 import { serve, sql, tool } from "./server.js";
 
 const { store, server } = await stage();
 
 test("what is shown is what runs, and the result names the new runs", () => onPage(server.url, {}, async (page) => {
-  await page.waitForFunction(() => document.querySelector("#summary h2"));
   await somePlan(page);
   const number = await planned(page);
   assert.equal(await page.locator("#go").textContent(), `Re-run ${number} tasks`);
@@ -53,7 +52,7 @@ test("a plan that has changed meanwhile spawns nothing, and is shown anew", () =
   await page.getByRole("button", { name: "any time" }).click();
   await page.fill("[name=status]", "");
   await page.fill("[name=task_name]", "archive-documents");
-  await page.waitForFunction(() => document.querySelector("#go").textContent === "Re-run 1 task");
+  await offered(page, "Re-run 1 task");
   tool("rerun", ...store.arguments, "--task", "archive-documents", "--yes", "--json");
   await page.click("#go");
   await page.getByText("The plan has changed").waitFor();
@@ -66,7 +65,7 @@ test("a plan that has changed meanwhile spawns nothing, and is shown anew", () =
 test("a server that is gone is said to be gone", async () => {
   const other = await serve(store);
   await onPage(other.url, {}, async (page) => {
-    await page.waitForSelector("#summary h2");
+    await settled(page);
     await other.end();
     await page.uncheck("[name=skip_active]");
     await page.getByText("The server can't be reached").waitFor();
@@ -98,13 +97,13 @@ test("after a re-run an edit of the form brings the preview back", () => onPage(
   await page.click("#go");
   await page.waitForSelector("#result:not([hidden])");
   await page.fill("[name=task_name]", "nightly-invoices");
-  await page.waitForFunction(() => document.querySelector("#go").textContent === "Re-run 1 task");
+  await offered(page, "Re-run 1 task");
   assert.ok(await page.locator("#go").isVisible());
   assert.ok(await page.locator("#result").isHidden());
 }));
 
 test("lines of one task are told apart by when their runs were created", () => onPage(server.url, { path: "#task_name=nightly-invoices&status=failed&unique_by=run&skip_active=0&skip_superseded=0" }, async (page) => {
-  await page.waitForSelector("#go:not([disabled])");
+  await offered(page);
   const ids = await page.locator("#lists td[data-label='Source run'] code").allTextContents();
   const times = await page.locator("#lists td[data-label='Created'] time").evaluateAll((times) => times.map((time) => time.dateTime));
   assert.ok(ids.length > 1 && new Set(times).size > 1);

@@ -22,7 +22,8 @@ export const withoutTasks = (store) => ({ ...store, arguments: store.arguments.s
 
 /** Carries out SQL on the store, as its runner would; answers what it prints. */
 export function sql(store, text) {
-  return execFileSync("sqlite3", [store.arguments[1], text], { encoding: "utf8" });
+  // The server may have it locked for a moment.
+  return execFileSync("sqlite3", ["-cmd", ".timeout 20000", store.arguments[1], text], { encoding: "utf8" });
 }
 
 /** Makes the store one that can only be read. */

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { onPage, picture, settled, somePlan, stage, title } from "./browser.js";
+import { offered, onPage, picture, settled, somePlan, stage, title } from "./browser.js";
 import { discard, makeStore, protect, serve } from "./server.js";
 
 const { store, server } = await stage();
@@ -24,7 +24,7 @@ test("it works with a token, and asks again for a wrong one", async () => {
     assert.match(await page.locator("#curl pre").textContent(), /Bearer \$BULK_RERUN_TOKEN/);
     assert.ok(!(await page.content()).includes("s3cret"));
     await page.reload();
-    await page.waitForSelector("#go:not([disabled])");
+    await offered(page);
     await page.fill("[name=status]", "");
     await page.getByRole("button", { name: "any time" }).click();
     await page.getByText("this server requires a filter").first().waitFor();
@@ -97,7 +97,7 @@ test("a token that may only preview says so, and the button does not work", asyn
     await page.getByRole("button", { name: "Token", exact: true }).click();
     await page.fill("#token", "horse");
     await page.keyboard.press("Enter");
-    await page.waitForSelector("#go:not([disabled])");
+    await offered(page);
     assert.ok(!(await page.getByText("Your token may only preview").isVisible()));
   });
   await other.end();

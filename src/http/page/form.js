@@ -11,6 +11,8 @@ const TIMES = ["created_after", "created_before"];
 const NUMBERS = ["exit_code_min", "exit_code_max"];
 const LISTS = ["ids", "except_ids"];
 const CHECKS = ["retries_only", "skip_superseded", "skip_active"];
+/** What is left out by hand, one group each: its task and a run of it. */
+const LEFT_OUT = "except_group";
 const ALL = ["mode", ...TEXTS, ...TIMES, ...NUMBERS, ...LISTS, ...CHECKS, "unique_by", "limit"];
 
 /** The request, as a dry run or not. A dry run has no limit, so that there is a plan to see above it too. */
@@ -76,6 +78,9 @@ function instant(name) {
   if (name !== "created_before") return at;
   return at.replace(/\.000Z$/, ".999999999Z").replace(/(\.\d{3})Z$/, "$1999999Z");
 }
+
+/** Whether a list of the form's can have this id in it. */
+export const holdsId = (id) => !/[\s,]|^$/.test(id);
 
 const list = (name) => field(name).value.split(/[\s,]+/).filter(Boolean);
 
@@ -160,7 +165,18 @@ export function toFragment() {
     } else if (CHECKS.includes(name)) state.set(name, input.checked ? "1" : "0");
     else if (input.value) state.set(name, input.value);
   }
+  for (const { task_name, rerun_of } of rows.leftOut()) state.append(LEFT_OUT, JSON.stringify([task_name, rerun_of]));
   return state.toString();
+}
+
+/** Exactly these runs, each once more. */
+export function select(ids) {
+  form.reset();
+  edited();
+  rows.clear();
+  field("mode").value = "ids";
+  field("ids").value = ids.join("\n");
+  field("unique_by").value = "run";
 }
 
 /** What a link says that the form can't hold: name and text. Any edit of the form is the operator's own word instead. */
@@ -169,21 +185,34 @@ let unread = [];
 export const edited = () => (unread = []);
 
 /** Whether a fragment is a form's; another one is a place on the page. */
-export const isState = (fragment) => [...new URLSearchParams(fragment).keys()].some((name) => ALL.includes(name));
+export const isState = (fragment) => [...new URLSearchParams(fragment).keys()].some((name) => ALL.includes(name) || name === LEFT_OUT);
 
 /** Fills the form from a fragment, where it is a form's; else with what failed in the last day. What is absent is as it is at first. */
 export function fromFragment(fragment) {
   form.reset();
+  rows.clear();
   unread = [];
   if (!isState(fragment)) {
     field("status").value = "failed, timeout, crashed";
     return setWindow(24);
   }
   for (const [name, text] of new URLSearchParams(fragment)) {
-    if (!ALL.includes(name) || !fill(name, text)) unread.push([name, text]);
+    if (!(name === LEFT_OUT ? leaveOut(text) : ALL.includes(name) && fill(name, text))) unread.push([name, text]);
   }
   const more = document.getElementById("more");
   more.open = [...more.querySelectorAll("input, textarea")].some((input) => (input.type === "checkbox" ? input.checked : input.value));
+}
+
+/** Whether that names a group. */
+function leaveOut(text) {
+  try {
+    const [task_name, rerun_of, ...rest] = JSON.parse(text);
+    if (typeof task_name !== "string" || typeof rerun_of !== "string" || rest.length) return false;
+    rows.leaveOut([{ task_name, rerun_of }]);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** Whether the field now says just that. */

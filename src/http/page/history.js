@@ -1,122 +1,63 @@
-// What was re-run: the last operations of the store's ledger, where their new runs stand, and how one is undone.
+// What was re-run: the last operations of the store's ledger, and which of them touch a plan.
 
 import * as api from "./api.js";
-import { element, foreign, local } from "./text.js";
-import * as token from "./token.js";
+import * as operation from "./operation.js";
+import { $, ago, element, foreign } from "./text.js";
 import * as view from "./view.js";
 
 const LAST = 20;
+/** A plan is told of so many of the last operations, if they are not older than this. */
+const RECENT = 5;
+const RECENT_MS = 12 * 3600e3;
 
-const $ = (id) => document.getElementById(id);
-
-let mayUndo = false;
-let undone = () => {};
 let latest = null;
+/** The recent ones with their runs, by id and whether they were undone. */
+const known = new Map();
 
-/** `then` is called when something was undone. */
-export function start(then) {
-  undone = then;
-  $("history").addEventListener("toggle", refresh);
-}
+const link = ({ operation_id }, ...words) => element("a", { href: `#operation=${encodeURIComponent(operation_id)}` }, ...words);
 
-/** What the server says of its store: whether there is a ledger, and whether we may change anything. */
-export function introduce({ ledger, writable, may_spawn }) {
-  mayUndo = writable && may_spawn;
-  $("history").hidden = !ledger;
+export const start = () => $("history").addEventListener("toggle", refresh);
+
+/** What the server says of its store: whether there is a ledger. */
+export function introduce({ ledger }) {
+  $("history").hidden = $("recent").hidden = !ledger;
   refresh();
 }
 
 /** There may be more to list, if the list is on show. */
 export async function refresh() {
-  if ($("history").hidden || !$("history").open) return;
   const mine = (latest = {});
-  const shown = await api.operations(LAST).then(list, trouble);
-  if (mine === latest) $("operations").replaceChildren(...shown);
-}
-
-function list(operations) {
-  if (!operations.length) return [element("p", { class: "quiet" }, "Nothing yet.")];
-  return [element("ul", {}, ...operations.map((operation) => element("li", {}, folded(operation))))];
-}
-
-/** One operation: a line, and all of it once it is opened. */
-function folded(operation) {
-  const place = element("details", {}, element("summary", {}, ...line(operation)), element("div", { class: "operation" }));
-  place.addEventListener("toggle", () => place.open && look(place, operation.operation_id));
-  return place;
-}
-
-/** When, who (or through which door), how many, and why. */
-function line({ created_at, actor, door, triggered, reason, undone_at }) {
-  const at = element("time", { datetime: created_at, title: created_at }, local(new Date(created_at)).slice(0, 19).replace("T", " "));
-  const parts = [at, foreign(actor ?? door), element("span", {}, view.count(triggered, "new run"))];
-  if (undone_at) parts.push(element("span", {}, "undone"));
-  if (reason) parts.push(foreign(reason, "bdi", { class: "quiet" }));
-  return parts.flatMap((part, index) => (index ? [" · ", part] : [part]));
-}
-
-/** Shows where an operation's new runs stand now, below what there is to say of it. */
-async function look(place, id, said = []) {
-  const body = place.lastElementChild;
-  try {
-    const operation = await api.operation(id);
-    place.firstElementChild.replaceChildren(...line(operation));
-    body.replaceChildren(...said, inWords(operation), ...undoing(place, operation), ...runs(operation));
-  } catch (problem) {
-    body.replaceChildren(...said, ...trouble(problem));
+  const isOff = () => mine !== latest || $("history").hidden || !$("history").open;
+  if (isOff()) return;
+  const operations = await api.operations(LAST).catch((problem) => void (isOff() || $("operations").replaceChildren(...view.trouble(problem))));
+  if (!operations || isOff()) return;
+  const lines = operations.map((one) => element("li", {}, link(one, ...operation.line(one))));
+  $("operations").replaceChildren(lines.length ? element("ul", {}, ...lines) : element("p", { class: "quiet" }, "Nothing yet."));
+  // What became of each: one after the other.
+  for (const [index, one] of operations.entries()) {
+    const states = one.triggered ? (await api.operation(one.operation_id).catch(() => null))?.states : null;
+    if (isOff()) return;
+    if (states) lines[index].append(element("span", { class: "became" }, operation.inWords(Object.entries(states))));
   }
 }
 
-function inWords({ states }) {
-  const words = Object.entries(states).flatMap(([word, count], index) => [index ? ", " : "", `${count.toLocaleString("en")} `, foreign(word)]);
-  return element("p", {}, ...(words.length ? words : ["No new run came of it."]));
-}
-
-function runs({ runs }) {
-  const rows = runs.map(({ task_name, run_id, phase, end_reason, exit_code }) => [
-    view.text(task_name),
-    view.id(run_id, true),
-    element("span", {}, foreign(end_reason ?? phase), exit_code ? ` (exit code ${exit_code})` : null),
-  ]);
-  return rows.length ? [view.table("New runs", ["Task", "New run", "Stands"], rows)] : [];
-}
-
-/** The button, where there is something left to undo, and who may. */
-function undoing(place, { operation_id, states }) {
-  if (!mayUndo || !states.pending) return [];
-  const made = element("button", { type: "button", class: "plain" }, "Undo…");
-  made.addEventListener("click", async () => {
-    if (!(await isMeant(states.pending))) return;
-    made.disabled = true;
-    await undo(place, operation_id);
-  });
-  return [made];
-}
-
-function isMeant(pending) {
-  const dialog = $("undo-dialog");
-  $("undo-words").textContent = `${view.count(pending, "run")} pending. What a worker has begun meanwhile is kept.`;
-  dialog.returnValue = "";
-  dialog.showModal();
-  return new Promise((answer) => dialog.addEventListener("close", () => answer(dialog.returnValue === "undo"), { once: true }));
-}
-
-async function undo(place, id) {
-  const said = await api.undo(id).then((answer) => [element("strong", {}, outcome(answer))], trouble);
-  // A list that has come meanwhile has this operation in another place.
-  if (!place.isConnected) return;
-  await look(place, id, [element("div", { tabindex: "-1" }, ...said)]);
-  place.querySelector(".operation > [tabindex]").focus();
-  undone();
-}
-
-/** A browser may have sent it twice: then the second answer has nothing left, and where the runs stand tells the rest. */
-function outcome({ undone, kept }) {
-  const words = undone.length ? `${view.count(undone.length, "run")} taken back` : "Nothing was left to take back";
-  return kept.length ? `${words}, ${kept.length.toLocaleString("en")} kept.` : `${words}.`;
-}
-
-function trouble(problem) {
-  if (problem.status === 401) token.refused();
-  return [element("div", { class: "notice bad", role: "alert" }, ...view.problem(problem))];
+/** What of a dry run was re-run not long ago, in words: null where nothing was, or nothing tells. */
+export async function touching({ planned, skipped = [] }, uniqueBy) {
+  if ($("history").hidden) return null;
+  const since = api.serverNow() - RECENT_MS;
+  const key = uniqueBy === "task" ? (task) => task : (task, run) => JSON.stringify([task, run]);
+  const groups = [...planned, ...skipped.filter(({ reason }) => ["active", "superseded"].includes(reason))];
+  const wanted = new Set(groups.map(({ task_name, rerun_of, run_id }) => key(task_name, rerun_of ?? run_id)));
+  for (const one of await api.operations(RECENT)) {
+    if (!one.triggered || Date.parse(one.created_at) < since) continue;
+    const state = `${one.operation_id} ${one.undone_at}`;
+    if (!known.has(state)) known.set(state, (await api.operation(one.operation_id)).runs);
+    const left = known.get(state).filter(({ phase }) => phase !== "undone");
+    const touched = new Set(left.flatMap((run) => [key(run.task_name, run.rerun_of), key(run.task_name, run.run_id)]).filter((key) => wanted.has(key)));
+    if (!touched.size) continue;
+    const some = touched.size < wanted.size ? `${touched.size.toLocaleString("en")} of these` : wanted.size > 1 ? "All of these" : "This";
+    return element("p", { class: "recent" }, `${some} ${touched.size === 1 ? "was" : "were"} re-run ${ago(one.created_at, api.serverNow())}, by `,
+      foreign(one.actor ?? one.door), ": ", link(one, "what became of it"));
+  }
+  return null;
 }

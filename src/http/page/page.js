@@ -1,25 +1,31 @@
-// The page at work: form → preview → re-run → result.
+// The page at work: form → preview → plan. What a click on it does is in rerun.js.
 
+import { which } from "./active.js";
 import * as api from "./api.js";
-import { copy } from "./copy.js";
 import * as form from "./form.js";
+import * as handon from "./handon.js";
 import * as ledger from "./history.js";
 import * as lost from "./lost.js";
+import * as operation from "./operation.js";
+import * as rerun from "./rerun.js";
 import * as rows from "./rows.js";
-import { element, foreign, spelled, timeOfDay } from "./text.js";
+import * as sections from "./sections.js";
+import { $, button, element, foreign, spelled, timeOfDay } from "./text.js";
 import * as times from "./times.js";
 import * as token from "./token.js";
 import * as view from "./view.js";
 
-const $ = (id) => document.getElementById(id);
 const PAUSE_MS = 300;
-const PATIENCE_MS = 30_000;
 
-/** The plan on show: the request that carries it out, what it starts, and whether that is too much. */
+/** The plan on show, if there is something to re-run: its digest, the request that carries it out, what it starts, and how far that is above the limit. */
 let plan = null;
+/** The dry run on show. */
+let shown = null;
 let search = null;
 let timer = 0;
 let about = { writable: true, may_spawn: true };
+/** The digest of the plan that a link is of, until the form is edited. */
+let sent = null;
 
 // --- preview ---
 
@@ -29,16 +35,25 @@ function changed(pause = PAUSE_MS) {
   form.refresh();
   setPlan(null);
   $("really").checked = false;
-  showSection("plan");
+  operation.leave();
+  sections.show("plan");
   document.body.classList.add("searching");
   timer = setTimeout(preview, pause);
 }
 
+/** The address says what is on show, so that a reload shows it again. */
+function keep(name, value) {
+  const more = value ? `&${name}=${encodeURIComponent(value)}` : "";
+  history.replaceState(null, "", `#${form.toFragment()}${more}`);
+}
+
+/** Makes the plan of the form as it is now; answers the dry run, if there is one. */
 async function preview() {
   const wrong = form.problems();
   if (wrong.length) return showProblem({ status: 422, title: "This can't be searched for", detail: wrong[0].message, errors: wrong });
-  history.replaceState(null, "", `#${form.toFragment()}`);
+  keep("plan", sent);
   if (form.isEmpty()) return showEmpty("Which runs?", "Paste the ids of the runs to re-run.");
+  document.body.classList.add("searching");
   // A newer search takes this one's place; the server then stops it.
   const mine = (search = new AbortController());
   try {
@@ -46,6 +61,8 @@ async function preview() {
     if (mine.signal.aborted) return;
     showPlan(answer);
     times.look(form.around(times.SPANS), form.times(), answer);
+    tellOfRecent(answer);
+    return answer;
   } catch (error) {
     if (!mine.signal.aborted) showProblem(error);
   }
@@ -54,9 +71,8 @@ async function preview() {
 function showPlan(answer) {
   const planned = answer.planned.length;
   const limit = form.limit();
-  const isOver = limit !== null && planned > limit;
-  form.showViolations(isOver ? [{ location: "limit", message: `${view.count(planned, "new run")}: more than the limit` }] : []);
-  notice();
+  const over = limit === null ? 0 : Math.max(planned - limit, 0);
+  form.showViolations(over ? [{ location: "limit", message: `${view.count(planned, "new run")}: ${over.toLocaleString("en")} more than the limit` }] : []);
   const skipped = view.skippedInWords(answer.skipped);
   const sums = [`${view.count(answer.matched, "run")} selected.`, skipped.length ? `Left alone: ${skipped.join(", ")}.` : ""].join(" ").trim();
   if (!planned) {
@@ -67,9 +83,24 @@ function showPlan(answer) {
     summary(view.count(planned, "new run"), sums);
     const request = form.request();
     request.options.expect_plan = answer.plan;
-    setPlan({ request, isOver, planned: answer.planned, label: `Re-run ${view.count(planned, view.nounFor(request.options.unique_by))}` });
+    setPlan({ digest: answer.plan, request, over, planned: answer.planned, label: `Re-run ${view.count(planned, view.nounFor(request.options.unique_by))}` });
   }
+  asSent(answer);
   showLists(answer);
+}
+
+/** What of it was re-run not long ago, once the ledger has told. */
+async function tellOfRecent(answer) {
+  shown = answer;
+  const words = answer && (await ledger.touching(answer, form.request().options.unique_by).catch(() => null));
+  if (shown === answer) $("recent").replaceChildren(...[words].filter(Boolean));
+}
+
+/** A link says which plan it was made of. */
+function asSent(answer) {
+  if (!sent) return sections.notice();
+  const words = sent === answer.plan ? "This is the plan that was sent to you." : "This is no longer the plan that was sent to you.";
+  sections.notice([element("strong", {}, words)], sent === answer.plan ? "good" : "warn");
 }
 
 /** What would run, and what would not; the focus stays where it is in them. */
@@ -80,7 +111,8 @@ function showLists(answer) {
     edited(0);
   };
   const others = (answer.skipped ?? []).filter(({ reason }) => reason !== "left_out");
-  const lists = [rows.list(answer, ticked, each), view.skippedTable(others, (group) => rows.sets(group, each))];
+  const run = which(others, form.request().options.unique_by);
+  const lists = [rows.list(answer, ticked, each), view.skippedTable(others, (group) => [run(group), rows.sets(group, each)])];
   $("lists").replaceChildren(...lists.filter(Boolean));
   if (document.activeElement === document.body && focused) $(focused)?.focus({ preventScroll: true });
 }
@@ -88,6 +120,7 @@ function showLists(answer) {
 /** Another plan of the same runs: the button keeps its place and waits for it. */
 function ticked() {
   const { hidden } = $("action");
+  sent = null;
   changed();
   $("action").hidden = hidden;
   updateGo();
@@ -96,10 +129,10 @@ function ticked() {
 function setPlan(next) {
   plan = next;
   $("action").hidden = !plan;
-  $("curl").hidden = !plan;
+  handon.offer(plan, about);
+  tellOfRecent(null);
   if (!plan) return;
   $("go").textContent = plan.label;
-  $("curl").querySelector("pre").textContent = view.curl(api.endpoint, plan.request, api.token.get() !== null);
   updateGo();
 }
 
@@ -124,8 +157,11 @@ function updateGo() {
   const confirm = toConfirm();
   $("confirm").hidden = confirm === null;
   $("confirm").querySelector("span").textContent = confirm ?? "";
-  $("go").disabled = !plan || plan.isOver || Boolean(obstacle()) || (confirm !== null && !$("really").checked);
-  $("binding").textContent = plan?.isOver ? "More than the limit." : obstacle() ? `${obstacle()[1]}.` : "Exactly what is listed here, or nothing.";
+  const isBarred = !plan || Boolean(obstacle()) || (confirm !== null && !$("really").checked);
+  $("go").disabled = isBarred || plan.over > 0;
+  $("one").disabled = isBarred;
+  $("one").hidden = !plan || plan.planned.length < 2;
+  $("binding").textContent = plan?.over ? `${plan.over.toLocaleString("en")} more than the limit.` : obstacle() ? `${obstacle()[1]}.` : "Exactly what is listed here, or nothing.";
 }
 
 function summary(title, detail) {
@@ -135,7 +171,7 @@ function summary(title, detail) {
 
 function showEmpty(title, detail) {
   form.showViolations();
-  notice();
+  sections.notice();
   setPlan(null);
   $("lists").replaceChildren();
   summary(title, detail);
@@ -143,18 +179,12 @@ function showEmpty(title, detail) {
 
 // --- problems ---
 
-function notice(children = [], kind = "bad") {
-  $("notice").hidden = !children.length;
-  $("notice").className = `notice ${kind}`;
-  $("notice").replaceChildren(...children);
-}
-
 function showProblem(problem) {
   setPlan(null);
   $("lists").replaceChildren();
   document.body.classList.remove("searching");
   if (problem.status === 401) {
-    notice();
+    sections.notice();
     summary("A token is needed", "");
     $("summary").append(button("Enter a token", () => token.ask()));
     return token.refused();
@@ -162,10 +192,10 @@ function showProblem(problem) {
   const rest = form.showViolations(problem.errors);
   const isAllAtFields = problem.errors?.length && !rest.length;
   summary("No preview", isAllAtFields ? "Correct the marked fields." : "");
-  if (isAllAtFields) return notice();
+  if (isAllAtFields) return sections.notice();
   const children = view.problem(problem, rest);
   if (problem.status === 0 || problem.status >= 500) children.push(button("Try again", () => changed(0)));
-  notice(children);
+  sections.notice(children);
 }
 
 /** What stays true whatever is searched. */
@@ -177,115 +207,8 @@ function standing() {
       element("strong", {}, title), element("p", {}, `${words}: previews work, re-runs don't.`))] : []),
     ...(unknown ? [element("div", { class: "notice warn" },
       element("strong", {}, `What became of the re-run at ${timeOfDay(unknown.since)} is not known`),
-      button("Look for its runs", () => showLost()))] : []),
+      button("Look for its runs", () => rerun.showLost()))] : []),
   );
-}
-
-// --- re-run ---
-
-async function go() {
-  const { request, planned } = plan;
-  const waiting = new AbortController();
-  $("go").disabled = true;
-  $("go").classList.add("busy");
-  $("go").textContent = "Re-running…";
-  $("selection").inert = true;
-  const impatient = setTimeout(() => notice([element("strong", {}, "No answer yet"),
-    button("Stop waiting, and look for the new runs", () => waiting.abort())], "warn"), PATIENCE_MS);
-  lost.begin(planned);
-  try {
-    const result = await api.rerun(request, waiting.signal);
-    lost.end();
-    showResult(result);
-  } catch (problem) {
-    if (api.isRefusal(problem)) {
-      lost.end();
-      await refused(problem);
-    } else await showLost(problem);
-  } finally {
-    clearTimeout(impatient);
-    $("go").classList.remove("busy");
-    $("selection").inert = false;
-    standing();
-    ledger.refresh();
-  }
-}
-
-/** Nothing was spawned. If the plan has changed, the new one is shown beside the word of it. */
-async function refused(problem) {
-  if (problem.status === 409) {
-    await preview();
-    const words = "The store has changed since the preview, so nothing was spawned. Here is what there is now.";
-    notice([element("strong", {}, "The plan has changed"), element("p", {}, words), ...$("notice").childNodes], "warn");
-  } else showProblem(problem);
-  if (!document.querySelector("dialog[open]")) $("plan").focus();
-}
-
-function showResult(result) {
-  const started = result.triggered.length;
-  const skipped = view.skippedInWords(result.skipped);
-  const ids = () => result.triggered.map((run) => run.run_id).join("\n");
-  $("result").replaceChildren(
-    element("div", {},
-      element("h2", {}, started ? `${view.count(started, "new run")} spawned` : "Nothing was spawned"),
-      element("p", { class: "quiet" }, skipped.length ? `Left alone: ${skipped.join(", ")}.` : "")),
-    started && about.start ? element("p", { class: "start" }, foreign(about.start), ".") : "",
-    element("div", { class: "row" },
-      started ? button("Copy the new ids", (event) => copy(ids(), event.target)) : null,
-      button("Copy as JSON", (event) => copy(JSON.stringify(result, null, 2), event.target)),
-      button("Select again", again, "primary")),
-    ...view.resultLists(result),
-  );
-  focusResult();
-}
-
-/** A re-run without an answer: what the store has of it. Never is it offered again as if nothing had happened. */
-async function showLost(problem, unknown = lost.pending()) {
-  const { since, tasks, planned } = unknown;
-  const at = timeOfDay(since);
-  const why = problem?.status ? element("p", {}, foreign(`${problem.title}: ${problem.detail}`)) : "";
-  const show = (title, words, runs = []) => {
-    $("result").replaceChildren(...[
-      element("div", { class: "unknown" }, element("h2", {}, title), why, element("p", {}, words)),
-      element("div", { class: "row" },
-        button("Look again", () => showLost(problem, unknown), "primary"),
-        runs.length ? button("Copy the ids", (event) => copy(runs.map((run) => run.run_id).join("\n"), event.target)) : null,
-        button("Select again", again)),
-      view.foundList(runs),
-    ].filter(Boolean));
-    focusResult();
-  };
-  const lostAnswer = `The answer to the re-run at ${at} was lost, so its new runs may be there or not.`;
-  show("The outcome is not known", `${lostAnswer} Looking…`);
-  try {
-    const runs = await lost.look(unknown);
-    const found = `${view.count(runs.length, "run")} of ${tasks.length === 1 ? "this task was" : "these tasks were"} created since`;
-    if (!runs.length) {
-      show("The outcome is not known", `${lostAnswer} No run of its ${view.count(tasks.length, "task")} was created since. It may still be under way: look again before you re-run.`);
-    } else if (runs.length === planned) {
-      // Whose they are can't be told: they are as many as were asked for, of the same tasks, since then.
-      lost.end();
-      show(`${view.count(runs.length, "new run")} found`, `The answer to the re-run at ${at} was lost. ${found}: as many as were asked for.`, runs);
-    } else {
-      show("The outcome is not known", `${lostAnswer} ${found}, and ${planned.toLocaleString("en")} were asked for.`, runs);
-    }
-  } catch (error) {
-    show("The outcome is not known", `${lostAnswer} The store can't be looked at just now: ${spelled(error.detail)}`);
-    if (error.status === 401) token.refused();
-  }
-  standing();
-}
-
-function focusResult() {
-  showSection("result");
-  scrollTo(0, 0);
-  $("result").focus({ preventScroll: true });
-}
-
-function showSection(name) {
-  $("plan").hidden = name !== "plan";
-  $("result").hidden = name !== "result";
-  document.body.classList.toggle("done", name === "result");
 }
 
 function again() {
@@ -293,12 +216,11 @@ function again() {
   $("plan").focus({ preventScroll: true });
 }
 
-// --- small things ---
-
-function button(text, act, kind = "plain") {
-  const made = element("button", { type: "button", class: kind }, text);
-  made.addEventListener("click", act);
-  return made;
+/** To these runs: each once more. */
+function select(runs) {
+  form.select(runs.map(({ run_id }) => run_id));
+  sent = null;
+  again();
 }
 
 async function introduce() {
@@ -307,23 +229,25 @@ async function introduce() {
   } catch {
     return;
   }
-  const name = about.store.split("/").slice(-2).join("/");
-  document.title = `Bulk re-run: ${spelled(name)}`;
-  $("store").replaceChildren(foreign(name, "bdi", { title: spelled(about.store) }), foreign(about.runner));
+  $("store").replaceChildren(foreign(view.storeName(about), "bdi", { title: spelled(about.store) }), foreign(about.runner));
+  $("runner").hidden = about.runner_state === "seen";
+  $("runner").replaceChildren(foreign(about.runner), about.runner_state === "unknown" ? ": " : " is not running, as far as can be seen: ", foreign(about.start), ".");
+  operation.introduce(about);
   standing();
   updateGo();
   ledger.introduce(about);
+  tellOfRecent(shown);
 }
 
 function edited(pause) {
   form.edited();
+  sent = null;
   changed(pause);
 }
 
 function start() {
   const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
   $("zone").textContent = `(${zone})`;
-  form.fromFragment(location.hash.slice(1));
   $("selection").addEventListener("input", (event) => edited(event.target.type === "radio" ? 0 : PAUSE_MS));
   // Half a date is no input to a browser, and says nothing when it comes or goes.
   for (const event of ["keyup", "focusout"]) $("selection").addEventListener(event, () => form.hasTurned() && changed());
@@ -343,27 +267,50 @@ function start() {
     return times.stateOf(form.around(times.SPANS), form.times());
   });
   $("really").addEventListener("change", updateGo);
-  $("go").addEventListener("click", go);
-  $("curl").querySelector("button").addEventListener("click", ({ target }) => copy($("curl").querySelector("pre").textContent, target));
+  $("go").addEventListener("click", () => rerun.all(plan, $("go")));
+  $("one").addEventListener("click", () => rerun.one(plan, $("one")));
+  handon.start();
+  const done = () => {
+    standing();
+    updateGo();
+    ledger.refresh();
+  };
+  operation.start({ again, select, done });
+  rerun.start({ again, preview, done, problem: showProblem, keep: (id) => keep("operation", id) });
   document.querySelector(".skip").addEventListener("click", (event) => {
     // Not by the address: that is the form's.
     event.preventDefault();
     document.querySelector("#plan:not([hidden]), #result:not([hidden])").focus();
   });
-  // What is pending no longer may be re-run.
-  ledger.start(() => !$("plan").hidden && changed(0));
+  ledger.start();
   token.start(() => {
     introduce();
-    changed(0);
+    if (!operation.retry()) changed(0);
   });
-  addEventListener("hashchange", () => {
-    if (!form.isState(location.hash.slice(1))) return;
-    form.fromFragment(location.hash.slice(1));
-    changed(0);
-  });
+  addEventListener("hashchange", () => open(location.hash.slice(1)));
   introduce();
-  changed(0);
-  if (lost.pending()) showLost();
+  open(location.hash.slice(1), true);
+  if (lost.pending()) rerun.showLost();
+}
+
+/** Shows what an address names: a form, the plan that was sent with it, a re-run. Another fragment is a place on the page. */
+function open(fragment, isFirst = false) {
+  const state = new URLSearchParams(fragment);
+  const id = state.get("operation");
+  const digest = state.get("plan") || null;
+  for (const name of ["operation", "plan"]) state.delete(name);
+  if (isFirst || form.isState(state)) {
+    form.fromFragment(state);
+    sent = digest;
+    if (!id) return changed(0);
+  }
+  if (!id) return;
+  // No plan is on its way any more, which would take the address for itself.
+  clearTimeout(timer);
+  search?.abort();
+  document.body.classList.remove("searching");
+  form.refresh();
+  operation.look(id);
 }
 
 start();

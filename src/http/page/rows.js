@@ -17,6 +17,12 @@ const key = (task_name, rerun_of) => JSON.stringify([task_name, rerun_of]);
 /** The groups to leave out, as a request names them. */
 export const leftOut = () => [...left.values()];
 
+/** Leaves out these besides; none of them has to be on show. */
+export const leaveOut = (groups) => groups.forEach((group) => left.set(key(group.task_name, group.rerun_of), group));
+
+/** From now on nothing is left out. */
+export const clear = () => left.clear();
+
 function tick(row, isOn) {
   row.isOn = isOn;
   if (!isOn) return left.set(row.key, { task_name: row.task_name, rerun_of: row.rerun_of });
@@ -97,7 +103,7 @@ function cells(row, act, each) {
   box.checked = row.isOn;
   box.addEventListener("change", () => act(row, box.checked));
   const source = element("div", {}, view.id(row.rerun_of), sets(row, each), params(row));
-  return [box, view.text(row.task_name), span(row), ending(row.run), view.number(row.matched), source];
+  return [box, view.text(row.task_name), span(row), view.ending(row.run), view.number(row.matched), source];
 }
 
 const instant = (text) => (text ? new Date(text) : null);
@@ -113,13 +119,6 @@ function span({ first, run, rerun_of }) {
   if (day === lastDay && at === last) return time(to, `${day} ${at}`);
   const until = day === lastDay ? last : `${lastDay} ${last}`;
   return element("span", {}, time(from, `${day} ${at}`), " – ", time(to, until));
-}
-
-function ending(run) {
-  const word = run?.end_reason ?? run?.phase;
-  if (!word) return "–";
-  const code = run.exit_code === null || run.exit_code === undefined ? "" : ` (${run.exit_code})`;
-  return element("span", { title: code ? `exit code ${run.exit_code}` : "" }, foreign(word), code);
 }
 
 /** Where one run stands for several sets of parameters, and how to run each. */

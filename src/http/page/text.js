@@ -1,4 +1,4 @@
-// A text from the store, as it is shown: it changes nothing around it, and nothing in it is unseen.
+// Texts and elements. A text from the store, as it is shown, changes nothing around it, and nothing in it is unseen.
 
 /** Controls, what turns the direction of text, what has no width, and blanks that are not a space. */
 const UNSEEN = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}\u2800]|(?! )\p{Zs}/u;
@@ -17,6 +17,14 @@ export function element(name, attributes = {}, ...children) {
   const made = document.createElement(name);
   for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
   made.append(...children.filter((child) => child !== null && child !== undefined));
+  return made;
+}
+
+export const $ = (id) => document.getElementById(id);
+
+export function button(text, act, kind = "plain") {
+  const made = element("button", { type: "button", class: kind }, text);
+  made.addEventListener("click", act);
   return made;
 }
 
@@ -54,6 +62,17 @@ export function local(at) {
   const date = `${at.getFullYear()}-${pad(at.getMonth() + 1)}-${pad(at.getDate())}`;
   const part = at.getMilliseconds() ? `.${pad(at.getMilliseconds(), 3)}` : "";
   return `${date}T${timeOfDay(at)}${part}`;
+}
+
+/** An instant, to the second. */
+export const when = (at) => element("time", { datetime: at, title: at }, local(new Date(at)).slice(0, 19).replace("T", " "));
+
+/** How long ago that was, in words. */
+export function ago(at, now) {
+  const minutes = Math.max(Math.round((now - Date.parse(at)) / 60e3), 0);
+  if (minutes < 1) return "just now";
+  if (minutes < 90) return `${minutes} minute${minutes === 1 ? "" : "s"} ago`;
+  return `${Math.round(minutes / 60)} hours ago`;
 }
 
 export const timeOfDay = (at) => `${pad(at.getHours())}:${pad(at.getMinutes())}:${pad(at.getSeconds())}`;

@@ -1,6 +1,7 @@
 // What the page shows of an answer. Every text from the server is set as text, never as markup.
 
-import { element, foreign, json } from "./text.js";
+import { element, foreign } from "./text.js";
+import * as token from "./token.js";
 
 /** So many rows are shown at first: a browser is slow with ten thousand. */
 const ROWS_AT_FIRST = 200;
@@ -21,20 +22,19 @@ const REASONS = {
 
 export const count = (number, noun) => `${number.toLocaleString("en")} ${noun}${number === 1 ? "" : "s"}`;
 
+export const isSuccess = (word) => word === "success" || word === "succeeded";
+
+/** How a run has ended, or how far it has come. */
+export function ending(run) {
+  const word = run?.end_reason ?? run?.phase;
+  if (!word) return "–";
+  const code = run.exit_code === null || run.exit_code === undefined ? "" : ` (${run.exit_code})`;
+  const kind = isSuccess(word) ? "ok" : run.phase === "ended" ? "failed" : "";
+  return element("span", { class: kind, title: code ? `exit code ${run.exit_code}` : "" }, foreign(word), code);
+}
+
 /** What the button re-runs. */
 export const nounFor = (uniqueBy) => (uniqueBy === "task" ? "task" : "run");
-
-const SOURCE = "Source run";
-
-
-/** The result's lists: what was started, and what was not. */
-export function resultLists(answer) {
-  const triggered = answer.triggered.map(({ task_name, run_id, rerun_of }) => [text(task_name), id(run_id, true), id(rerun_of)]);
-  return [
-    triggered.length && table("Spawned", ["Task", "New run", SOURCE], triggered),
-    skippedTable(answer.skipped ?? []),
-  ].filter(Boolean);
-}
 
 /** The runs that were found where an answer was lost. */
 export function foundList(runs) {
@@ -42,17 +42,18 @@ export function foundList(runs) {
 }
 
 /** What got no new run; `more` is what else there is to say of each. */
-export function skippedTable(skipped, more = () => null) {
+export function skippedTable(skipped, more = () => []) {
   if (!skipped.length) return null;
   const rows = skipped.map((group) => [
     group.task_name === undefined ? element("span", { class: "name" }, "–") : text(group.task_name),
     id(group.run_id),
-    element("div", {}, why(group.reason, group.detail), more(group)),
+    element("div", {}, why(group), ...more(group)),
   ]);
   return table("Left alone", ["Task", "Run", "Why"], rows, "skipped");
 }
 
-function why(reason, detail) {
+/** Why a group got no new run. */
+export function why({ reason, detail }) {
   const words = REASONS[reason]?.[1];
   // "succeeded since as …" says it all.
   if (detail && (!words || detail.startsWith(words))) return foreign(detail);
@@ -97,9 +98,11 @@ export function problem({ title, detail }, violations = []) {
   return [element("strong", {}, foreign(title)), element("p", {}, foreign(detail)), list.length > 1 ? element("ul", {}, ...list) : null].filter(Boolean);
 }
 
-/** A command for a shell that sends this request. */
-export function curl(endpoint, request, withToken) {
-  const quote = (text) => `'${text.replaceAll("'", `'\\''`)}'`;
-  const token = withToken ? ` \\\n  -H "Authorization: Bearer $BULK_RERUN_TOKEN"` : "";
-  return `curl -sS ${quote(endpoint)} \\\n  -H 'Content-Type: application/json'${token} \\\n  -d ${quote(json(request))}`;
+/** The same of what the page has asked for by itself. */
+export function trouble(asked) {
+  if (asked.status === 401) token.refused();
+  return [element("div", { class: "notice bad", role: "alert" }, ...problem(asked))];
 }
+
+/** A store's name, as far as there is room for it. */
+export const storeName = ({ store }) => store.split("/").slice(-2).join("/");
