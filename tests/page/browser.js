@@ -5,7 +5,7 @@ import { mkdirSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { after } from "node:test";
-import { chromium } from "playwright-core";
+import { chromium, firefox } from "playwright-core";
 import { discard, makeStore, serve } from "./server.js";
 
 const AXE = createRequire(import.meta.url)("axe-core").source;
@@ -17,8 +17,15 @@ export const PHONE = { width: 390, height: 844 };
 
 let browser;
 
+/** Firefox as it is installed: by WebDriver BiDi, which is all that it speaks. */
+const isFirefox = process.env.BULK_RERUN_TEST_BROWSER === "firefox";
+
 async function open() {
   mkdirSync(PICTURES, { recursive: true });
+  if (isFirefox) {
+    browser = await firefox.launch({ channel: "moz-firefox", executablePath: process.env.FIREFOX ?? "/usr/bin/firefox-esr" });
+    return;
+  }
   browser = await chromium.launch({
     executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
     args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
@@ -26,15 +33,15 @@ async function open() {
   });
 }
 
-/** A store, the tool that serves it, and a browser, for all the tests of a file. */
-export async function stage(store = makeStore()) {
+/** A store, the tool that serves it (with these options of `serve`), and a browser, for all the tests of a file. */
+export async function stage(store = makeStore(), options = {}) {
   let server;
   after(async () => {
     await browser?.close();
     await server?.end();
     discard(store);
   });
-  server = await serve(store);
+  server = await serve(store, options);
   await open();
   return { store, server };
 }
@@ -71,7 +78,7 @@ export async function onPage(url, options, act) {
   assert.deepEqual(faults, []);
 }
 
-export const picture = (page, name) => page.screenshot({ path: join(PICTURES, `${name}.png`) });
+export const picture = (page, name) => page.screenshot({ path: join(PICTURES, `${isFirefox ? "firefox-" : ""}${name}.png`) });
 export const title = (page) => page.locator("#summary h2");
 
 /** The page shows what there is to say of the form as it is now, and nothing fades any more. */

@@ -38,11 +38,11 @@ export function tool(...words) {
 }
 
 /** Serves a store; answers its address once it does, and how to end it. */
-export async function serve(store, { token, flags = [] } = {}) {
+export async function serve(store, { token, flags = [], port = 0 } = {}) {
   const env = { ...environment(process.env), ...(token ? { BULK_RERUN_TOKEN: token } : {}) };
   // Permissions count for root too, where it has no capabilities.
   const wrapper = process.getuid() === 0 ? ["setpriv", "--inh-caps=-all", "--bounding-set=-all", "--"] : [];
-  const [program, ...words] = [...wrapper, TOOL, "serve", ...store.arguments, "--listen", "127.0.0.1:0", ...flags];
+  const [program, ...words] = [...wrapper, TOOL, "serve", ...store.arguments, "--listen", `127.0.0.1:${port}`, ...flags];
   const child = spawn(program, words, { env });
   const url = await new Promise((resolve, reject) => {
     let log = "";
