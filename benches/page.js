@@ -47,6 +47,7 @@ const opened = await several(async () => {
 });
 print("the page is opened, up to its plan and picture", opened, "1,000");
 
+await page.evaluate(() => (document.querySelector("#more").open = true));
 const PAUSE_MS = 300;
 const previews = await several(async (time) => {
   const begin = performance.now();
@@ -79,7 +80,6 @@ async function typed(selector, text) {
   return keys;
 }
 
-await page.evaluate(() => (document.querySelector("#more").open = true));
 await page.fill("[name=search]", "");
 await page.waitForFunction(isDone);
 print("a key in the form", await typed("[name=search]", "task-00"), "50");
