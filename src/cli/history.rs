@@ -77,6 +77,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
+const UNDONE: Column = Column::Time("UNDONE");
+
 fn print(arguments: &Arguments, plugin: &Plugin, operations: &[Operation], is_cut: bool) -> Result<(), Failure> {
     let out = &mut People::on_stdout(arguments.wide);
     let Some(last) = operations.last() else {
@@ -90,7 +92,7 @@ fn print(arguments: &Arguments, plugin: &Plugin, operations: &[Operation], is_cu
         Column::Text("DOOR"),
         Column::Number("NEW RUNS"),
         Column::Number("SKIPPED"),
-        Column::Time("UNDONE"),
+        UNDONE,
         Column::Detail("REASON"),
     ];
     if arguments.run.is_some() {
@@ -112,7 +114,12 @@ fn print(arguments: &Arguments, plugin: &Plugin, operations: &[Operation], is_cu
         }
         Ok(row)
     };
-    let rows = operations.iter().map(row).collect::<Result<_, ErrorModel>>()?;
+    let mut rows = operations.iter().map(row).collect::<Result<Vec<Vec<String>>, ErrorModel>>()?;
+    // Where none is undone there is the more room to say why they were made.
+    if operations.iter().all(|operation| operation.undone_at.is_none()) {
+        columns.retain(|column| *column != UNDONE);
+        rows.iter_mut().for_each(|row| drop(row.remove(row.len() - 2)));
+    }
     print_whole_table(out, &columns, rows)?;
     if is_cut {
         writeln!(out, "\n{DIM}There are more; to go on: --before {}{DIM:#}", last.operation_id)?;

@@ -18,6 +18,7 @@ mod man;
 mod moments;
 mod output;
 mod page_link;
+mod parameters;
 mod profiles;
 mod progress;
 mod report;

@@ -7,10 +7,13 @@ use chrono::SecondsFormat;
 
 use super::flag_words::in_flags;
 use super::output::{BOLD, DIM, GOOD, People, WARNING, count, printable};
+use super::parameters::told_apart;
 use super::table::{Column, print_table};
 use super::{Failure, standings};
 use crate::Plugin;
-use crate::contract::{BulkRerunBody, GroupRuns, Instant, Reason, RerunOptions, Run, Selector, Skipped, States};
+use crate::contract::{
+    BulkRerunBody, GroupRuns, Instant, Planned, Reason, RerunOptions, Run, Selector, Skipped, States,
+};
 
 /// A dry run's plan, with what it tells of each source run (`with_runs`).
 pub(super) fn plan(out: &mut People, plugin: &Plugin, body: &BulkRerunBody) -> Result<(), Failure> {
@@ -29,8 +32,15 @@ pub(super) fn plan(out: &mut People, plugin: &Plugin, body: &BulkRerunBody) -> R
         // Groups of one task differ in their parameters alone.
         let alike = planned.windows(2).any(|pair| pair[0].task_name == pair[1].task_name);
         let shows_sets = planned.iter().any(|group| sets(&group.runs) > 1);
+        let mut shown = match (alike, out.width()) {
+            (false, _) => Vec::new(),
+            // There is room for all of it.
+            (true, None) => planned.iter().map(|group| source(group).map(parameters).unwrap_or_default()).collect(),
+            (true, Some(_)) => told_apart(planned.iter().map(source)),
+        }
+        .into_iter();
         let rows = planned.iter().map(|group| {
-            let source = group.runs.as_ref().and_then(|runs| runs.run.as_ref());
+            let source = source(group);
             let mut row =
                 vec![group.task_name.clone(), group.rerun_of.clone(), source.map(created).unwrap_or_default()];
             row.extend(shows_sets.then(|| match sets(&group.runs) {
@@ -38,7 +48,7 @@ pub(super) fn plan(out: &mut People, plugin: &Plugin, body: &BulkRerunBody) -> R
                 _ => String::new(),
             }));
             row.extend([source.map(how_it_ended).unwrap_or_default(), group.matched.to_string()]);
-            row.extend(alike.then(|| source.map(parameters).unwrap_or_default()));
+            row.extend(shown.next());
             row
         });
         // Where there is no room for all, the last ones go.
@@ -79,6 +89,10 @@ fn say_what_one_run_stands_for(out: &mut People, body: &BulkRerunBody) -> Result
 /// Whether a group is skipped for a run that may have had other parameters.
 fn depends_on_others(group: &Skipped) -> bool {
     matches!(group.reason, Reason::Active | Reason::Superseded) && sets(&group.runs) > 1
+}
+
+fn source(group: &Planned) -> Option<&Run> {
+    group.runs.as_ref().and_then(|runs| runs.run.as_ref())
 }
 
 /// What to type after a dry run.

@@ -63,7 +63,7 @@ export async function onPage(url, options, act) {
   page.setDefaultTimeout(20_000);
   const faults = [];
   page.on("pageerror", (error) => faults.push(String(error)));
-  page.on("console", (message) => /Content Security Policy|Refused to/.test(message.text()) && faults.push(message.text()));
+  page.on("console", (message) => /Content.Security.Policy|Refused to/.test(message.text()) && faults.push(message.text()));
   page.on("request", (request) => request.url().startsWith(url) || request.url().startsWith("data:") || faults.push(request.url()));
   if (FILES) await fromFolder(page, url);
   await options.prepare?.(page);
