@@ -109,6 +109,8 @@ function showLists(answer) {
   const each = () => {
     form.runEachSet();
     edited(0);
+    // What was clicked goes.
+    $("plan").focus({ preventScroll: true });
   };
   const others = (answer.skipped ?? []).filter(({ reason }) => reason !== "left_out");
   const run = which(others, form.request().options.unique_by);
