@@ -78,7 +78,8 @@ export async function onPage(url, options, act) {
   assert.deepEqual(faults, []);
 }
 
-export const picture = (page, name) => page.screenshot({ path: join(PICTURES, `${isFirefox ? "firefox-" : ""}${name}.png`) });
+/** The caret stays: to hide it a style is put into the page, which its policy forbids. */
+export const picture = (page, name) => page.screenshot({ path: join(PICTURES, `${isFirefox ? "firefox-" : ""}${name}.png`), caret: "initial" });
 export const title = (page) => page.locator("#summary h2");
 
 /** The page shows what there is to say of the form as it is now, and nothing fades any more. */
