@@ -21,7 +21,7 @@ let browser;
 const DRIVERS_OWN = "sha256-YjaKGiklmzC6wjXA513HAMmzus8VE61XCOT+SmwNZWA=";
 
 /** Firefox as it is installed: by WebDriver BiDi, which is all that it speaks. */
-const isFirefox = process.env.BULK_RERUN_TEST_BROWSER === "firefox";
+export const isFirefox = process.env.BULK_RERUN_TEST_BROWSER === "firefox";
 
 async function open() {
   mkdirSync(PICTURES, { recursive: true });
@@ -65,8 +65,9 @@ export async function onPage(url, options, act) {
   const page = await context.newPage();
   page.setDefaultTimeout(20_000);
   const faults = [];
-  page.on("pageerror", (error) => faults.push(String(error)));
-  page.on("console", (message) => /Content.Security.Policy|Refused to/.test(message.text()) && !message.text().includes(DRIVERS_OWN) && faults.push(message.text()));
+  const fault = (words) => words.includes(DRIVERS_OWN) || faults.push(words);
+  page.on("pageerror", (error) => fault(String(error)));
+  page.on("console", (message) => /Content.Security.Policy|Refused to/.test(message.text()) && fault(message.text()));
   page.on("request", (request) => request.url().startsWith(url) || request.url().startsWith("data:") || faults.push(request.url()));
   if (FILES) await fromFolder(page, url);
   await options.prepare?.(page);
