@@ -13,9 +13,9 @@ use serde_json::Value;
 use support::queue_store::{NUMBERED_SPAWN, Own, QUEUES_VIEW, profile};
 
 /// Set for the child process: the store, the profile and the request.
-const STORE: &str = "BULK_RERUN_TEST_STORE";
-const PROFILE: &str = "BULK_RERUN_TEST_PROFILE";
-const REQUEST: &str = "BULK_RERUN_TEST_REQUEST";
+const STORE: &str = "BULK_RERUN_TEST_CHILD_STORE";
+const PROFILE: &str = "BULK_RERUN_TEST_CHILD_PROFILE";
+const REQUEST: &str = "BULK_RERUN_TEST_CHILD_REQUEST";
 
 /// What the child says before its peak and its answer.
 const SAYS: &str = "peak memory in kB: ";

@@ -31,6 +31,16 @@ test("the preview follows the form, and the address keeps it", () => onPage(serv
   assert.ok(await page.locator(".skipped").getByText("there is no such run").isVisible());
 }));
 
+test("a task completes from what failed, also once another one is chosen", () => onPage(server.url, {}, async (page) => {
+  await somePlan(page);
+  const shown = await page.locator("#lists .name").allTextContents();
+  await page.fill("[name=task_name]", "nightly-invoices");
+  await offered(page, "Re-run 1 task");
+  const tasks = await page.locator("[name=task_name]").evaluate(({ list }) => [...list.options].map(({ value }) => value));
+  assert.deepEqual(tasks.sort(), [...new Set(shown)].sort());
+  assert.ok(tasks.length > 1);
+}));
+
 test("every run in the store is only meant on purpose", () => onPage(server.url, { colorScheme: "dark" }, async (page) => {
   await page.fill("[name=status]", "");
   await page.getByRole("button", { name: "any time" }).click();

@@ -14,7 +14,9 @@ impl Installed {
     pub fn get() -> &'static Installed {
         static INSTALLED: OnceLock<Installed> = OnceLock::new();
         INSTALLED.get_or_init(|| {
-            let prefix = Path::new(env!("CARGO_TARGET_TMPDIR")).join("prefix");
+            // One for each program of the tests: they run side by side.
+            let program = std::env::current_exe().expect("this program");
+            let prefix = Path::new(env!("CARGO_TARGET_TMPDIR")).join("prefix").join(program.file_name().expect("its name"));
             run(make().arg("--quiet"));
             run(make().args(["--quiet", "install"]).arg(format!("PREFIX={}", prefix.display())));
             Installed { prefix }

@@ -1,7 +1,7 @@
 // The form and the request that it stands for.
 
 import * as rows from "./rows.js";
-import { local, spelled } from "./text.js";
+import { element, local, spelled } from "./text.js";
 
 const form = document.getElementById("selection");
 const field = (name) => form.elements[name];
@@ -127,6 +127,14 @@ export const runEachSet = () => (field("unique_by").value = "params");
 
 /** The window in time; an end that is open is null. */
 export const times = () => TIMES.map((name) => (field(name).value ? Date.parse(instant(name)) : null));
+
+/** The tasks of a plan complete the field from then on; one with signs that are not seen could not be told there. */
+export function completeTasks({ planned, skipped = [] }) {
+  const list = field("task_name").list;
+  const known = new Set([...list.options].map(({ value }) => value));
+  const tasks = [...planned, ...skipped].map(({ task_name }) => task_name).filter((task) => task && spelled(task) === task);
+  list.append(...[...new Set(tasks)].filter((task) => !known.has(task)).map((value) => element("option", { value })));
+}
 
 /** Sets an end of the window, or both. */
 export function setTimes(...ends) {

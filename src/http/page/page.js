@@ -86,6 +86,7 @@ function showPlan(answer) {
     setPlan({ digest: answer.plan, request, over, planned: answer.planned, label: `Re-run ${view.count(planned, view.nounFor(request.options.unique_by))}` });
   }
   asSent(answer);
+  form.completeTasks(answer);
   showLists(answer);
 }
 
