@@ -20,8 +20,8 @@ use super::wire::Client;
 /// machine has for TCP, and honest ones came to a halt for seconds.
 const SYSTEM_BUFFER: usize = 128 << 10;
 
-/// How long a client that has just come may take to its first word before it lets us wait. On a busy machine a second
-/// may go by, and who waits for room knows of those first who have had their say.
+/// How long a client that has just come may take to its first word before it lets us wait. On a busy machine it is we who
+/// have not listened yet, for a second and more: until then it does not make room, whoever waits for that.
 const FIRST_SILENCE: Duration = Duration::from_secs(3);
 
 /// How often in a row it is looked, some milliseconds apart, for somebody who lets us wait, before one who may be silent
@@ -144,13 +144,13 @@ impl Crowd {
         client
     }
 
-    /// Tells the one to leave who lets us wait for the longest time. Those who wait for us stay, and so do those who may be
-    /// silent for a while yet, unless there is nobody else: of many who have come at once it is not known so soon whether
-    /// they let us wait.
+    /// Tells the one to leave who lets us wait for the longest time. Those who wait for us stay, and so do those who have just
+    /// come. Who has had its answer and is still sending stays as well, unless there is nobody else.
     fn make_room(&mut self, even_of_the_busy: bool) -> bool {
         self.forget_the_gone();
         let now = Instant::now();
-        let since = |client: &Client| client.awaited_since().filter(|since| even_of_the_busy || *since <= now);
+        let may_go = |client: &Client, since: Instant| since <= now || (even_of_the_busy && client.is_heard());
+        let since = |client: &Client| client.awaited_since().filter(|since| may_go(client, *since));
         let awaited = self.clients.iter().enumerate().filter_map(|(at, client)| Some((since(client)?, at)));
         let Some((_, longest)) = awaited.min() else { return false };
         self.clients.swap_remove(longest).leave.notify_one();

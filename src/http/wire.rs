@@ -27,6 +27,8 @@ pub(super) struct Client {
 struct Waits {
     to_read: Option<Instant>,
     to_write: Option<Instant>,
+    /// It has sent something at least once.
+    is_heard: bool,
 }
 
 impl Client {
@@ -41,6 +43,11 @@ impl Client {
     pub(super) fn awaited_since(&self) -> Option<Instant> {
         let waits = *self.waits();
         waits.to_write.or(waits.to_read)
+    }
+
+    /// Whether anything has been read of it.
+    pub(super) fn is_heard(&self) -> bool {
+        self.waits().is_heard
     }
 
     /// Whether it leaves an answer of ours where it is.
@@ -94,7 +101,10 @@ impl AsyncRead for Wire {
             match self.stream.try_read_buf(buffer) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 done => {
-                    self.client.waits().to_read = None;
+                    let mut waits = self.client.waits();
+                    waits.to_read = None;
+                    waits.is_heard = true;
+                    drop(waits);
                     return Poll::Ready(done.map(drop));
                 }
             }

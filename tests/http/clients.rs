@@ -147,6 +147,24 @@ fn who_has_just_come_has_a_moment_for_its_first_word() {
 }
 
 #[test]
+fn who_has_just_come_does_not_make_room_before_it_could_say_a_word() {
+    let store = night();
+    let server = serve_with(&store, HttpConfig::default(), ServerConfig { connections: 2, ..ServerConfig::default() });
+    let mut fresh = [server.connect(), server.connect()];
+    thread::scope(|scope| {
+        let third = scope.spawn(|| server.get("/healthz").status);
+        // It waits for a place, and looks for one much more often than this.
+        thread::sleep(Duration::from_millis(700));
+        for client in &mut fresh {
+            client.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
+            let answer = read_all(client);
+            assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+        }
+        assert_eq!(third.join().unwrap(), 200);
+    });
+}
+
+#[test]
 fn bodies_share_a_room_and_small_ones_need_none() {
     let store = night();
     let http = HttpConfig { body_limit: 1_000_000, body_budget: 1_000_000, ..HttpConfig::default() };
