@@ -16,7 +16,8 @@ impl Installed {
         INSTALLED.get_or_init(|| {
             // One for each program of the tests: they run side by side.
             let program = std::env::current_exe().expect("this program");
-            let prefix = Path::new(env!("CARGO_TARGET_TMPDIR")).join("prefix").join(program.file_name().expect("its name"));
+            let prefix =
+                Path::new(env!("CARGO_TARGET_TMPDIR")).join("prefix").join(program.file_name().expect("its name"));
             run(make().arg("--quiet"));
             run(make().args(["--quiet", "install"]).arg(format!("PREFIX={}", prefix.display())));
             Installed { prefix }

@@ -1,5 +1,5 @@
 -- apalis-sqlite 1.0.0: what its SqliteStorage::setup makes of an empty file, less sqlx's table of migrations and
--- SQLite's own. tests/runner_apalis.rs compares it with the real one.
+-- SQLite's own. tests/runners/apalis.rs compares it with the real one.
 CREATE TABLE Workers (
     id TEXT NOT NULL UNIQUE,
     worker_type TEXT NOT NULL,

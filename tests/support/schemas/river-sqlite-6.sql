@@ -1,5 +1,5 @@
 -- River on SQLite: what River's own migrations make of an empty file, up to migration 6, the last one whose JSON is text.
--- tests/runner_river_sqlite.rs compares it with the real one.
+-- tests/runners/river_sqlite.rs compares it with the real one.
 CREATE TABLE river_queue (
     name text PRIMARY KEY NOT NULL,
     created_at timestamp NOT NULL DEFAULT CURRENT_TIMESTAMP,
