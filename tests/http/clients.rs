@@ -176,18 +176,18 @@ fn bodies_share_a_room_and_small_ones_need_none() {
         stream
     };
     let (first, second) = (unfinished(), unfinished());
-    // One of them is turned away, and need not be waited for.
+    // One of them is turned away, or both where neither has all of it yet; nobody else need be waited for.
     let turned_away = [&first, &second].map(|stream| {
         stream.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
         let mut answer = [0; 1_000];
         let read = (&*stream).read(&mut answer).unwrap_or(0);
         String::from_utf8_lossy(&answer[..read]).into_owned()
     });
-    let [one, other] = &turned_away;
-    assert!(one.is_empty() != other.is_empty(), "{turned_away:?}");
-    let answer = format!("{one}{other}");
-    assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("\r\nretry-after: 1\r\n"), "{answer}");
-    assert!(answer.contains("take up all the room that there is; nothing was changed"), "{answer}");
+    assert!(turned_away.iter().any(|answer| !answer.is_empty()));
+    for answer in turned_away.iter().filter(|answer| !answer.is_empty()) {
+        assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("\r\nretry-after: 1\r\n"), "{answer}");
+        assert!(answer.contains("take up all the room that there is; nothing was changed"), "{answer}");
+    }
     // What almost everybody sends fits in any case.
     assert_eq!(server.post(&format!("{DRY_RUN}{}", " ".repeat(16_000))).status, 200);
     drop((first, second));
