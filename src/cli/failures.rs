@@ -185,10 +185,11 @@ fn without_secrets(word: OsString) -> OsString {
     }
 }
 
-/// As in `postgres://user:password@host`, `?password=` of one, or libpq's key words.
+/// As in `postgres://user:password@host`, `?password=` of one, or libpq's key words, which may have blanks around their `=`.
 fn has_password(value: &str) -> bool {
     let in_front = value.split_once("://").and_then(|(_, rest)| rest.rsplit_once('@'));
-    in_front.is_some_and(|(login, _)| login.contains(':')) || value.to_ascii_lowercase().contains("password=")
+    let dense: String = value.split_whitespace().collect();
+    in_front.is_some_and(|(login, _)| login.contains(':')) || dense.to_ascii_lowercase().contains("password=")
 }
 
 /// The same runs, re-run.
