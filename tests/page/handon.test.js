@@ -16,6 +16,7 @@ const { server } = await stage(store);
 
 const untick = (page, name) => page.getByRole("checkbox", { name: `Run ${name}` }).uncheck();
 const link = (page) => page.locator("#copy-link").evaluate((button) => button.dataset.link);
+const handedOn = (page) => page.locator("#hand-on").waitFor();
 const TOOL = process.env.BULK_RERUN ?? join(import.meta.dirname ?? ".", "../../target/debug/bulk-rerun");
 
 /** What a command of the page would do, as a shell reads it. */
@@ -83,6 +84,7 @@ test("a command means just the plan that is on show", async () => {
       if (name) await untick(page, name);
       const left = name ? number - 1 : number;
       await offered(page, new RegExp(`^Re-run ${left} (task|run)s?$`));
+      await handedOn(page);
       const command = await page.locator("#command pre").textContent();
       assert.match(command, expected);
       const plan = carriedOut(command);
@@ -91,6 +93,21 @@ test("a command means just the plan that is on show", async () => {
       assert.equal(plan.plan, decodeURIComponent(digest), command);
     });
   }
+});
+
+test("no command is offered before the page knows the store's name", async () => {
+  let answer;
+  const prepare = (page) => page.route("**/page/store.json", async (route) => {
+    await new Promise((resolve) => (answer = resolve));
+    await route.continue();
+  });
+  await onPage(server.url, { path: "#search=bidi-", prepare }, async (page) => {
+    await offered(page, "Re-run 3 tasks");
+    assert.ok(await page.locator("#hand-on").isHidden());
+    answer();
+    await handedOn(page);
+    assert.equal(carriedOut(await page.locator("#command pre").textContent()).planned.length, 3);
+  });
 });
 
 test("a plan of everything says so, and another one is not carried out", () => onPage(server.url, { path: "#status=&skip_active=0" }, async (page) => {

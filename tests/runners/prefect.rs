@@ -5,6 +5,7 @@ use std::net::{TcpListener, TcpStream};
 use std::process::Command;
 
 use bulk_rerun::host::RunnerState;
+use chrono::TimeDelta;
 use serde_json::{Value, json};
 
 use crate::queues::{Application, Scenario, ids_go_by_the_key, what_check_says_is_enough_to_undo};
@@ -87,7 +88,8 @@ fn its_own_runner_runs_what_is_spawned_and_each_is_taken_back_or_carried_out_onc
     let scenario =
         Scenario { enqueue: &enqueue, worker: &worker, states: STATES, rows: ROWS, words, flaky: "flaky/daily" };
     // Its server stays connected; of a worker nothing is seen, up or not.
-    scenario.play_until(application, RunnerState::Seen);
+    // That server rounds what is left until a run is due to whole seconds.
+    scenario.play_with(application, RunnerState::Seen, TimeDelta::milliseconds(500));
     // What waits is as the server itself makes it: a run of the same deployment differs in nothing but its own life.
     prefect.schedule("flaky");
     let fresh = "SELECT DISTINCT to_jsonb(r) - ARRAY['id', 'created', 'updated', 'name', 'state_id', 'state_timestamp',

@@ -187,11 +187,12 @@ pub struct Scenario<'a> {
 impl Scenario<'_> {
     /// A failed run is started again by `bulk-rerun`, and the runner's own worker brings it to success.
     pub fn play(&self, application: &Application) {
-        self.play_until(application, RunnerState::NotSeen);
+        self.play_with(application, RunnerState::NotSeen, TimeDelta::zero());
     }
 
-    /// The same of a runner whose server stays connected when nobody works any more: what is left is seen as this.
-    pub fn play_until(&self, application: &Application, left: RunnerState) {
+    /// The same of a runner whose server stays connected when nobody works any more, what is left is seen as this; and whose
+    /// clock may be early by so much.
+    pub fn play_with(&self, application: &Application, left: RunnerState, early: TimeDelta) {
         let states = || application.column(&format!("SELECT state FROM ({}) AS run", self.states));
         let (failed, succeeded) = self.words;
         (self.enqueue)("flaky");
@@ -229,7 +230,7 @@ impl Scenario<'_> {
         assert_eq!(triggered(&answer), [self.flaky]);
         assert_eq!(triggered(&application.rerun_the_failed(&["--skip-active"])).len(), 0, "it is pending meanwhile");
         worker.until("the run that was due later has succeeded", || done(&states(), before.len() + 2).then_some(()));
-        assert!(Utc::now() >= due, "it was begun before it was due");
+        assert!(Utc::now() >= due - early, "it was begun before it was due");
         worker.stop();
         wait_for("the worker's connections are gone", || (!is_told || state() == left).then_some(()));
 

@@ -19,10 +19,10 @@ export function start() {
   }
 }
 
-/** Has a plan ready to be handed on; null hides it. */
+/** Has a plan ready to be handed on; null hides it, and so does a store that is not known yet. */
 export function offer(plan, about) {
-  $("hand-on").hidden = !plan;
-  if (!plan) return;
+  $("hand-on").hidden = !plan || !about.store;
+  if ($("hand-on").hidden) return;
   const { request, digest } = plan;
   $("copy-link").dataset.link = `${new URL("#", document.baseURI)}${form.toFragment()}&plan=${encodeURIComponent(digest)}`;
   $("command").querySelector("pre").textContent = command(request, storeOf(about));

@@ -80,7 +80,7 @@ function open({ id, runs, skipped, answer, operation, first }) {
   const json = answer ?? operation;
   mine.said = element("div", { tabindex: "-1" });
   mine.stands = element("p", { id: "stands", role: "status" });
-  mine.start = element("p", { class: "start" }, ...(about.start ? [foreign(about.start), "."] : []));
+  mine.start = element("p", { class: "start" });
   mine.again = button("", () => acts.select(mine.failed));
   mine.undo = button("Take back what has not begun", () => takeBack(mine));
   mine.start.hidden = mine.again.hidden = mine.undo.hidden = true;
@@ -165,6 +165,7 @@ function stand(mine, runs) {
   mine.again.hidden = !mine.failed.length || !mine.failed.every(({ run_id }) => form.holdsId(run_id));
   mine.again.textContent = `Re-run the ${mine.failed.length === 1 ? "one" : mine.failed.length.toLocaleString("en")} that failed again`;
   mine.pending = runs.filter(({ phase }) => phase === "pending").length;
+  mine.start.replaceChildren(...(about.start ? [foreign(about.start), "."] : []));
   mine.start.hidden = !mine.pending || !about.start;
   mine.undo.hidden = !(mine.id && mine.pending && about.writable && about.may_spawn);
   mine.hasEnded = runs.every(({ phase }) => !["pending", "running"].includes(phase));

@@ -236,6 +236,7 @@ async function introduce() {
   $("runner").hidden = about.runner_state === "seen";
   $("runner").replaceChildren(foreign(about.runner), about.runner_state === "unknown" ? ": " : " is not running, as far as can be seen: ", foreign(about.start), ".");
   operation.introduce(about);
+  handon.offer(plan, about);
   standing();
   updateGo();
   ledger.introduce(about);
