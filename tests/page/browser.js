@@ -88,11 +88,11 @@ export const title = (page) => page.locator("#summary h2");
 /** The page shows what there is to say of the form as it is now, and nothing fades any more. */
 export const settled = (page) => page.waitForFunction(() => !document.body.matches(".searching") && !document.getAnimations().length);
 
-/** The same, and what is on show can be re-run: as its button says, where that is given. */
+/** The same, what is on show can be re-run, as its button says where that is given, and the server has told of its store. */
 export const offered = (page, label) => page.waitForFunction((label) => {
   const go = document.querySelector("#go");
   const isSettled = !document.body.matches(".searching") && !document.getAnimations().length;
-  return isSettled && go.checkVisibility() && !go.disabled && (!label || (label.test?.(go.textContent) ?? go.textContent === label));
+  return isSettled && document.querySelector("#store").hasChildNodes() && go.checkVisibility() && !go.disabled && (!label || (label.test?.(go.textContent) ?? go.textContent === label));
 }, label);
 
 /** The rules of axe that what is on show breaks. */

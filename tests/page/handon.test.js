@@ -16,7 +16,6 @@ const { server } = await stage(store);
 
 const untick = (page, name) => page.getByRole("checkbox", { name: `Run ${name}` }).uncheck();
 const link = (page) => page.locator("#copy-link").evaluate((button) => button.dataset.link);
-const handedOn = (page) => page.locator("#hand-on").waitFor();
 const TOOL = process.env.BULK_RERUN ?? join(import.meta.dirname ?? ".", "../../target/debug/bulk-rerun");
 
 /** What a command of the page would do, as a shell reads it. */
@@ -84,7 +83,6 @@ test("a command means just the plan that is on show", async () => {
       if (name) await untick(page, name);
       const left = name ? number - 1 : number;
       await offered(page, new RegExp(`^Re-run ${left} (task|run)s?$`));
-      await handedOn(page);
       const command = await page.locator("#command pre").textContent();
       assert.match(command, expected);
       const plan = carriedOut(command);
@@ -102,10 +100,10 @@ test("no command is offered before the page knows the store's name", async () =>
     await route.continue();
   });
   await onPage(server.url, { path: "#search=bidi-", prepare }, async (page) => {
-    await offered(page, "Re-run 3 tasks");
+    await page.getByRole("button", { name: "Re-run 3 tasks" }).waitFor();
     assert.ok(await page.locator("#hand-on").isHidden());
     answer();
-    await handedOn(page);
+    await offered(page, "Re-run 3 tasks");
     assert.equal(carriedOut(await page.locator("#command pre").textContent()).planned.length, 3);
   });
 });
