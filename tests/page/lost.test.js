@@ -80,12 +80,31 @@ test("a request that never came: nothing is found, and it is not offered again a
   assert.equal(await page.textContent("#standing"), "");
 }));
 
+test("whoever goes on while the new runs are looked for is not called back", () => onPage(front.url, {}, async (page) => {
+  await clicked(page, "drop");
+  await heading(page, "The outcome is not known").waitFor();
+  await page.getByText("No run of its").waitFor();
+  const held = [];
+  await page.route("**/rerun", (route) => (route.request().postDataJSON().options.unique_by === "run" ? held.push(route) : route.continue()));
+  await page.getByRole("button", { name: "Look again" }).click();
+  await page.getByText("Looking…").waitFor();
+  await page.getByRole("button", { name: "Select again" }).click();
+  await settled(page);
+  const answered = page.waitForResponse((response) => response.request().postDataJSON()?.options.unique_by === "run");
+  for (const route of held) await route.continue();
+  await (await answered).finished();
+  await page.evaluate(() => new Promise(requestAnimationFrame));
+  assert.ok(await page.locator("#plan").isVisible());
+  assert.match(await page.textContent("#standing"), /is not known/);
+  front.way = "pass";
+}));
+
 test("an answer that does not come: one need not wait for it, and a reload does not forget the click", () => onPage(front.url, {
   prepare: async (page) => (await aWhile(), page.clock.install()),
 }, async (page) => {
-  await page.clock.runFor(1000);
+  await page.clock.runFor(400);
   await page.uncheck("[name=skip_active]");
-  await page.clock.runFor(1000);
+  await page.clock.runFor(400);
   await offered(page);
   const number = await planned(page);
   front.way = "hang";
@@ -106,10 +125,10 @@ test("an answer that does not come: one need not wait for it, and a reload does 
 test("one that waits no longer sees what there is", () => onPage(front.url, {
   prepare: async (page) => (await aWhile(), page.clock.install()),
 }, async (page) => {
-  await page.clock.runFor(1000);
+  await page.clock.runFor(400);
   await page.fill("[name=task_name]", "nightly-invoices");
   await page.uncheck("[name=skip_active]");
-  await page.clock.runFor(1000);
+  await page.clock.runFor(400);
   await offered(page, "Re-run 1 task");
   front.way = "hang";
   await page.click("#go");

@@ -138,10 +138,12 @@ export async function showLost(problem, unknown = lost.pending()) {
   const { since, tasks, planned } = unknown;
   const at = timeOfDay(since);
   const why = problem?.status ? element("p", {}, foreign(`${problem.title}: ${problem.detail}`)) : "";
+  let shown;
   const show = (title, words, runs = []) => {
     operation.leave();
+    shown = element("div", { class: "unknown" }, element("h2", {}, title), why, element("p", {}, words));
     sections.result(
-      element("div", { class: "unknown" }, element("h2", {}, title), why, element("p", {}, words)),
+      shown,
       element("div", { class: "row" },
         button("Look again", () => showLost(problem, unknown), "primary"),
         runs.length ? button("Copy the ids", ({ target }) => copy(runs.map((run) => run.run_id).join("\n"), target)) : null,
@@ -151,8 +153,11 @@ export async function showLost(problem, unknown = lost.pending()) {
   };
   const lostAnswer = `The answer to the re-run at ${at} was lost, so its new runs may be there or not.`;
   show("The outcome is not known", `${lostAnswer} Looking…`);
+  // Whoever has gone on meanwhile is not called back.
+  const isLeft = () => !shown.checkVisibility();
   try {
     const runs = await lost.look(unknown);
+    if (isLeft()) return;
     const found = `${view.count(runs.length, "run")} of ${tasks.length === 1 ? "this task was" : "these tasks were"} created since`;
     if (!runs.length) {
       show("The outcome is not known", `${lostAnswer} No run of its ${view.count(tasks.length, "task")} was created since. It may still be under way: look again before you re-run.`);
@@ -164,6 +169,7 @@ export async function showLost(problem, unknown = lost.pending()) {
       show("The outcome is not known", `${lostAnswer} ${found}, and ${planned.toLocaleString("en")} were asked for.`, runs);
     }
   } catch (error) {
+    if (isLeft()) return;
     show("The outcome is not known", `${lostAnswer} The store can't be looked at just now: ${spelled(error.detail)}`);
     if (error.status === 401) token.refused();
   }
