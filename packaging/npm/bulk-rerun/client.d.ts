@@ -4,28 +4,28 @@ export * from "./types.js";
 
 export interface ClientOptions<S extends Spelling = "snake"> {
   /** What `bulk-rerun serve` wants as its token. */
-  token?: string;
+  token?: string | undefined;
   /** How operations are spelled, and the answers to requests that show no spelling (`{ ids }`). */
-  spelling?: S;
+  spelling?: S | undefined;
   /** In place of the global fetch. */
-  fetch?: typeof globalThis.fetch;
+  fetch?: typeof globalThis.fetch | undefined;
 }
 
 export interface CallOptions {
   /** Stops waiting. What the server has begun to spawn completes. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
 }
 
 export interface RerunOptions extends CallOptions {
   /** One re-run has one key, however often it is sent. Made if absent; false for none. */
-  idempotencyKey?: string | false;
+  idempotencyKey?: string | false | undefined;
 }
 
 export interface WaitOptions extends CallOptions {
   /** In milliseconds, or like `30m`. For ever if absent. */
-  timeout?: number | string;
+  timeout?: number | string | undefined;
   /** Called at every look. */
-  onStates?: (states: States) => void;
+  onStates?: ((states: States) => void) | undefined;
 }
 
 export interface Outcome {

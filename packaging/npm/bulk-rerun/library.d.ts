@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" />
 import type { Answer, Operation, OperationRef, OperationsQuery, OperationWithRuns, OtherSpelling, Plan, Request, Run, Selector, Spelled, Spelling, Undone } from "./types.js";
 
 export * from "./types.js";
@@ -100,3 +101,6 @@ export function open<S extends Spelling = "snake">(config?: Config<S>): Host<S>;
 
 /** A host of your own: its functions hand runs over, and start them. */
 export function attach<S extends Spelling = "snake">(host: OwnHost<S>): Host<S>;
+
+/** Where libbulk_rerun.so is, which is an extension of SQLite as well: `database.loadExtension(libraryPath())`. */
+export function libraryPath(): string;

@@ -1,10 +1,10 @@
 // The library in this process: libbulk_rerun.so through koffi. Its calls block, as those of node:sqlite do.
 import { Call, callbacksOf, needRoom } from "./callbacks.js";
 import { BulkRerunError } from "./error.js";
-import { load } from "./native.js";
+import { libraryPath, load } from "./native.js";
 import { operationId, toJson, withDryRun } from "./request.js";
 
-export { BulkRerunError };
+export { BulkRerunError, libraryPath };
 
 /** Opens a store. What the config does not say comes from the environment. */
 export function open(config = {}) {

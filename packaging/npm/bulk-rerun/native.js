@@ -24,8 +24,13 @@ function koffiOrError() {
   }
 }
 
+/** Where the library is: as BULK_RERUN_LIB says, in the platform's package, or where the system has it. */
+export function libraryPath() {
+  return process.env.BULK_RERUN_LIB || platformFile(SONAME) || SONAME;
+}
+
 function bind(koffi) {
-  const path = process.env.BULK_RERUN_LIB || platformFile(SONAME) || SONAME;
+  const path = libraryPath();
   let library;
   try {
     library = koffi.load(path);
