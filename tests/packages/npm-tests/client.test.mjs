@@ -8,7 +8,7 @@ import { inspect } from "node:util";
 import { BulkRerunError, Client } from "bulk-rerun";
 import { demo, locked, losing, other, pending, serve, sql, TOKEN } from "./support.mjs";
 
-const since = new Date(Date.now() - 86_400_000);
+const since = new Date(Date.now() - 2 * 86_400_000);
 const failed = { match_all: true, filter: { is_failure: true, created_after: since } };
 const one = { match_all: true, filter: { is_failure: true, task_name: "vacuum-analytics" } };
 

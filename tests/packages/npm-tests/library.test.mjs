@@ -5,7 +5,7 @@ import { test } from "node:test";
 import { attach, BulkRerunError, libraryPath, open } from "bulk-rerun/library";
 import { demo, folder, pending, sql } from "./support.mjs";
 
-const failed = { match_all: true, filter: { is_failure: true, created_after: new Date(Date.now() - 86_400_000) } };
+const failed = { match_all: true, filter: { is_failure: true, created_after: new Date(Date.now() - 2 * 86_400_000) } };
 
 function opened(t, config = {}) {
   const store = demo(t);
