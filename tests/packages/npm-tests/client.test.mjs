@@ -53,7 +53,7 @@ test("an answer is spelled as its request, whatever the server's way", async (t)
 test("a re-run has a key of its own", async (t) => {
   const { client: c } = await client(t);
   const answer = await c.rerun(one);
-  assert.match(answer.idempotency_key, /^[0-9a-f-]{36}$/);
+  assert.match(answer.idempotency_key, /^[\w-]{36,}$/);
   assert.equal((await c.operation(answer)).idempotency_key, answer.idempotency_key);
   const again = await c.rerun(one);
   assert.notEqual(again.idempotency_key, answer.idempotency_key);
@@ -175,7 +175,7 @@ test("where nobody answers, or somebody else does", async (t) => {
   await assert.rejects(new Client(gone).rerun(one), (error) => {
     assert.equal(error.status, 0);
     assert.match(error.message, /did not answer \(ECONNREFUSED\).*is not known.*Does `bulk-rerun serve` run there\?/);
-    assert.match(error.idempotencyKey, /^[0-9a-f-]{36}$/);
+    assert.match(error.idempotencyKey, /^[\w-]{36,}$/);
     return true;
   });
 });
