@@ -13,7 +13,8 @@ const failed = { match_all: true, filter: { is_failure: true, created_after: sin
 const one = { match_all: true, filter: { is_failure: true, task_name: "vacuum-analytics" } };
 
 async function client(t, store = demo(t), ...flags) {
-  return { store, client: new Client(await serve(t, store, ...flags), { token: TOKEN }) };
+  const url = await serve(t, store, ...flags);
+  return { store, url, client: new Client(url, { token: TOKEN }) };
 }
 
 test("a plan changes nothing, and is carried out exactly", async (t) => {
@@ -39,6 +40,7 @@ test("an answer is spelled as its request, whatever the server's way", async (t)
   assert.equal((await camel.plan(one)).planned[0].task_name, "vacuum-analytics");
   assert.equal((await snake.plan({ ids: [id], options: { dryRun: false } })).planned[0].taskName, "vacuum-analytics");
 
+  assert.equal((await snake.rerun({ ids: [id] })).triggered[0].rerun_of, id);
   const answer = await camel.rerun({ ids: [id] });
   assert.equal(answer.triggered[0].rerunOf, id);
   assert.equal((await snake.operations({ limit: 1 }))[0].operation_id, answer.operationId);
@@ -200,7 +202,7 @@ test("waiting ends when the new runs have, or when the time is up", async (t) =>
 });
 
 test("a signal stops the waiting", async (t) => {
-  const { client: c } = await client(t);
+  const { client: c, url } = await client(t);
   const stop = new AbortController();
   const why = new Error("enough");
   const answer = await c.rerun(one);
@@ -209,6 +211,16 @@ test("a signal stops the waiting", async (t) => {
   for (const call of [(o) => c.plan(one, o), (o) => c.rerun(one, o), (o) => c.operations({}, o), (o) => c.operation(answer, o), (o) => c.undo(answer, o)]) {
     await assert.rejects(call({ signal: stop.signal }), why);
   }
+  // In the middle of a pause: there is no further look.
+  let looks = 0;
+  const asleep = new AbortController();
+  const fetch = async (...request) => {
+    looks++;
+    setTimeout(() => asleep.abort(why), 100);
+    return globalThis.fetch(...request);
+  };
+  await assert.rejects(new Client(url, { token: TOKEN, fetch }).wait(answer, { signal: asleep.signal }), why);
+  assert.equal(looks, 1);
   const later = new AbortController();
   const dead = new Client("http://127.0.0.1:1", { fetch: () => { later.abort(why); throw new TypeError("lost"); } });
   await assert.rejects(dead.rerun(one, { signal: later.signal }), why);

@@ -1,6 +1,7 @@
 // The library in this process, on the demo's store and on a host of our own.
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
+import { readdirSync } from "node:fs";
 import { test } from "node:test";
 import { attach, BulkRerunError, libraryPath, open } from "bulk-rerun/library";
 import { demo, folder, pending, sql } from "./support.mjs";
@@ -103,12 +104,17 @@ test("where the stack is full nothing is spawned", (t) => {
 test("runs are looked at one by one, and the loop may be left", (t) => {
   const { host } = opened(t);
   const ids = new Set();
+  // What a loop holds is a file without a name.
+  const files = () => readdirSync("/proc/self/fd").length;
+  const before = files();
   for (const run of host.runs(failed)) {
+    assert.equal(files(), before + 1);
     assert.equal(typeof run.task_name, "string");
     ids.add(run.id);
     if (ids.size === 3) break;
   }
   assert.equal(ids.size, 3);
+  assert.equal(files(), before, "the loop is left");
   // A loop may call the host, does not see what it starts, and outlives it.
   let started = 0;
   for (const run of host.runs({ ...failed, filter: { ...failed.filter, task_name: "vacuum-analytics" } })) {

@@ -7,6 +7,7 @@ import process from "node:process";
 import { isMusl, PACKAGE, PLATFORM, platformFile, PLATFORMS } from "../platform.js";
 
 const FROM_SOURCE = "Build it from its sources (cargo install --path .), and say where it is with BULK_RERUN_BINARY.";
+const NEEDS_GLIBC = "it needs glibc, and this system's C library is musl.";
 
 const binary = process.env.BULK_RERUN_BINARY || platformFile("bulk-rerun");
 if (binary) {
@@ -19,7 +20,7 @@ function whyNone() {
   if (!PLATFORMS.includes(PLATFORM)) {
     return `the packages are for ${PLATFORMS.join(" and ")}, and this is ${PLATFORM}.\n${FROM_SOURCE}`;
   }
-  if (isMusl()) return `it needs glibc, and this system's C library is musl.\n${FROM_SOURCE}`;
+  if (isMusl()) return `${NEEDS_GLIBC}\n${FROM_SOURCE}`;
   return `the package ${PACKAGE} is not installed. npm leaves it out with --omit=optional, and where node_modules\n`
     + `was made on another platform. This brings it:\n  npm install --include=optional bulk-rerun`;
 }
@@ -31,7 +32,8 @@ function fail(why) {
 
 function run(binary) {
   const child = spawn(binary, process.argv.slice(2), { stdio: "inherit" });
-  child.on("error", (error) => fail(`${binary} can't be run: ${error.message}`));
+  // Older versions of npm install it beside musl, too.
+  child.on("error", (error) => fail(`${binary} can't be run: ${isMusl() ? `${NEEDS_GLIBC}\n${FROM_SOURCE}` : error.message}`));
   // A terminal sends these to the tool as well: passed on, the first Ctrl-C would be its second.
   const fromTerminal = hasTerminal() ? ["SIGINT", "SIGQUIT"] : [];
   const signals = ["SIGINT", "SIGQUIT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2"];
