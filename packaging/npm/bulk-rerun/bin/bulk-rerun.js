@@ -31,15 +31,15 @@ function fail(why) {
 }
 
 function run(binary) {
-  const child = spawn(binary, process.argv.slice(2), { stdio: "inherit" });
-  // Older versions of npm install it beside musl, too.
-  child.on("error", (error) => fail(`${binary} can't be run: ${isMusl() ? `${NEEDS_GLIBC}\n${FROM_SOURCE}` : error.message}`));
   // A terminal sends these to the tool as well: passed on, the first Ctrl-C would be its second.
   const fromTerminal = hasTerminal() ? ["SIGINT", "SIGQUIT"] : [];
-  const signals = ["SIGINT", "SIGQUIT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2"];
-  for (const signal of signals) {
+  let child;
+  for (const signal of ["SIGINT", "SIGQUIT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2"]) {
     process.on(signal, () => fromTerminal.includes(signal) || child.kill(signal));
   }
+  child = spawn(binary, process.argv.slice(2), { stdio: "inherit" });
+  // Older versions of npm install it beside musl, too.
+  child.on("error", (error) => fail(`${binary} can't be run: ${isMusl() ? `${NEEDS_GLIBC}\n${FROM_SOURCE}` : error.message}`));
   child.on("exit", (code, signal) => {
     if (signal === null) {
       process.exitCode = code;
