@@ -136,7 +136,7 @@ test("an error says what is wrong and where, and never the token", async (t) => 
     return true;
   });
   await assert.rejects(c.operation("01JRX3M7ZD7Q8M5T8E2Y9V4B6C"), { status: 404 });
-  await assert.rejects(c.operation("../../../metrics"), { status: 404 });
+  await assert.rejects(c.operation("../../../../metrics"), { status: 404 });
   await assert.rejects(c.undo(""), TypeError);
   await assert.rejects(c.plan("failed"), TypeError);
 
