@@ -242,3 +242,7 @@ test("the client asks nothing of Node", () => {
   look("client.js");
   assert.equal(seen.size, 3);
 });
+
+test("what is there is what the types say", async () => {
+  assert.deepEqual(Object.keys(await import("bulk-rerun")), ["BulkRerunError", "Client"]);
+});

@@ -289,3 +289,7 @@ test("without koffi the error says what to install", (t) => {
   const env = { ...process.env, BULK_RERUN_LIB: folder(t) };
   assert.match(execFileSync(process.execPath, ["--input-type=module", "--eval", program], { env, encoding: "utf8" }), /could not be loaded .*BULK_RERUN_LIB/);
 });
+
+test("what is there is what the types say", async () => {
+  assert.deepEqual(Object.keys(await import("bulk-rerun/library")), ["BulkRerunError", "attach", "libraryPath", "open"]);
+});
