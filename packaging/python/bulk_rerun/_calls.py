@@ -41,7 +41,7 @@ class _Call:
         _here.at_work.append(self)
         # Handlers run on the main thread alone.
         if threading.current_thread() is threading.main_thread():
-            for number in sorted(signal.valid_signals(), key=lambda number: number != signal.SIGINT):
+            for number in signal.valid_signals():
                 handler = signal.getsignal(number)
                 if callable(handler):
                     self._handlers[number] = handler
@@ -49,11 +49,17 @@ class _Call:
         self._is_open = False
 
     def end(self) -> None:
-        # Ctrl-C comes last: the others are in their places then.
-        for number in reversed(self._handlers):
-            signal.signal(number, self._handlers[number])
         if _here.at_work and _here.at_work[-1] is self:
             _here.at_work.pop()
+        # As soon as one is in its place again, it may raise: the others must come to theirs all the same.
+        numbers = list(self._handlers)
+        while numbers:
+            try:
+                while numbers:
+                    signal.signal(numbers[-1], self._handlers[numbers[-1]])
+                    numbers.pop()
+            except BaseException as error:
+                self.keep(error)
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
         if self._is_open:
@@ -134,7 +140,8 @@ def interruptible(plugin: PluginOf, request: bytes) -> Any:
 
     The main thread handles no signal within the library, so there the call is another thread's, and this one waits.
     """
-    if threading.current_thread() is not threading.main_thread():
+    # From within a callback it has to be this thread: the library tells by it that a host is called again.
+    if _here.at_work or threading.current_thread() is not threading.main_thread():
         return conclude(_library.call(plugin(), request))
     cancel: Cancel = _library.cancel_new()
     results: list[Text | BaseException] = []

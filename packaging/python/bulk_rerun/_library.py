@@ -65,44 +65,40 @@ class HostTable(Structure):
     ]
 
 
-# As objects with a `__del__`, and not as addresses, nothing is lost where a signal's handler raises between two lines.
-# A call's arguments live as long as the call: what another thread is at work on is closed after that.
-class Text(c_void_p):
-    def __del__(self) -> None:
-        _string_free(self)
-
-    def json(self) -> Any:
-        return json.loads(ctypes.string_at(self))
-
-
-class Plugin(c_void_p):
-    #: A host's callbacks, which must live as long as the plugin.
-    callbacks: object = None
-
-    def __del__(self) -> None:
-        _close(self)
-
-
-class Cursor(c_void_p):
-    def __del__(self) -> None:
-        _cursor_close(self)
-
-
-class Cancel(c_void_p):
-    def __del__(self) -> None:
-        _cancel_free(self)
-
-
 def _declare(name: str, result: Any, *arguments: Any) -> Any:
     function = getattr(_library, name)
     function.restype, function.argtypes = result, arguments
     return function
 
 
-_string_free = _declare("bulk_rerun_string_free", None, c_void_p)
-_close = _declare("bulk_rerun_close", None, c_void_p)
-_cursor_close = _declare("bulk_rerun_cursor_close", None, c_void_p)
-_cancel_free = _declare("bulk_rerun_cancel_free", None, c_void_p)
+def _finalizer(name: str) -> Any:
+    """A `__del__` that is no Python code: in such code a signal's handler may raise, and from there that would be lost."""
+    method = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.py_object)(("PyInstanceMethod_New", ctypes.pythonapi))
+    return method(_declare(name, None, c_void_p))
+
+
+# What the library hands over is an object and no address, so nothing is lost where a signal's handler raises between two
+# lines. And a call's arguments live as long as the call: what another thread is at work on is closed after that.
+class Text(c_void_p):
+    __del__ = _finalizer("bulk_rerun_string_free")
+
+    def json(self) -> Any:
+        return json.loads(ctypes.string_at(self))
+
+
+class Plugin(c_void_p):
+    __del__ = _finalizer("bulk_rerun_close")
+    #: A host's callbacks, which must live as long as the plugin.
+    callbacks: object = None
+
+
+class Cursor(c_void_p):
+    __del__ = _finalizer("bulk_rerun_cursor_close")
+
+
+class Cancel(c_void_p):
+    __del__ = _finalizer("bulk_rerun_cancel_free")
+
 
 version = _declare("bulk_rerun_version", c_char_p)
 abi_version = _declare("bulk_rerun_abi_version", c_uint32)
