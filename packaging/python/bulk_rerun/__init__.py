@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from ctypes import byref
 from typing import Any
 
-from . import _library, _requests
+from . import _library, _requests, types
 from ._errors import BulkRerunError, Busy, Conflict, Declined, Invalid, NotFound, Started, error_of, started
 from ._host import Host
 from ._library import INCLUDE, LIBRARY, Text
@@ -33,6 +33,7 @@ __all__ = [
     "attach",
     "open",
     "started",
+    "types",
 ]
 __version__: str = _library.version().decode()
 

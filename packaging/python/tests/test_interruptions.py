@@ -21,12 +21,12 @@ ENDLESS = """WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n)
 VIEW = "SELECT id, task_name, status AS phase, end_reason, exit_code, created_at, params_json AS params FROM runs"
 #: Takes some seconds.
 SLOW = """INSERT INTO runs (id, task_name, status, triggered_by, created_at)
-    WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 15000000)
-    SELECT :new_id, :task_name, 'pending', 'api', :now FROM n WHERE i = 15000000"""
+    WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 6000000)
+    SELECT :new_id, :task_name, 'pending', 'api', :now FROM n WHERE i = 6000000"""
 #: Sends the signal when somebody writes to the store, and not for a moment only.
 WHEN_IT_WRITES = """
 import os, signal, sqlite3, sys
-store = sqlite3.connect(sys.argv[1], timeout=0.2, isolation_level=None)
+store = sqlite3.connect(sys.argv[1], timeout=0.1, isolation_level=None)
 print(flush=True)
 while True:
     try:
