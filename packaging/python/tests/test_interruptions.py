@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 import unittest
+from collections.abc import Callable
 from types import FrameType
 
 import bulk_rerun
@@ -49,10 +50,11 @@ class Interruptions(Case):
 
     def test_ctrl_c_stops_a_search_that_would_never_end(self) -> None:
         with bulk_rerun.open(self.store, profile=self.profile(ENDLESS)) as host:
-            for call in [host.plan, host.rerun]:
+            calls: list[Callable[[], object]] = [lambda: host.plan(match_all=True), lambda: host.rerun(match_all=True)]
+            for call in calls:
                 self.in_a_moment()
                 with self.assertRaises(KeyboardInterrupt) as caught:
-                    call(match_all=True)
+                    call()
                 self.assertEqual(bulk_rerun.started(caught.exception), [])
         self.assertEqual([thread.name for thread in threading.enumerate() if thread.name == "bulk_rerun"], [])
         self.assert_nothing_spawned()
@@ -112,9 +114,13 @@ class Interruptions(Case):
         self.assert_nothing_spawned()
 
     def test_a_predicate_may_wait_and_is_interrupted(self) -> None:
+        def keep(run: object) -> bool:
+            time.sleep(600)
+            return True
+
         self.in_a_moment()
         with bulk_rerun.open(self.store) as host, self.assertRaises(KeyboardInterrupt):
-            host.rerun(match_all=True, keep=lambda run: time.sleep(600) is None)
+            host.rerun(match_all=True, keep=keep)
         self.assert_nothing_spawned()
 
     def test_a_handler_that_raises_nothing_interrupts_nothing(self) -> None:

@@ -112,12 +112,13 @@ class Lifetimes(Case):
     def test_an_exception_that_is_kept_keeps_nothing_open(self) -> None:
         host = bulk_rerun.open(self.store, sqlite="shared")
         kept = []
-        for call in [
+        calls: list[Callable[[], object]] = [
             lambda: host.rerun(match_all=True, keep=lambda run: bool(1 // 0)),
             lambda: host.rerun(match_all=True, limit=1),
             lambda: host.operation("nothing"),
             lambda: host.runs(ids=[]),
-        ]:
+        ]
+        for call in calls:
             try:
                 call()
             except Exception as error:

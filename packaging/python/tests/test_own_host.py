@@ -142,11 +142,12 @@ class OwnHosts(unittest.TestCase):
         self.assertEqual(len(self.jobs.runs_), 4)
 
     def test_functions_that_are_none_or_too_few(self) -> None:
-        for functions, says in [
+        wrong: list[tuple[dict[str, Any], str]] = [
             ({"runs": 7}, "a function as runs"),
             ({"begin": print}, "all of begin, commit, rollback"),
             ({"find_operation": print}, "all of find_operation, record_operation"),
-        ]:
+        ]
+        for functions, says in wrong:
             with self.assertRaisesRegex(TypeError, says):
                 bulk_rerun.attach(**{**self.jobs.functions(), **functions})
         with self.assertRaisesRegex(TypeError, "spawn"):
@@ -181,7 +182,7 @@ class OwnHosts(unittest.TestCase):
 
     def test_an_undo_that_forgets_to_return(self) -> None:
         functions = self.jobs.functions(*STEPS, "find_operation", "record_operation")
-        with bulk_rerun.attach(**functions, undo=lambda run: None) as host:
+        with bulk_rerun.attach(**functions, undo=lambda run: None) as host:  # type: ignore[arg-type,return-value]
             report = host.rerun(status="failed")
             with self.assertRaisesRegex(TypeError, "undo returned None"):
                 host.undo(report["operation_id"])

@@ -7,6 +7,8 @@ import io
 import sys
 import threading
 import unittest
+from collections.abc import Callable, Iterator
+from types import FrameType
 
 import bulk_rerun
 from bulk_rerun.types import Run
@@ -81,7 +83,7 @@ class Predicates(Case):
 
     def test_one_that_calls_its_host_again(self) -> None:
         with bulk_rerun.open(self.store) as host:
-            calls = [
+            calls: list[Callable[[], object]] = [
                 lambda: host.rerun(ids=["a1"]),
                 lambda: host.plan(ids=["a1"], keep=lambda run: True),
                 lambda: host.runs(ids=["a1"]),
@@ -155,11 +157,11 @@ def odd(run: Run) -> bool:
     raise Odd
 
 
-def iter_frames():  # type: ignore[no-untyped-def]
-    frame = sys._getframe()
+def iter_frames() -> Iterator[FrameType]:
+    frame: FrameType | None = sys._getframe()
     while frame:
         yield frame
-        frame = frame.f_back  # type: ignore[assignment]
+        frame = frame.f_back
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import unittest
+from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -173,8 +174,13 @@ class Errors(Case):
         host.close()
         host.close()
         self.assertEqual(repr(host), "<bulk_rerun.Host closed>")
-        for call in [lambda: host.plan(match_all=True), lambda: host.runs(match_all=True), lambda: host.undo("x"),
-                     lambda: host.rerun(match_all=True, keep=lambda run: True)]:  # fmt: skip
+        calls: list[Callable[[], object]] = [
+            lambda: host.plan(match_all=True),
+            lambda: host.runs(match_all=True),
+            lambda: host.undo("x"),
+            lambda: host.rerun(match_all=True, keep=lambda run: True),
+        ]
+        for call in calls:
             with self.assertRaisesRegex(bulk_rerun.Conflict, "the host is closed"):
                 call()
 
