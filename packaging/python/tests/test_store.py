@@ -196,6 +196,7 @@ class BesidePythonsOwnSqlite(Case):
         self.assertEqual(own.execute("SELECT count(*) FROM runs").fetchone(), (6,))
         own.close()
 
+    @unittest.skipUnless(hasattr(sqlite3.Connection, "load_extension"), "this Python's sqlite3 loads no extensions")
     def test_in_its_own_transaction_as_an_extension(self) -> None:
         own = sqlite3.connect(self.store, isolation_level=None)
         own.enable_load_extension(True)
