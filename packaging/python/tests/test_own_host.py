@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import unittest
 from collections.abc import Iterator, Mapping
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import bulk_rerun
@@ -191,7 +191,7 @@ class OwnHosts(unittest.TestCase):
         with bulk_rerun.attach(**self.jobs.functions(*STEPS)) as host, self.assertRaises(bulk_rerun.Invalid):
             host.rerun(status="failed", start_at=datetime(2030, 1, 1, tzinfo=timezone.utc))
         with bulk_rerun.attach(**self.jobs.functions(*STEPS), heeds_due=True) as host:
-            host.rerun(status="failed", start_at=datetime(2030, 1, 1, tzinfo=timezone.utc), spread="10m")
+            host.rerun(status="failed", start_at=datetime(2030, 1, 1, tzinfo=timezone.utc), spread=timedelta(minutes=10))
         self.assertEqual([run["due"] for run in self.jobs.runs_[4:]], ["2030-01-01T00:00:00.000000Z", "2030-01-01T00:05:00.000000Z"])
 
 
