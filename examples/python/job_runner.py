@@ -17,6 +17,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from typing import Any
 
 import bulk_rerun
@@ -112,6 +113,11 @@ class JobRunner:
 
 def main(path: str, command: str, *arguments: str) -> None:
     runner = JobRunner(path)
+    with closing(runner.store):
+        run_command(runner, command, *arguments)
+
+
+def run_command(runner: JobRunner, command: str, *arguments: str) -> None:
     if command in ("add", "work", "list"):
         getattr(runner, command)(*arguments)
         return
