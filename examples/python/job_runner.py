@@ -99,7 +99,9 @@ class JobRunner:
 
     def find_operation(self, query: dict[str, Any]) -> object:
         if "limit" in query:
-            return [json.loads(kept["json"]) for kept in self.store.execute("SELECT json FROM operation ORDER BY id DESC")]
+            return [
+                json.loads(kept["json"]) for kept in self.store.execute("SELECT json FROM operation ORDER BY id DESC")
+            ]
         wanted = [query.get("operation_id"), query.get("idempotency_key")]
         kept = self.store.execute("SELECT json FROM operation WHERE id = ? OR key = ?", wanted).fetchone()
         return kept and json.loads(kept["json"])

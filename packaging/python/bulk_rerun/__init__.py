@@ -1,8 +1,8 @@
 """Re-run the unique tasks behind a selector's runs, inside a job runner's own store.
 
-    with bulk_rerun.open("runwisp.db") as host:
-        plan = host.plan(status=["failed", "timeout"])
-        host.rerun(status=["failed", "timeout"], expect_plan=plan["plan"])
+with bulk_rerun.open("runwisp.db") as host:
+    plan = host.plan(status=["failed", "timeout"])
+    host.rerun(status=["failed", "timeout"], expect_plan=plan["plan"])
 """
 
 from __future__ import annotations

@@ -103,9 +103,7 @@ def callback(function: Callable[..., int]) -> Callable[..., int]:
 PluginOf = Callable[[], Plugin]
 
 
-def calling_back(
-    function: Callable[..., Any], plugin: PluginOf, *arguments: Any
-) -> tuple[Any, BaseException | None]:
+def calling_back(function: Callable[..., Any], plugin: PluginOf, *arguments: Any) -> tuple[Any, BaseException | None]:
     """Calls a function of the library that calls callbacks: what it returns, and what they have raised."""
     answer = None
     call = _Call()

@@ -53,7 +53,9 @@ def request(method: str, known: frozenset[str], keywords: Mapping[str, Any], **o
         raise TypeError(f"{method}() got an unexpected keyword argument {unknown!r}{hint}")
     body = {name: value for name, value in keywords.items() if name in _OUTSIDE_OPTIONS - _FILTER}
     conditions = {name: _condition(name, value) for name, value in keywords.items() if name in _FILTER}
-    conditions = {name: value for name, value in conditions.items() if not (value is None or value is False or value == "")}
+    conditions = {
+        name: value for name, value in conditions.items() if not (value is None or value is False or value == "")
+    }
     options.update({name: value for name, value in keywords.items() if name not in _OUTSIDE_OPTIONS})
     if options.get("except_groups") is not None:
         options["except_groups"] = [_group(group) for group in keywords["except_groups"]]

@@ -40,7 +40,9 @@ class Lifetimes(Case):
         return count
 
     def test_nothing_is_left_behind(self) -> None:
-        rows = ", ".join(f"('x{n}', 'task {n}', 'ended', 'failed', 'cron', '2026-04-15T01:00:00Z')" for n in range(1000))
+        rows = ", ".join(
+            f"('x{n}', 'task {n}', 'ended', 'failed', 'cron', '2026-04-15T01:00:00Z')" for n in range(1000)
+        )
         self.sql(f"INSERT INTO runs (id, task_name, status, end_reason, triggered_by, created_at) VALUES {rows}")
         jobs = Jobs()
 

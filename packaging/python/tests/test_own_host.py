@@ -80,7 +80,9 @@ class OwnHosts(unittest.TestCase):
     def test_its_newest_failures_are_started_with_their_parameters(self) -> None:
         with bulk_rerun.attach(**self.jobs.functions(*STEPS)) as host:
             report = host.rerun(status="failed")
-            self.assertEqual([(run["rerun_of"], run["run_id"]) for run in report["triggered"]], [("2", "5"), ("4", "6")])
+            self.assertEqual(
+                [(run["rerun_of"], run["run_id"]) for run in report["triggered"]], [("2", "5"), ("4", "6")]
+            )
             self.assertEqual(self.jobs.runs_[4]["params"], '{"n":  2}')
             self.assertEqual([run["params"] for run in host.runs(ids=["1"])], ['{"n": 1}'])
             host.rerun(status="failed", keep=lambda run: run["id"] == "1")
@@ -113,7 +115,9 @@ class OwnHosts(unittest.TestCase):
         with bulk_rerun.attach(**self.jobs.functions()) as host, self.assertRaises(Broken) as caught:
             host.rerun(status="failed")
         self.assertIs(caught.exception, self.jobs.error)
-        self.assertEqual(bulk_rerun.started(caught.exception), [{"task_name": "backup", "run_id": "5", "rerun_of": "2"}])
+        self.assertEqual(
+            bulk_rerun.started(caught.exception), [{"task_name": "backup", "run_id": "5", "rerun_of": "2"}]
+        )
         self.assertIn("backup 5", str(caught.exception.__cause__))
 
     def test_a_run_that_it_declines(self) -> None:
@@ -122,7 +126,9 @@ class OwnHosts(unittest.TestCase):
             report = host.rerun(status="failed")
         self.assertEqual(len(report["triggered"]), 1)
         (skipped,) = report["skipped"]
-        self.assertEqual((skipped["run_id"], skipped["reason"], skipped["detail"]), ("4", "refused", "the queue is full"))
+        self.assertEqual(
+            (skipped["run_id"], skipped["reason"], skipped["detail"]), ("4", "refused", "the queue is full")
+        )
 
     def test_functions_that_return_what_they_must_not(self) -> None:
         for name, wrong, says in [
@@ -191,8 +197,12 @@ class OwnHosts(unittest.TestCase):
         with bulk_rerun.attach(**self.jobs.functions(*STEPS)) as host, self.assertRaises(bulk_rerun.Invalid):
             host.rerun(status="failed", start_at=datetime(2030, 1, 1, tzinfo=timezone.utc))
         with bulk_rerun.attach(**self.jobs.functions(*STEPS), heeds_due=True) as host:
-            host.rerun(status="failed", start_at=datetime(2030, 1, 1, tzinfo=timezone.utc), spread=timedelta(minutes=10))
-        self.assertEqual([run["due"] for run in self.jobs.runs_[4:]], ["2030-01-01T00:00:00.000000Z", "2030-01-01T00:05:00.000000Z"])
+            host.rerun(
+                status="failed", start_at=datetime(2030, 1, 1, tzinfo=timezone.utc), spread=timedelta(minutes=10)
+            )
+        self.assertEqual(
+            [run["due"] for run in self.jobs.runs_[4:]], ["2030-01-01T00:00:00.000000Z", "2030-01-01T00:05:00.000000Z"]
+        )
 
 
 if __name__ == "__main__":

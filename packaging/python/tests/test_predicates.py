@@ -51,7 +51,14 @@ class Predicates(Case):
         self.assert_nothing_spawned()
 
     def test_what_it_raises_comes_out_as_it_was_raised(self) -> None:
-        for error in [Odd("x"), KeyError("no such field"), KeyboardInterrupt(), SystemExit(3), GeneratorExit(), RecursionError()]:
+        for error in [
+            Odd("x"),
+            KeyError("no such field"),
+            KeyboardInterrupt(),
+            SystemExit(3),
+            GeneratorExit(),
+            RecursionError(),
+        ]:
             with self.subTest(error=error):
                 self.assert_raises_as_itself(error)
 
@@ -75,7 +82,9 @@ class Predicates(Case):
 
         with bulk_rerun.open(self.store) as host:
             for keep in [forgets, lambda run: 1, lambda run: "yes", lambda run: 0]:
-                with self.assertRaisesRegex(TypeError, "keep returned .* for run a1 of backup: it must return True or False"):
+                with self.assertRaisesRegex(
+                    TypeError, "keep returned .* for run a1 of backup: it must return True or False"
+                ):
                     host.rerun(status="failed", keep=keep)  # type: ignore[arg-type]
             with self.assertRaisesRegex(TypeError, "keep must be a function"):
                 host.rerun(status="failed", keep=True)  # type: ignore[arg-type]
@@ -94,6 +103,7 @@ class Predicates(Case):
                     host.rerun(status="failed", keep=lambda run: bool(again()))
                 self.assertEqual(caught.exception.status, 409)
                 self.assert_nothing_spawned()
+
             # Caught, it is as any other exception is that was caught.
             def keep(run: Run) -> bool:
                 with contextlib.suppress(bulk_rerun.Conflict):

@@ -20,7 +20,10 @@ class Reruns(Case):
     def test_a_plan_is_carried_out_exactly_or_not_at_all(self) -> None:
         with bulk_rerun.open(self.store) as host:
             plan = host.plan(status="failed")
-            self.assertEqual([(group["task_name"], group["rerun_of"]) for group in plan["planned"]], [("backup", "a2"), ("report", "b1")])
+            self.assertEqual(
+                [(group["task_name"], group["rerun_of"]) for group in plan["planned"]],
+                [("backup", "a2"), ("report", "b1")],
+            )
             self.assertEqual((plan["matched"], plan["skipped"]), (3, []))
             self.assert_nothing_spawned()
             with self.assertRaises(bulk_rerun.Conflict) as caught:
@@ -60,14 +63,23 @@ class Reruns(Case):
 
     def test_no_condition_is_not_every_run(self) -> None:
         with bulk_rerun.open(self.store) as host:
-            for keywords in [{}, {"status": None}, {"status": " , "}, {"status": []}, {"task_name": ""}, {"retries_only": False}]:
+            for keywords in [
+                {},
+                {"status": None},
+                {"status": " , "},
+                {"status": []},
+                {"task_name": ""},
+                {"retries_only": False},
+            ]:
                 with self.assertRaisesRegex(bulk_rerun.Invalid, "no runs are named", msg=keywords):
                     host.rerun(**keywords)  # type: ignore[arg-type]
         self.assert_nothing_spawned()
 
     def test_a_keyword_that_is_not_known(self) -> None:
         with bulk_rerun.open(self.store) as host:
-            with self.assertRaisesRegex(TypeError, r"rerun\(\) got an unexpected keyword argument 'statuss'. Did you mean 'status'\?"):
+            with self.assertRaisesRegex(
+                TypeError, r"rerun\(\) got an unexpected keyword argument 'statuss'. Did you mean 'status'\?"
+            ):
                 host.rerun(statuss="failed")  # type: ignore[call-arg]
             with self.assertRaisesRegex(TypeError, "'dry_run'"):
                 host.rerun(status="failed", dry_run=True)  # type: ignore[call-arg]
@@ -94,7 +106,9 @@ class Looking(Case):
                 host.rerun(ids=[run["id"]])
             self.assertEqual(seen, ["a1", "a2", "b1"])
             (run,) = host.runs(ids=["a2"])
-            self.assertEqual((run["params"], run["exit_code"], run["created_at"]), ('{ "n": "ł" }', 137, "2026-04-15T02:00:00Z"))
+            self.assertEqual(
+                (run["params"], run["exit_code"], run["created_at"]), ('{ "n": "ł" }', 137, "2026-04-15T02:00:00Z")
+            )
             self.assertEqual([run["id"] for run in host.runs(status="failed", except_tasks=["backup"])], ["b1"])
             self.assertEqual(next(host.runs(match_all=True))["id"], "a1")
             # What was found when it began, whatever becomes of the host.
@@ -110,7 +124,9 @@ class TheLedger(Case):
             again = host.rerun(status="failed", reason="the disk was full", actor="ada", idempotency_key="monday")
             self.assertEqual((again["replayed"], again["triggered"]), (True, report["triggered"]))
             (operation,) = host.operations(limit=5)
-            self.assertEqual((operation["door"], operation["actor"], operation["reason"]), ("python", "ada", "the disk was full"))
+            self.assertEqual(
+                (operation["door"], operation["actor"], operation["reason"]), ("python", "ada", "the disk was full")
+            )
             self.assertEqual(host.operations(run_id="a2"), [operation])
             self.assertEqual(host.operations(created_after=datetime.now(timezone.utc) + timedelta(days=1)), [])
             one = host.operation(report["operation_id"])
@@ -202,7 +218,9 @@ class BesidePythonsOwnSqlite(Case):
         own.enable_load_extension(True)
         own.load_extension(bulk_rerun.LIBRARY)
         own.execute("BEGIN")
-        (answer,) = own.execute("SELECT bulk_rerun(?)", ['{"match_all": true, "filter": {"status": "failed"}}']).fetchone()
+        (answer,) = own.execute(
+            "SELECT bulk_rerun(?)", ['{"match_all": true, "filter": {"status": "failed"}}']
+        ).fetchone()
         self.assertEqual(len(json.loads(answer)["triggered"]), 2)
         own.execute("ROLLBACK")
         own.close()
