@@ -107,8 +107,17 @@ fn value(text: &str) -> Option<Value<'_>> {
         return Some(Value { kind: Kind::Id, text: &text[..26] });
     }
     let date = text.get(..10).filter(|date| has_shape(date, "dddd-dd-dd"))?;
-    let time = text.get(10..20).filter(|time| has_shape(time, "Tdd:dd:ddZ")).map_or(0, str::len);
-    Some(Value { kind: Kind::Time, text: &text[..date.len() + time] })
+    Some(Value { kind: Kind::Time, text: &text[..date.len() + time(&text[date.len()..])] })
+}
+
+/// How long the time of day is that a text begins with, in UTC.
+fn time(text: &str) -> usize {
+    if !text.get(..9).is_some_and(|time| has_shape(time, "Tdd:dd:dd")) {
+        return 0;
+    }
+    let fraction =
+        text[9..].strip_prefix('.').map_or(0, |rest| 1 + rest.bytes().take_while(u8::is_ascii_digit).count());
+    if text[9 + fraction..].starts_with('Z') { 9 + fraction + 1 } else { 0 }
 }
 
 fn has_shape(text: &str, shape: &str) -> bool {
