@@ -98,9 +98,10 @@ struct Value<'a> {
 /// The value that a text begins with.
 fn value(text: &str) -> Option<Value<'_>> {
     let ends = |length: usize| !text[length..].starts_with(|sign: char| sign.is_ascii_alphanumeric());
-    if let Some(digits) = text.strip_prefix("sha256:") {
-        let length = "sha256:".len() + digits.bytes().take_while(u8::is_ascii_hexdigit).count();
-        return Some(Value { kind: Kind::Digest, text: &text[..length] });
+    let digits =
+        text.strip_prefix("sha256:").map_or(0, |digits| digits.bytes().take_while(u8::is_ascii_hexdigit).count());
+    if digits == 64 {
+        return Some(Value { kind: Kind::Digest, text: &text[.."sha256:".len() + digits] });
     }
     let is_of_id = |byte: u8| byte.is_ascii_digit() || byte.is_ascii_uppercase();
     if text.starts_with('0') && text.bytes().take_while(|byte| is_of_id(*byte)).count() == 26 && ends(26) {

@@ -50,11 +50,7 @@ impl Page {
         let mut blocks = Vec::new();
         let mut lines = self.text.lines();
         while let Some(line) = lines.next() {
-            let (info, end) = match (line.strip_prefix("```"), line.strip_prefix("<!-- ")) {
-                (Some(info), _) => (info, "```"),
-                (_, Some(info)) => (info, "-->"),
-                _ => continue,
-            };
+            let Some((info, end)) = begun(line) else { continue };
             blocks.push(Block {
                 info: info.split(' ').collect(),
                 lines: lines.by_ref().take_while(|line| *line != end).collect(),
@@ -72,7 +68,7 @@ impl Page {
                 false
             }
             None => {
-                end = if line.starts_with("```") { Some("```") } else { line.starts_with("<!-- ").then_some("-->") };
+                end = begun(line).map(|(_, closing)| closing);
                 end.is_none()
             }
         })
@@ -115,6 +111,12 @@ impl Page {
             })
             .collect()
     }
+}
+
+/// The words of the block that a line begins, and the line that ends it.
+fn begun(line: &str) -> Option<(&str, &'static str)> {
+    let shown = line.strip_prefix("```").map(|info| (info, "```"));
+    shown.or_else(|| (line == "<!-- sh").then_some(("sh", "-->")))
 }
 
 /// What stands in backquotes.
