@@ -19,7 +19,7 @@ mod in_axum {
     include!("in_axum.rs");
 
     pub fn run() {
-        app().unwrap();
+        let _app = app().unwrap();
     }
 }
 
