@@ -10,7 +10,7 @@ use std::fmt::{Debug, Write};
 
 use bulk_rerun::http::HttpConfig;
 use bulk_rerun::{Config, ErrorModel, Request, RerunOptions, RunFilter};
-use serde_json::{Value, json};
+use serde_json::json;
 use server::Server;
 use support::Store;
 use support::tool::{bulk_rerun, text};
