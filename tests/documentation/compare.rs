@@ -24,6 +24,14 @@ impl Values {
         self.known.iter().fold(command.to_owned(), |command, (page, printed)| command.replace(page, printed))
     }
 
+    /// Two of the page's values are two, and one is always the same.
+    fn may_be(&self, page: &str, printed: &str) -> bool {
+        match self.known.get(page) {
+            Some(known) => known == printed,
+            None => !self.known.values().any(|known| known == printed),
+        }
+    }
+
     /// Whether the text is as the page says.
     pub fn explain(&mut self, printed: &str, page: &str) -> bool {
         let (printed, page) = (printed.lines().map(shrunk), page.lines().map(shrunk));
@@ -70,8 +78,7 @@ fn signs(printed: &str, page: &str, values: &Values) -> Option<Values> {
         && ours.kind == theirs.kind
         && !values.are_exact
     {
-        let known = values.known.get(theirs.text);
-        if ours.kind == Kind::Time || known.is_none_or(|known| known == ours.text) {
+        if ours.kind == Kind::Time || values.may_be(theirs.text, ours.text) {
             let mut values = values.clone();
             values.known.entry(theirs.text.to_owned()).or_insert_with(|| ours.text.to_owned());
             return signs(&printed[ours.text.len()..], &page[theirs.text.len()..], &values);
