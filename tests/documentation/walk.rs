@@ -139,7 +139,7 @@ impl Walk {
         self.run(&format!("{server} >background.log 2>&1 &"));
         let own = server.split("--listen 127.0.0.1:").nth(1).and_then(|rest| rest.split(' ').next());
         let port = self.with_our_ports(&format!(":{}", own.unwrap_or(PORTS[0])));
-        for _ in 0..300 {
+        for _ in 0..1200 {
             if TcpStream::connect(format!("127.0.0.1{port}")).is_ok() {
                 return;
             }
