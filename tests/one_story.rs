@@ -1,5 +1,5 @@
 //! One story at every door: the fields of a request are the same where they are read, in Rust's types, in the API's
-//! description, in C's header, in Lua's annotations, in `--help` and in the README.
+//! description, in C's header, in Lua's annotations, in `--help`, and in the documentation.
 
 #[path = "support/http.rs"]
 mod server;
@@ -10,7 +10,7 @@ use std::fmt::{Debug, Write};
 
 use bulk_rerun::http::HttpConfig;
 use bulk_rerun::{Config, ErrorModel, Request, RerunOptions, RunFilter};
-use serde_json::{Value, json};
+use serde_json::json;
 use server::Server;
 use support::Store;
 use support::tool::{bulk_rerun, text};
@@ -20,18 +20,22 @@ const OPENAPI: &str = "/openapi.json";
 const HEADER: &str = "include/bulk_rerun.h";
 const LUA: &str = "lua/bulk_rerun.d.lua";
 const HELP: &str = "bulk-rerun rerun --help";
-const README: &str = "README.md";
+const CONTRACT: &str = "docs/contract.md";
+const OPERATORS: &str = "docs/operators.md";
 
 /// Fields that a place does not have, and why.
-const ELSEWHERE: [(&str, &str, &str); 8] = [
+const ELSEWHERE: [(&str, &str, &str); 11] = [
     (HEADER, "$schema", "it is for editors of JSON"),
     (LUA, "$schema", "it is for editors of JSON"),
-    (README, "$schema", "it is for editors of JSON"),
+    (OPERATORS, "$schema", "it is for editors of JSON"),
+    (OPERATORS, "filter", "its fields are flags"),
+    (OPERATORS, "options", "they are flags"),
     (HELP, "$schema", "it is for editors of JSON"),
     (HELP, "filter", "its fields are flags"),
     (HELP, "options", "they are flags"),
     (RUST, "except_tasks", "it says which runs are meant, so the type of the selector has it"),
     (LUA, "door", "Lua's own module says it"),
+    (CONTRACT, "door", "each door says it by itself"),
 ];
 
 /// Flags that are not called as their field is.
@@ -71,7 +75,8 @@ fn every_place_has_the_same_options() {
             (HEADER, table_of_the_header("an option")),
             (LUA, class("Options")),
             (HELP, fields_of(&flags_of_the_tool(), &read)),
-            (README, fields_of(&flags_of_the_readme(), &read)),
+            (OPERATORS, fields_of(&flags_of_the_page(), &read)),
+            (CONTRACT, table_of_the_contract("option")),
         ],
     );
 }
@@ -88,7 +93,8 @@ fn every_place_has_the_same_filter() {
             (HEADER, table_of_the_header("a field of `filter`")),
             (LUA, class("Filter")),
             (HELP, fields_of(&flags_of_the_tool(), &read)),
-            (README, fields_of(&flags_of_the_readme(), &read)),
+            (OPERATORS, fields_of(&flags_of_the_page(), &read)),
+            (CONTRACT, table_of_the_contract("field of the filter")),
         ],
     );
 }
@@ -105,17 +111,20 @@ fn every_place_has_the_same_selector() {
             (HEADER, table_of_the_header("a field")),
             (LUA, class("Selector")),
             (HELP, fields_of(&flags_of_the_tool(), &read)),
-            (README, keys_of_the_readme()),
+            (OPERATORS, fields_of(&flags_of_the_page(), &read)),
+            (CONTRACT, table_of_the_contract("field")),
         ],
     );
 }
 
 #[test]
-fn lua_has_the_same_config_and_the_same_answer() {
+fn the_config_and_the_answer_are_the_same() {
     let error = Config::from_json(br#"{"zzzzzz": 1}"#).unwrap_err();
-    compare("the config's field", &known_here(&error), &[(LUA, class("Config"))]);
+    let config = table_of_the_contract("field of the configuration");
+    compare("the config's field", &known_here(&error), &[(LUA, class("Config")), (CONTRACT, config)]);
     let answer = properties("BulkRerunBody");
-    compare("the answer's field", &answer, &[(LUA, class("Report"))]);
+    let page = table_of_the_contract("field of the answer");
+    compare("the answer's field", &answer, &[(LUA, class("Report")), (CONTRACT, page)]);
 }
 
 /// A flag that is no field says nothing at the other doors.
@@ -129,8 +138,8 @@ fn every_flag_is_a_field() {
     assert!(strangers.is_empty(), "{HELP} has {strangers:?}, which are no fields of a request");
     let help = text(&bulk_rerun(&["rerun", "--help"]).stdout);
     let in_help: Names = help.lines().flat_map(flags_in).collect();
-    let unknown: Vec<_> = flags_of_the_readme().difference(&in_help).cloned().collect();
-    assert!(unknown.is_empty(), "{README} has {unknown:?}, which {HELP} has not");
+    let unknown: Vec<_> = flags_of_the_page().difference(&in_help).cloned().collect();
+    assert!(unknown.is_empty(), "{OPERATORS} has {unknown:?}, which {HELP} has not");
 }
 
 /// Fails with all that is wrong in the places that tell of what is read.
@@ -218,11 +227,19 @@ fn flags_of_the_tool() -> Names {
     flags
 }
 
-/// The flags in the README's table of what one may want.
-fn flags_of_the_readme() -> Names {
-    let readme = file(README);
-    let rows = readme.lines().skip_while(|line| *line != "| you want | say |").skip(2);
+/// The flags in the operators' table of what one may want.
+fn flags_of_the_page() -> Names {
+    let page = file(OPERATORS);
+    let rows = page.lines().skip_while(|line| *line != "| you want | say |").skip(2);
     rows.take_while(|line| line.starts_with('|')).flat_map(flags_in).collect()
+}
+
+/// The first column of the contract's table that has this at its head: each cell names one field, or some.
+fn table_of_the_contract(head: &str) -> Names {
+    let page = file(CONTRACT);
+    let rows = page.lines().skip_while(|line| !line.starts_with(&format!("| {head} |"))).skip(2);
+    let cells = rows.map_while(|row| row.strip_prefix("| ")?.split(" |").next());
+    cells.flat_map(|cell| cell.split('`').skip(1).step_by(2)).map(str::to_owned).collect()
 }
 
 fn flags_in(line: &str) -> Vec<String> {
@@ -238,19 +255,6 @@ fn fields_of(flags: &Names, fields: &Names) -> Names {
 fn flag(field: &str) -> String {
     let other = FLAGS.iter().find(|(name, _)| *name == field);
     other.map_or_else(|| format!("--{}", field.replace('_', "-")), |(_, flag)| (*flag).to_owned())
-}
-
-/// The fields of the README's requests.
-fn keys_of_the_readme() -> Names {
-    let readme = file(README);
-    let of_requests = readme.split("\n## The request\n").nth(1).and_then(|rest| rest.split("\n## ").next());
-    let code = of_requests.expect("it has that part").split('`').map(|code| code.trim_start_matches("json"));
-    let requests = code.filter_map(|code| serde_json::from_str::<Value>(code).ok());
-    requests
-        .flat_map(|request| {
-            request.as_object().into_iter().flat_map(|fields| fields.keys()).cloned().collect::<Vec<_>>()
-        })
-        .collect()
 }
 
 fn file(path: &str) -> String {

@@ -33,11 +33,12 @@ fn new_runs(store: &Store) -> Vec<i64> {
 
 const THE_REST: [&str; 2] = ["--skip-superseded", "--skip-active"];
 
-/// The README's commands, as they stand there, on this store. Answers their exit status, and what they say.
-fn as_the_readme_says(store: &Store) -> (Option<i32>, String) {
-    let readme = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
-    let commands = readme.split("\nA canary goes first").nth(1).and_then(|rest| rest.split("```").nth(1));
-    let output = shell(commands.expect("the README has a canary")).env("STORE", &store.path).output().unwrap();
+/// The operators' page's commands, as they stand there, on this store. Answers their exit status, and what they say.
+fn as_the_page_says(store: &Store) -> (Option<i32>, String) {
+    let page = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/operators.md")).unwrap();
+    let block = page.split("\nA canary first").nth(1).and_then(|rest| rest.split("```text\n").nth(1));
+    let commands = block.and_then(|rest| rest.split("```").next());
+    let output = shell(commands.expect("the page has a canary")).env("STORE", &store.path).output().unwrap();
     (output.status.code(), text(&output.stdout) + &text(&output.stderr))
 }
 
@@ -45,7 +46,7 @@ fn as_the_readme_says(store: &Store) -> (Option<i32>, String) {
 fn the_rest_goes_when_the_canary_has_succeeded() {
     let store = night();
     let _worker = Worker::on(&store, &[]);
-    let (status, said) = as_the_readme_says(&store);
+    let (status, said) = as_the_page_says(&store);
     assert_eq!(status, Some(0), "{said}");
     assert!(said.contains("1 new run spawned") && said.contains("3 new runs spawned"), "{said}");
     assert_eq!(new_runs(&store), [1, 1, 1, 1]);
@@ -55,7 +56,7 @@ fn the_rest_goes_when_the_canary_has_succeeded() {
 fn the_rest_is_left_alone_when_the_canary_has_failed() {
     let store = night();
     let _worker = Worker::on(&store, &TASKS);
-    let (status, said) = as_the_readme_says(&store);
+    let (status, said) = as_the_page_says(&store);
     assert_eq!(status, Some(4), "{said}");
     assert_eq!(new_runs(&store), [1, 0, 0, 0]);
 }
@@ -64,7 +65,7 @@ fn the_rest_is_left_alone_when_the_canary_has_failed() {
 fn the_status_tells_whether_one_of_the_rest_has_failed() {
     let store = night();
     let _worker = Worker::on(&store, &["mail"]);
-    let (status, said) = as_the_readme_says(&store);
+    let (status, said) = as_the_page_says(&store);
     assert_eq!(status, Some(4), "{said}");
     assert_eq!(new_runs(&store), [1, 1, 1, 1]);
 }
