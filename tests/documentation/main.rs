@@ -109,7 +109,7 @@ fn links_lead_somewhere() {
             }
         }
         // Files of the project that a page names.
-        let places = ["examples/", "include/", "lua/", "src/", "tests/"];
+        let places = ["examples/", "include/", "lua/", "packaging/", "src/", "tests/"];
         let named = page.code().into_iter().filter(|code| places.iter().any(|place| code.starts_with(place)));
         let missing = named.filter(|path| !project().join(path.split(' ').next().unwrap()).exists());
         wrong.extend(missing.map(|path| format!("{}: `{path}`", page.name())));

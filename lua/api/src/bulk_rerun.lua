@@ -1,6 +1,6 @@
 -- The Lua API, in the Lua that 5.1 to 5.5 and LuaJIT have in common. `native` has the calls of the core
 -- (native.rs); each answers its result, or nil and an error. `script_host` is script_host.lua. How to use all
--- this: lua/README.md.
+-- this: docs/lua.md.
 
 local native, script_host, add_operations = ...
 -- A script may change these.

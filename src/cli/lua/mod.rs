@@ -44,7 +44,7 @@ Examples:
   bulk-rerun lua examples/lua/last_night.lua runwisp.db
 
 The same scripts run in Lua 5.1 to 5.5 and LuaJIT with the module in lua/,
-whose README.md has the whole API.
+whose documentation, docs/lua.md, has the whole API.
 Exit status: what the script gives os.exit, else 0; 1 after an error, 2 if the
 script can't be read.";
 
