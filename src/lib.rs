@@ -15,7 +15,7 @@
 //!
 //! Which runner's store it is, is found from its schema; for a runner that is not built in, a text file with two SQL
 //! statements says it ([`host::profile`]). A host that keeps its runs elsewhere hands them over, and starts them itself
-//! ([`host::callbacks`]). An axum app merges the routes of `bulk_rerun::http::api`. The project's folder `examples/rust` has
+//! ([`host::callbacks`]). An axum app merges the routes of [`http::api`]. The project's folder `examples/rust` has
 //! a program for each.
 //!
 //! The way of one request: door → [`contract`] → operation → [`host`]. A door is what calls
@@ -25,9 +25,9 @@
 //!
 //! | feature | | |
 //! | --- | --- | --- |
-//! | `bundled` | default | stores in SQLite, which is compiled in; needs a C compiler |
+//! | `bundled` | default | stores in SQLite, which is compiled in; implies `sqlite` |
 //! | `postgres` | default | stores in PostgreSQL |
-//! | `http` | default | `bulk_rerun::http`: the routes for an app on axum 0.8 |
+//! | `http` | default | [`http`]: the routes for an app on axum 0.8 |
 //! | `daemon` | default | RunWisp's own daemon starts the new runs; implies `sqlite` |
 //! | `cli` | default | the command line tool `bulk-rerun`; implies `sqlite` |
 //! | `lua` | default | `bulk-rerun lua`, with a Lua 5.4 compiled in; implies `cli` |
@@ -47,7 +47,8 @@
 //! bulk_rerun = { version = "0.1", default-features = false }
 //! ```
 //!
-//! A store whose engine was left out is refused with the feature's name.
+//! A store whose engine was left out is refused with the feature's name. `bundled`, `postgres` (for TLS) and `lua` need a C
+//! compiler.
 //!
 //! # Beside other crates
 //!
@@ -74,8 +75,9 @@
 //!
 //! # Rust
 //!
-//! 1.88 or newer.
+//! 1.88 or newer: so say clippy, and every crate that this one stands on. (That compiler itself was not tried.)
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![deny(missing_docs, clippy::unwrap_used)]
 
 #[cfg(all(feature = "bundled", feature = "shared-sqlite"))]
