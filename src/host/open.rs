@@ -32,7 +32,9 @@ fn open_server(url: &str, profile: Option<Profile>, config: &Config) -> Result<B
 
 #[cfg(not(feature = "postgres"))]
 fn open_server(_: &str, _: Option<Profile>, _: &Config) -> Result<Box<dyn Host>, HostError> {
-    Err(built_without("the store is in PostgreSQL", "postgres"))
+    Err(HostError::Unusable(
+        "the store is in PostgreSQL, and this bulk_rerun was built without it (feature `postgres`)".to_owned(),
+    ))
 }
 
 #[cfg(feature = "sqlite")]
@@ -43,17 +45,17 @@ fn open_file(path: &Path, profile: Option<Profile>, config: &Config) -> Result<B
         #[cfg(all(unix, feature = "daemon"))]
         Via::Daemon => Ok(Box::new(super::daemon::DaemonHost::new(host, path, busy_timeout(config))?)),
         #[cfg(not(all(unix, feature = "daemon")))]
-        Via::Daemon => Err(built_without("`via` is `daemon`", "daemon")),
+        Via::Daemon => Err(HostError::Unusable(
+            "`via` is `daemon`, and this bulk_rerun was built without it (feature `daemon`)".to_owned(),
+        )),
     }
 }
 
 #[cfg(not(feature = "sqlite"))]
 fn open_file(_: &Path, _: Option<Profile>, _: &Config) -> Result<Box<dyn Host>, HostError> {
-    Err(built_without("the store is a file, which is one in SQLite", "sqlite"))
-}
-
-fn built_without(what: &str, feature: &str) -> HostError {
-    HostError::Unusable(format!("{what}, and this bulk_rerun was built without it (feature `{feature}`)"))
+    Err(HostError::Unusable(
+        "the store is a file, so one in SQLite, and this bulk_rerun was built without it (feature `sqlite`)".to_owned(),
+    ))
 }
 
 fn busy_timeout(config: &Config) -> Duration {
