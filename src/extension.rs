@@ -21,8 +21,8 @@ use serde_json::Value;
 use crate::capi::boundary;
 use crate::catalogue::Catalogue;
 use crate::contract::{Config, ErrorModel, Request};
-use crate::host;
-use crate::host::sqlite::{self, CallersStore, binding, functions};
+use crate::host::sqlite::{CallersStore, binding, functions};
+use crate::host::{self, check_is_not_the_store};
 use crate::operation;
 
 /// What SQLite calls when it loads the extension. It stays loaded: connections hold pointers to its function.
@@ -120,7 +120,7 @@ fn call(context: &Context<'_>) -> Result<String, ErrorModel> {
     let connection = unsafe { context.get_connection() }
         .map_err(|error| ErrorModel::new(500, format!("the connection can't be used: {error}")))?;
     for file in config.files() {
-        sqlite::check_is_not_the_store(Path::new(connection.path().unwrap_or_default()), file)?;
+        check_is_not_the_store(Path::new(connection.path().unwrap_or_default()), file)?;
     }
     let profile = host::load(&config)?;
     let catalogue = config.tasks.as_deref().map(Catalogue::read).transpose()?;

@@ -2,7 +2,7 @@
 //!
 //! The core asks a host through [`Session`] and knows nothing of SQL. A host profile
 //! ([`profile::Profile`]) says in two SQL statements what a runner's runs are and how one is
-//! started again; [`sqlite`] and `postgres` carry them out, on the statements of one `view`. A
+//! started again; `sqlite` and `postgres` carry them out, on the statements of one `view`. A
 //! runner's own `daemon` may be asked to start the runs instead.
 
 mod built_in;
@@ -23,6 +23,7 @@ pub mod postgres;
 pub mod profile;
 mod runner;
 mod settings;
+#[cfg(feature = "sqlite")]
 pub mod sqlite;
 mod statement;
 mod states;
@@ -41,9 +42,9 @@ pub use due::Due;
 pub use error::HostError;
 pub use key::{Key, RunRef};
 pub use ledger::{Entry, Ledger, Page, Recorded};
-#[cfg(feature = "capi")]
-pub(crate) use open::load;
 pub(crate) use open::open;
+#[cfg(feature = "capi")]
+pub(crate) use open::{check_is_not_the_store, load};
 pub use runner::RunnerState;
 pub use states::States;
 pub use store_info::{Particulars, Process, StoreInfo};

@@ -1,10 +1,10 @@
 //! Opens the store that a config names.
 
+use std::path::Path;
 use std::time::Duration;
 
 use super::named_store::NamedStore;
 use super::profile::Profile;
-use super::sqlite::{self, SqliteHost};
 use super::{Host, HostError};
 use crate::contract::{Config, Via};
 
@@ -12,33 +12,65 @@ use crate::contract::{Config, Via};
 pub(crate) fn open(config: &Config) -> Result<Box<dyn Host>, HostError> {
     let store = NamedStore::read(&config.store)?;
     if let NamedStore::File(store) = store {
-        config.files().try_for_each(|file| sqlite::check_is_not_the_store(store, file))?;
+        config.files().try_for_each(|file| check_is_not_the_store(store, file))?;
     }
     let profile = load(config)?;
-    let busy_timeout = Duration::from_millis(config.busy_timeout_ms);
     match store {
         NamedStore::Server(_) if config.via == Via::Daemon => Err(HostError::Unusable(
             "the store is in PostgreSQL, and only RunWisp's daemon can be asked to start runs: leave `via` out (--via)"
                 .to_owned(),
         )),
-        #[cfg(feature = "postgres")]
-        NamedStore::Server(url) => Ok(Box::new(super::postgres::PostgresHost::open(&url, profile, busy_timeout)?)),
-        #[cfg(not(feature = "postgres"))]
-        NamedStore::Server(_) => Err(HostError::Unusable(
-            "the store is in PostgreSQL, and this bulk_rerun was built without it (feature `postgres`)".to_owned(),
+        NamedStore::Server(url) => open_server(&url, profile, config),
+        NamedStore::File(path) => open_file(path, profile, config),
+    }
+}
+
+#[cfg(feature = "postgres")]
+fn open_server(url: &str, profile: Option<Profile>, config: &Config) -> Result<Box<dyn Host>, HostError> {
+    Ok(Box::new(super::postgres::PostgresHost::open(url, profile, busy_timeout(config))?))
+}
+
+#[cfg(not(feature = "postgres"))]
+fn open_server(_: &str, _: Option<Profile>, _: &Config) -> Result<Box<dyn Host>, HostError> {
+    Err(HostError::Unusable(
+        "the store is in PostgreSQL, and this bulk_rerun was built without it (feature `postgres`)".to_owned(),
+    ))
+}
+
+#[cfg(feature = "sqlite")]
+fn open_file(path: &Path, profile: Option<Profile>, config: &Config) -> Result<Box<dyn Host>, HostError> {
+    let host = super::sqlite::SqliteHost::open(path, profile, busy_timeout(config), config.sqlite_shared)?;
+    match config.via {
+        Via::Store => Ok(Box::new(host)),
+        #[cfg(all(unix, feature = "daemon"))]
+        Via::Daemon => Ok(Box::new(super::daemon::DaemonHost::new(host, path, busy_timeout(config))?)),
+        #[cfg(not(all(unix, feature = "daemon")))]
+        Via::Daemon => Err(HostError::Unusable(
+            "`via` is `daemon`, and this bulk_rerun was built without it (feature `daemon`)".to_owned(),
         )),
-        NamedStore::File(path) => {
-            let host = SqliteHost::open(path, profile, busy_timeout, config.sqlite_shared)?;
-            match config.via {
-                Via::Store => Ok(Box::new(host)),
-                #[cfg(all(unix, feature = "daemon"))]
-                Via::Daemon => Ok(Box::new(super::daemon::DaemonHost::new(host, path, busy_timeout)?)),
-                #[cfg(not(all(unix, feature = "daemon")))]
-                Via::Daemon => Err(HostError::Unusable(
-                    "`via` is `daemon`, and this bulk_rerun was built without it (feature `daemon`)".to_owned(),
-                )),
-            }
-        }
+    }
+}
+
+#[cfg(not(feature = "sqlite"))]
+fn open_file(_: &Path, _: Option<Profile>, _: &Config) -> Result<Box<dyn Host>, HostError> {
+    Err(HostError::Unusable(
+        "the store is a file, so one in SQLite, and this bulk_rerun was built without it (feature `sqlite`)".to_owned(),
+    ))
+}
+
+fn busy_timeout(config: &Config) -> Duration {
+    Duration::from_millis(config.busy_timeout_ms)
+}
+
+/// Refuses the store itself where another file is meant. To read it as one would also close it, and that
+/// drops every lock that this process has on it.
+pub(crate) fn check_is_not_the_store(store: &Path, file: &Path) -> Result<(), HostError> {
+    match (store.canonicalize(), file.canonicalize()) {
+        (Ok(store), Ok(file)) if store == file => Err(HostError::Unusable(format!(
+            "{} is the store; name the profile's own file, or that of the task catalogue",
+            file.display()
+        ))),
+        _ => Ok(()),
     }
 }
 

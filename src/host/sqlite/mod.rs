@@ -29,7 +29,7 @@ mod spawn;
 mod statements;
 mod undo;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -45,18 +45,6 @@ use self::presence::{FileId, open_in};
 use self::session::{SqliteSession, Transactions};
 use super::profile::{Engine, Profile, SchemaVersion};
 use super::{Host, HostError, Particulars, Session, StoreInfo};
-
-/// Refuses the store itself where another file is meant. To read it as one would also close it, and that
-/// drops every lock that this process has on it.
-pub(crate) fn check_is_not_the_store(store: &Path, file: &Path) -> Result<(), HostError> {
-    match (store.canonicalize(), file.canonicalize()) {
-        (Ok(store), Ok(file)) if store == file => Err(HostError::Unusable(format!(
-            "{} is the store; name the profile's own file, or that of the task catalogue",
-            file.display()
-        ))),
-        _ => Ok(()),
-    }
-}
 
 /// A runner's SQLite store, seen through a profile.
 pub struct SqliteHost {
