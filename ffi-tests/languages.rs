@@ -99,5 +99,5 @@ fn go() -> Result<(), Failed> {
 
 /// What cgo needs to find the library.
 pub fn with_go(command: &mut Command) -> &mut Command {
-    command.env("PKG_CONFIG_PATH", Installed::get().lib().join("pkgconfig")).env("GOFLAGS", "-mod=mod")
+    Installed::get().for_go(command).env("GOFLAGS", "-mod=mod")
 }

@@ -112,10 +112,8 @@ fn the_copies_of_go_programs_never_harm_a_store() {
     let mut go = Command::new("go");
     go.args(["build", "-mod=readonly", "-o"]).arg(format!("{}/", folder.display())).args(["./modernc", "./mattn"]);
     // SQLite itself is compiled by it, and nobody waits for what it does here.
-    go.current_dir(file("go"))
-        .env("CGO_CFLAGS", "-O0")
-        .env("PKG_CONFIG_PATH", Installed::get().lib().join("pkgconfig"));
-    run(&mut go);
+    go.current_dir(file("go")).env("CGO_CFLAGS", "-O0");
+    run(Installed::get().for_go(&mut go));
     for copy in ["modernc", "mattn"] {
         for begin in ["BEGIN IMMEDIATE", "BEGIN EXCLUSIVE"] {
             for library_comes in ["before", "after"] {

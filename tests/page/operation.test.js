@@ -48,6 +48,26 @@ test("each new run's state is shown as it changes, over a reload too, and what f
   }
 });
 
+test("who leaves the question and comes back at once is asked again, and heeded", () => onPage(server.url, at("asked"), async (page) => {
+  insert("asked-a");
+  await page.reload();
+  await offered(page, "Re-run 1 task");
+  await page.click("#go");
+  await stands(page, /1 pending/);
+  const takeBack = page.getByRole("button", { name: "Take back what has not begun" });
+  await takeBack.click();
+  const asked = page.getByRole("dialog", { name: "Take back what has not begun?" });
+  await asked.waitFor();
+  // The browser tells of the first one's end when the second is open.
+  await takeBack.evaluate((button) => {
+    document.querySelector("#undo-dialog").close();
+    button.click();
+  });
+  await page.evaluate(() => new Promise((done) => setTimeout(done, 50)));
+  await asked.getByRole("button", { name: /^Take back/ }).click();
+  await page.getByText("1 run taken back.").waitFor();
+}));
+
 test("a store without a ledger: the states are shown all the same, and how to keep one is said", async () => {
   const plain = makeStore();
   const other = await serve(plain);

@@ -16,8 +16,9 @@ impl Installed {
         INSTALLED.get_or_init(|| {
             // One for each program of the tests: they run side by side.
             let program = std::env::current_exe().expect("this program");
-            let prefix =
-                Path::new(env!("CARGO_TARGET_TMPDIR")).join("prefix").join(program.file_name().expect("its name"));
+            let name = program.file_name().and_then(|name| name.to_str()).expect("its name");
+            let name = name.rsplit_once('-').map_or(name, |(name, _hash)| name);
+            let prefix = Path::new(env!("CARGO_TARGET_TMPDIR")).join("prefix").join(name);
             run(make().arg("--quiet"));
             run(make().args(["--quiet", "install"]).arg(format!("PREFIX={}", prefix.display())));
             Installed { prefix }
@@ -34,6 +35,14 @@ impl Installed {
         let mut command = Command::new("pkg-config");
         command.env("PKG_CONFIG_PATH", self.lib().join("pkgconfig")).args(arguments);
         run(&mut command).split_whitespace().map(str::to_owned).collect()
+    }
+
+    /// What cgo needs to find the library. Go keeps what it has compiled, and does not see that pkg-config says something
+    /// else by now: it would link with a folder that is gone. What is in the environment it does see.
+    #[allow(dead_code, reason = "not every test has programs in Go")]
+    pub fn for_go<'a>(&self, go: &'a mut Command) -> &'a mut Command {
+        go.env("PKG_CONFIG_PATH", self.lib().join("pkgconfig"))
+            .env("CGO_LDFLAGS", format!("-L{}", self.lib().display()))
     }
 }
 

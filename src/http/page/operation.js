@@ -201,12 +201,18 @@ async function takeBack(mine) {
   acts.done();
 }
 
+/** Answers the question that was asked last. */
+let settle = () => {};
+
 function isMeant(pending) {
+  settle(false);
   const dialog = $("undo-dialog");
   $("undo-words").textContent = `${view.count(pending, "run")} pending. What a worker has begun meanwhile is kept.`;
   dialog.returnValue = "";
   dialog.showModal();
-  return new Promise((answer) => dialog.addEventListener("close", () => answer(dialog.returnValue === "undo"), { once: true }));
+  // A browser tells late that one was closed: the next may be open by then.
+  dialog.onclose = () => dialog.open || settle(dialog.returnValue === "undo");
+  return new Promise((resolve) => (settle = resolve));
 }
 
 /** A browser may have sent it twice: then the second answer has nothing left, and where the runs stand tells the rest. */
