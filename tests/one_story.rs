@@ -1,5 +1,5 @@
 //! One story at every door: the fields of a request are the same where they are read, in Rust's types, in the API's
-//! description, in C's header, in Lua's annotations, in `--help`, and in the documentation.
+//! description, in C's header, in the types of Lua, Node and Python, in `--help`, and in the documentation.
 
 #[path = "support/http.rs"]
 mod server;
@@ -19,12 +19,14 @@ const RUST: &str = "the type in Rust";
 const OPENAPI: &str = "/openapi.json";
 const HEADER: &str = "include/bulk_rerun.h";
 const LUA: &str = "lua/bulk_rerun.d.lua";
+const NODE: &str = "packaging/npm/bulk-rerun/types.d.ts";
+const PYTHON: &str = "packaging/python/bulk_rerun/types.py";
 const HELP: &str = "bulk-rerun rerun --help";
 const CONTRACT: &str = "docs/contract.md";
 const OPERATORS: &str = "docs/operators.md";
 
 /// Fields that a place does not have, and why.
-const ELSEWHERE: [(&str, &str, &str); 11] = [
+const ELSEWHERE: [(&str, &str, &str); 18] = [
     (HEADER, "$schema", "it is for editors of JSON"),
     (LUA, "$schema", "it is for editors of JSON"),
     (OPERATORS, "$schema", "it is for editors of JSON"),
@@ -34,6 +36,13 @@ const ELSEWHERE: [(&str, &str, &str); 11] = [
     (HELP, "filter", "its fields are flags"),
     (HELP, "options", "they are flags"),
     (RUST, "except_tasks", "it says which runs are meant, so the type of the selector has it"),
+    (NODE, "$schema", "it is for editors of JSON"),
+    (PYTHON, "$schema", "it is for editors of JSON"),
+    (PYTHON, "filter", "its fields are keywords"),
+    (PYTHON, "options", "they are keywords"),
+    (PYTHON, "dry_run", "`plan` is one"),
+    (NODE, "door", "Node's own module says it"),
+    (PYTHON, "door", "Python's own module says it"),
     (LUA, "door", "Lua's own module says it"),
     (CONTRACT, "door", "each door says it by itself"),
 ];
@@ -74,6 +83,8 @@ fn every_place_has_the_same_options() {
             (OPENAPI, properties("RerunOptions")),
             (HEADER, table_of_the_header("an option")),
             (LUA, class("Options")),
+            (NODE, interface("Options")),
+            (PYTHON, keywords(&read)),
             (HELP, fields_of(&flags_of_the_tool(), &read)),
             (OPERATORS, fields_of(&flags_of_the_page(), &read)),
             (CONTRACT, table_of_the_contract("option")),
@@ -92,6 +103,8 @@ fn every_place_has_the_same_filter() {
             (OPENAPI, properties("RunFilter")),
             (HEADER, table_of_the_header("a field of `filter`")),
             (LUA, class("Filter")),
+            (NODE, interface("Filter")),
+            (PYTHON, keywords(&read)),
             (HELP, fields_of(&flags_of_the_tool(), &read)),
             (OPERATORS, fields_of(&flags_of_the_page(), &read)),
             (CONTRACT, table_of_the_contract("field of the filter")),
@@ -110,6 +123,8 @@ fn every_place_has_the_same_selector() {
             (OPENAPI, properties("SelectByFilter")),
             (HEADER, table_of_the_header("a field")),
             (LUA, class("Selector")),
+            (NODE, &interface("Selector") | &interface("Request")),
+            (PYTHON, keywords(&read)),
             (HELP, fields_of(&flags_of_the_tool(), &read)),
             (OPERATORS, fields_of(&flags_of_the_page(), &read)),
             (CONTRACT, table_of_the_contract("field")),
@@ -209,6 +224,24 @@ fn class(name: &str) -> Names {
     let fields = lines.map_while(|line| line.strip_prefix("---@field "));
     let name = |field: &str| field.split([' ', '?']).next().unwrap_or_default().to_owned();
     fields.map(name).collect()
+}
+
+/// The fields of one of Node's types.
+fn interface(name: &str) -> Names {
+    let types = file(NODE);
+    let lines = types.lines().skip_while(|line| !line.starts_with(&format!("export interface {name} "))).skip(1);
+    let fields = lines.take_while(|line| *line != "}").filter_map(|line| line.trim_start().split_once("?: "));
+    fields.map(|(field, _)| field.to_owned()).collect()
+}
+
+/// Which of these fields are keywords of the calls in Python.
+fn keywords(fields: &Names) -> Names {
+    let types = file(PYTHON);
+    let lines = types.lines().skip_while(|line| *line != "class Filter(TypedDict, total=False):");
+    let calls = lines.take_while(|line| !line.starts_with("class Selector("));
+    let keywords: Names =
+        calls.filter_map(|line| Some(line.strip_prefix("    ")?.split_once(": ")?.0.to_owned())).collect();
+    fields & &keywords
 }
 
 /// The flags in `--help` that say which runs are meant, and what is done with them.
