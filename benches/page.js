@@ -83,6 +83,8 @@ async function typed(selector, text) {
 await page.fill("[name=search]", "");
 await page.waitForFunction(isDone);
 print("a key in the form", await typed("[name=search]", "task-00"), "50");
+await page.fill("[name=search]", "");
+await page.waitForFunction(isDone);
 await page.reload();
 await page.waitForFunction(isDone);
 print("a key in “Find in these rows”", await typed("#find-rows", "task-19"), "50");
