@@ -150,6 +150,8 @@ for (const [name, options] of WAYS) {
     await press(page, "End");
     await page.waitForFunction(() => document.querySelector("[name=created_after]").value.length > 0);
     await settled(page);
+    // The picture comes after the plan.
+    await page.waitForFunction(() => !document.querySelector("#times-words").textContent.startsWith("About"));
     await press(page, "Home");
     await offered(page, "Re-run 26 tasks");
     await reach(page, /^As a table$/);
