@@ -43,19 +43,19 @@ impl Walk {
         // All at once, so that they are different ones.
         let free = PORTS.map(|_| TcpListener::bind("127.0.0.1:0").unwrap());
         let ports: Vec<_> = free.iter().map(|one| one.local_addr().unwrap().port().to_string()).collect();
-        let lib = Installed::get().lib();
         let mut bash = Command::new("bash");
         for name in ["STORE", "TASKS", "PROFILE", "LEDGER", "PAGE", "TOKEN"] {
             bash.env_remove(format!("BULK_RERUN_{name}"));
         }
-        let mut shell = bash
+        let library = Installed::get();
+        let mut shell = library
+            .for_go(&mut bash)
             .current_dir(folder.path())
             .env("PATH", format!("{tool}:{}", std::env::var("PATH").unwrap()))
             .env("USER", "ada")
             .env("BULK_RERUN_LISTEN", format!("127.0.0.1:{}", ports[0]))
             .env("BULK_RERUN_SOURCE", project())
-            .env("LD_LIBRARY_PATH", &lib)
-            .env("PKG_CONFIG_PATH", lib.join("pkgconfig"))
+            .env("LD_LIBRARY_PATH", library.lib())
             .envs(variables.iter().copied())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -87,6 +87,19 @@ test("a store without a ledger: the states are shown all the same, and how to ke
     await offered(page, "Re-run 1 run");
     assert.ok(await page.locator("#history").isHidden());
   });
+  // What the server tells of its store may come after the click.
+  let answer;
+  const prepare = (page) => page.route("**/page/store.json", async (route) => {
+    await new Promise((resolve) => (answer = resolve));
+    await route.continue();
+  });
+  await onPage(other.url, { path: "#task_name=nightly-invoices&skip_active=0&skip_superseded=0", prepare }, async (page) => {
+    await page.getByRole("button", { name: "Re-run 1 task" }).click();
+    await stands(page, "0 of 1 succeeded, 1 pending");
+    answer();
+    await page.getByText(`bulk-rerun ledger create --store ${plain.arguments[1]}`).waitFor();
+    await page.locator("#result .start").getByText("a re-run starts when RunWisp is started next.").waitFor();
+  });
   await other.end();
   discard(plain);
 });

@@ -32,7 +32,15 @@ export function introduce(said) {
   about = said;
   name = `Bulk re-run: ${spelled(view.storeName(about))}`;
   entitle(words);
-  if (on?.stood) stand(on, on.stood);
+  if (!on?.stood) return;
+  tellOfStore(on);
+  stand(on, on.stood);
+}
+
+/** How its new runs start, and how the store would keep a ledger. */
+function tellOfStore(mine) {
+  mine.start.replaceChildren(...(about.start ? [foreign(about.start), "."] : []));
+  mine.keep.textContent = `bulk-rerun ledger create --store ${storeOf(about)}`;
 }
 
 function entitle(said) {
@@ -81,6 +89,7 @@ function open({ id, runs, skipped, answer, operation, first }) {
   mine.said = element("div", { tabindex: "-1" });
   mine.stands = element("p", { id: "stands", role: "status" });
   mine.start = element("p", { class: "start" });
+  mine.keep = element("code");
   mine.again = button("", () => acts.select(mine.failed));
   mine.undo = button("Take back what has not begun", () => takeBack(mine));
   mine.start.hidden = mine.again.hidden = mine.undo.hidden = true;
@@ -100,8 +109,9 @@ function open({ id, runs, skipped, answer, operation, first }) {
     runs.length ? view.table("New runs", ["Task", "Stands", "New run", "Source run"], rows) : null,
     view.skippedTable(skipped),
     !id && runs.length ? element("p", { class: "quiet" }, "This store keeps no ledger: a reload forgets these runs, and none can be taken back. To keep one from now on: ",
-      element("code", {}, `bulk-rerun ledger create --store ${storeOf(about)}`)) : null,
+      mine.keep) : null,
   );
+  tellOfStore(mine);
   if (operation) stand(mine, operation.runs);
   else if (runs.length) stand(mine, runs.map((run) => ({ ...run, phase: "pending" })));
   wait(mine);
@@ -165,7 +175,6 @@ function stand(mine, runs) {
   mine.again.hidden = !mine.failed.length || !mine.failed.every(({ run_id }) => form.holdsId(run_id));
   mine.again.textContent = `Re-run the ${mine.failed.length === 1 ? "one" : mine.failed.length.toLocaleString("en")} that failed again`;
   mine.pending = runs.filter(({ phase }) => phase === "pending").length;
-  mine.start.replaceChildren(...(about.start ? [foreign(about.start), "."] : []));
   mine.start.hidden = !mine.pending || !about.start;
   mine.undo.hidden = !(mine.id && mine.pending && about.writable && about.may_spawn);
   mine.hasEnded = runs.every(({ phase }) => !["pending", "running"].includes(phase));
