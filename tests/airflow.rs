@@ -16,7 +16,7 @@ use serde_json::json;
 use queues::{Application, Scenario, what_check_says_is_enough_to_undo};
 use support::calls::{all_failed, call, first_detail, pairs, skipped, triggered};
 use support::runners::{Process, output};
-use support::undo::ByHand;
+use support::undo::{ByHand, count, undo};
 
 const STATES: &str = "SELECT id, dag_id, state FROM dag_run ORDER BY id";
 const ROWS: &str = "SELECT run::text FROM dag_run AS run ORDER BY id";
@@ -80,18 +80,25 @@ impl Airflow {
 
     /// A DAG, and runs of it that have failed, as by hand.
     fn with_failed(self, runs: u32) -> Airflow {
-        self.client.execute(&format!(
+        self.client.execute(
             "INSERT INTO dag_bundle (name) VALUES ('dags');
              INSERT INTO dag (dag_id, is_paused, is_stale, max_active_tasks, has_task_concurrency_limits, bundle_name, timetable_type,
                               exceeds_max_non_backfill, fail_fast, max_consecutive_failed_dag_runs, partition_mapper_info)
-             VALUES ('steady', false, false, 16, false, 'dags', '', false, false, 0, '{{}}');
-             INSERT INTO log_template (filename, elasticsearch_id, created_at) VALUES ('new', '', now());
-             INSERT INTO dag_run (dag_id, run_id, run_type, triggered_by, state, queued_at, created_at, run_after, logical_date,
+             VALUES ('steady', false, false, 16, false, 'dags', '', false, false, 0, '{}');
+             INSERT INTO log_template (filename, elasticsearch_id, created_at) VALUES ('new', '', now())",
+        );
+        self.have_failed(runs);
+        self
+    }
+
+    /// So many runs by hand of the DAG have failed.
+    fn have_failed(&self, runs: u32) {
+        self.client.execute(&format!(
+            "INSERT INTO dag_run (dag_id, run_id, run_type, triggered_by, state, queued_at, created_at, run_after, logical_date,
                                   start_date, end_date, conf, bundle_version, data_interval_start, data_interval_end)
              SELECT 'steady', 'manual__' || n, 'manual', 'CLI', 'failed', at, at, at, at, at, at, '{{\"note\": \"Zoë\"}}', 'v1', at, at
              FROM generate_series(1, {runs}) AS n, (SELECT timestamptz '2026-04-15 12:00:00Z' AS noon) AS t, LATERAL (SELECT noon + n * interval '1 hour' AS at) AS a"
         ));
-        self
     }
 }
 
@@ -109,6 +116,32 @@ fn its_own_scheduler_runs_what_is_spawned() {
     scenario.play(&airflow);
     let notes = airflow.carried_out();
     assert!(notes.iter().all(|note| note.ends_with(" Zoë \"1\"")), "{notes:?}");
+    in_a_race_each_is_taken_back_or_carried_out_once(&airflow);
+}
+
+/// More than its scheduler begins at once, so that some are there to be taken back.
+fn in_a_race_each_is_taken_back_or_carried_out_once(airflow: &Airflow) {
+    airflow.client.execute("DELETE FROM dag_run");
+    std::fs::remove_file(airflow.needed().with_file_name("notes")).unwrap();
+    airflow.have_failed(60);
+    let plugin = airflow.plugin();
+    plugin.create_ledger().unwrap();
+    let mut worker = airflow.work();
+    let answer = call(&plugin, &all_failed(json!({"unique_by": "run"}))).unwrap();
+    assert_eq!(triggered(&answer).len(), 60);
+    worker.until("one is begun", || (count(&plugin, "running") > 0).then_some(()));
+    let told = undo(&plugin, &answer["operation_id"]).unwrap();
+    worker.until("nothing is left to do", || (count(&plugin, "pending,running") == 0).then_some(()));
+    worker.stop();
+    let kept: Vec<String> = told["kept"].as_array().unwrap().iter().map(|run| run["run_id"].to_string()).collect();
+    let names =
+        format!("SELECT run_id FROM dag_run WHERE id::text IN ({}) ORDER BY run_id", kept.join(", ").replace('"', "'"));
+    let mut done: Vec<String> =
+        airflow.carried_out().iter().map(|note| note.split(' ').next().unwrap_or_default().to_owned()).collect();
+    done.sort();
+    assert_eq!(done, airflow.column(&names), "each that was kept was carried out once, and no other");
+    assert!(!kept.is_empty() && kept.len() < 60, "there was no race: {told}");
+    assert_eq!(airflow.value("SELECT count(*) FROM task_instance WHERE state <> 'success'"), "0");
 }
 
 #[test]
