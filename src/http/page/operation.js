@@ -5,7 +5,7 @@ import { copy } from "./copy.js";
 import * as form from "./form.js";
 import { storeOf } from "./handon.js";
 import * as sections from "./sections.js";
-import { $, button, element, foreign, spelled, when } from "./text.js";
+import { $, button, element, foreign, hide, spelled, when } from "./text.js";
 import * as token from "./token.js";
 import * as view from "./view.js";
 
@@ -172,11 +172,11 @@ function stand(mine, runs) {
   entitle(words);
   mine.stood = runs;
   mine.failed = runs.filter(hasFailed);
-  mine.again.hidden = !mine.failed.length || !mine.failed.every(({ run_id }) => form.holdsId(run_id));
+  hide(mine.again, !mine.failed.length || !mine.failed.every(({ run_id }) => form.holdsId(run_id)));
   mine.again.textContent = `Re-run the ${mine.failed.length === 1 ? "one" : mine.failed.length.toLocaleString("en")} that failed again`;
   mine.pending = runs.filter(({ phase }) => phase === "pending").length;
   mine.start.hidden = !mine.pending || !about.start;
-  mine.undo.hidden = !(mine.id && mine.pending && about.writable && about.may_spawn);
+  hide(mine.undo, !(mine.id && mine.pending && about.writable && about.may_spawn));
   mine.hasEnded = runs.every(({ phase }) => !["pending", "running"].includes(phase));
   return isNews;
 }
