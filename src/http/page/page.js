@@ -62,10 +62,11 @@ async function preview() {
   // A newer search takes this one's place; the server then stops it.
   const mine = (search = new AbortController());
   try {
-    const answer = await api.preview(form.request(true), mine.signal);
+    const asked = api.preview(form.request(true), mine.signal);
+    times.look(form.around(times.SPANS), form.times(), asked, mine.signal);
+    const answer = await asked;
     if (mine.signal.aborted) return;
     showPlan(answer);
-    times.look(form.around(times.SPANS), form.times(), answer);
     tellOfRecent(answer);
     return answer;
   } catch (error) {

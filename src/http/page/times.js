@@ -16,14 +16,12 @@ const handles = () => [$("times-from"), $("times-until")];
 let times = null;
 let asked = null;
 let shown = "";
-let search = null;
 
-/** `move` is called with the ends of the window that a handle has moved, each an instant or undefined; then no plan is on its way. */
+/** `move` is called with the ends of the window that a handle has moved, each an instant or undefined; it stops what is on its way. */
 export function start(move) {
   handles().forEach((handle, end) => {
     // At each step of it: an answer that came before the last one would put the handle back.
     handle.addEventListener("input", () => {
-      search?.abort();
       const other = Number(handles()[1 - end].value);
       handle.value = end ? Math.max(Number(handle.value), other + 1) : Math.min(Number(handle.value), other - 1);
       mark();
@@ -35,18 +33,16 @@ export function start(move) {
   });
 }
 
-/** Shows what there is around a plan. `look` is a dry run of it, null without a window; a handle's move keeps its frame. */
-export async function look(look, window, answer) {
-  search?.abort();
+/** Shows what there is around a plan that was asked for. `look` is a dry run of it, null without a window; a handle's move keeps its frame. */
+export async function look(look, window, plan, signal) {
   show(Boolean(look));
   if (!look) return;
   const state = stateOf(look, window);
   if (state !== shown || !asked) asked = look;
   shown = state;
-  const mine = (search = new AbortController());
-  // The plan says what is wrong.
-  const found = await api.preview(asked, mine.signal).catch(() => null);
-  if (mine.signal.aborted) return;
+  // Both at once. Without a plan the page says why, and what was on show stays.
+  const [answer, found] = await Promise.all([plan.catch(() => null), api.preview(asked, signal).catch(() => null)]);
+  if (signal.aborted || !answer) return;
   times = found?.times ?? null;
   show(Boolean(times));
   if (!times) return;
