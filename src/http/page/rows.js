@@ -9,7 +9,8 @@ const SUMMARY_LENGTH = 90;
 
 /** The rows that are left out, each a task and a source run. They stay so while the plan is made anew. */
 const left = new Map();
-let shownKeys = new Set();
+/** The rows by their keys. */
+let named = new Map();
 
 const key = (task_name, rerun_of) => JSON.stringify([task_name, rerun_of]);
 
@@ -27,7 +28,7 @@ function tick(row, isOn) {
   if (!isOn) return left.set(row.key, { task_name: row.task_name, rerun_of: row.rerun_of });
   left.delete(row.key);
   // A newer run may have become its source run: it was left out by the older one's name.
-  if (row.isOut) for (const [name, group] of left) if (group.task_name === row.task_name && !shownKeys.has(name)) left.delete(name);
+  if (row.isOut) for (const [name, group] of left) if (group.task_name === row.task_name && !named.has(name)) left.delete(name);
 }
 
 /** What is planned and what was left out by hand, in the answer's order. */
@@ -37,7 +38,7 @@ function rowsOf(answer) {
   for (const row of rows) Object.assign(row, { key: key(row.task_name, row.rerun_of), isOn: !row.isOut });
   const order = (one, other) => (one < other ? -1 : Number(one > other));
   if (out.length) rows.sort((one, other) => order(one.task_name, other.task_name) || order(one.rerun_of, other.rerun_of));
-  shownKeys = new Set(rows.map((row) => row.key));
+  named = new Map(rows.map((row) => [row.key, row]));
   return rows;
 }
 
@@ -75,7 +76,7 @@ export function start(then) {
 /** The list of these; null without any. */
 export function list(answer) {
   rows = rowsOf(answer);
-  for (const name of lines.keys()) if (!shownKeys.has(name)) lines.delete(name);
+  for (const name of lines.keys()) if (!named.has(name)) lines.delete(name);
   if (!rows.length) return null;
   tellApart(rows);
   hide(bar, rows.length < 2);
@@ -86,6 +87,9 @@ export function list(answer) {
   show();
   return place;
 }
+
+/** The parameters of a row that is or was on show last; null where that is not known. */
+export const parametersOf = ({ task_name, rerun_of }) => params(named.get(key(task_name, rerun_of)) ?? {});
 
 /** Another selection: its rows are shown from the first one on. */
 export const fold = () => table.fold();
@@ -206,7 +210,7 @@ function tellApart(rows) {
 }
 
 /** In short, and whole once it is opened. */
-function params({ params, summary = params }) {
+function params({ params = null, summary = params }) {
   if (params === null || params === "{}" || params === "") return null;
   const short = summary.length > SUMMARY_LENGTH ? `${summary.slice(0, SUMMARY_LENGTH)}…` : summary;
   const place = element("details", { class: "params" }, foreign(short, "summary"));
