@@ -64,7 +64,7 @@ export function start(then) {
   acts = then;
   field.addEventListener("input", () => {
     fold();
-    show();
+    show(true);
   });
   all.addEventListener("change", () => {
     for (const row of found()) if (row.isOn !== all.checked) tick(row, all.checked);
@@ -99,8 +99,8 @@ function found() {
   return words ? rows.filter(({ text }) => text.includes(words)) : rows;
 }
 
-function show() {
-  table.show(found().map((row) => () => line(row)), rows.filter(({ isOn }) => isOn).length);
+function show(isTyping) {
+  table.show(found().map((row) => () => line(row)), rows.filter(({ isOn }) => isOn).length, isTyping);
   sum();
 }
 

@@ -5,6 +5,9 @@ import * as token from "./token.js";
 
 /** So many rows are shown at first: a browser is slow with ten thousand. */
 const ROWS_AT_FIRST = 200;
+/** So many are made at once for who is typing: more than a screen has room for. The others come in the next pause. */
+const ROWS_AT_ONCE = 40;
+const PAUSE_MS = 100;
 
 /** Each reason in a list of sums ("4 succeeded since"), and as an answer to "why?". */
 const REASONS = {
@@ -95,7 +98,7 @@ export const line = (columns, cells) => element("tr", {}, ...cells.map((cell, in
 
 /** A list. `show` takes its rows, each what makes its line once it is shown, and their sum; `fold` shows no more than the first ones. */
 export function list(title, columns, kind = "") {
-  let [rows, isFolded] = [[], true];
+  let [rows, isFolded, later] = [[], true, 0];
   const body = element("tbody");
   const badge = element("span", { class: "badge" });
   const more = button("", () => {
@@ -105,15 +108,20 @@ export function list(title, columns, kind = "") {
     body.children[ROWS_AT_FIRST].tabIndex = -1;
     body.children[ROWS_AT_FIRST].focus();
   }, "plain more");
-  const fill = () => {
-    put(body, (isFolded ? rows.slice(0, ROWS_AT_FIRST) : rows).map((row) => row()));
+  const fill = (atOnce = Infinity) => {
+    clearTimeout(later);
+    const some = isFolded ? rows.slice(0, ROWS_AT_FIRST) : rows;
     more.textContent = `Show all ${rows.length.toLocaleString("en")}`;
-    hide(more, body.childElementCount === rows.length);
+    hide(more, some.length === rows.length);
+    const isThere = some.length === body.childElementCount && some.every((row, at) => row() === body.children[at]);
+    if (isThere) return;
+    put(body, some.slice(0, atOnce).map((row) => row()));
+    if (some.length > atOnce) later = setTimeout(fill, PAUSE_MS);
   };
-  const show = (some, sum) => {
+  const show = (some, sum, isTyping = false) => {
     rows = some;
     badge.textContent = sum.toLocaleString("en");
-    fill();
+    fill(isTyping ? ROWS_AT_ONCE : Infinity);
   };
   const head = element("tr", {}, ...columns.map((column) => element("th", { scope: "col" }, column)));
   const caption = element("caption", {}, title, badge);
