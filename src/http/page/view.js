@@ -113,10 +113,12 @@ export function list(title, columns, kind = "") {
     const some = isFolded ? rows.slice(0, ROWS_AT_FIRST) : rows;
     more.textContent = `Show all ${rows.length.toLocaleString("en")}`;
     hide(more, some.length === rows.length);
-    const isThere = some.length === body.childElementCount && some.every((row, at) => row() === body.children[at]);
-    if (isThere) return;
-    put(body, some.slice(0, atOnce).map((row) => row()));
-    if (some.length > atOnce) later = setTimeout(fill, PAUSE_MS);
+    let there = 0;
+    while (there < some.length && some[there]() === body.children[there]) there += 1;
+    if (there === some.length && there === body.childElementCount) return;
+    const now = some.slice(0, Math.max(there, atOnce));
+    put(body, now.map((row) => row()));
+    if (now.length < some.length) later = setTimeout(fill, PAUSE_MS);
   };
   const show = (some, sum, isTyping = false) => {
     rows = some;
