@@ -5,6 +5,7 @@ use std::io::Write;
 use chrono::SecondsFormat;
 use clap::Args;
 use form_urlencoded::Serializer;
+use serde_json::json;
 
 use super::Failure;
 use super::output::{BOLD, DIM, People};
@@ -35,23 +36,29 @@ impl PageArguments {
             Ok(fragment) => writeln!(out, "\n{BOLD}See it at{BOLD:#} {page}#{fragment}")?,
             Err(flag) => writeln!(out, "\n{DIM}The page has no {flag}, so there is no link to it.{DIM:#}")?,
         }
+        let left_out = left_out(request);
+        if !left_out.is_empty() {
+            let flags = left_out.join(", ");
+            writeln!(out, "{DIM}The page has no {flags}: it shows, and re-runs, what there is without.{DIM:#}")?;
+        }
         Ok(())
     }
 }
 
-/// The page's form, filled in; or the flag that it has no field for.
-fn fragment(request: &Request) -> Result<String, &'static str> {
+/// What the page has no field for: it changes what is started of the runs that are selected, or when.
+fn left_out(request: &Request) -> Vec<&'static str> {
     let options = &request.options;
-    for (is_set, flag) in [
-        (!options.except_groups.is_empty(), "--except-group"),
+    let flags = [
         (options.take.is_some(), "--take"),
         (options.start_at.is_some(), "--start-at"),
         (options.spread.is_some(), "--spread"),
-    ] {
-        if is_set {
-            return Err(flag);
-        }
-    }
+    ];
+    flags.into_iter().filter_map(|(is_set, flag)| is_set.then_some(flag)).collect()
+}
+
+/// The page's form, filled in; or what of a flag no field can hold.
+fn fragment(request: &Request) -> Result<String, &'static str> {
+    let options = &request.options;
     let mut form = Serializer::new(String::new());
     let list =
         |ids: &[&str], flag| match ids.iter().any(|id| id.contains(|sign: char| sign == ',' || sign.is_whitespace())) {
@@ -63,8 +70,7 @@ fn fragment(request: &Request) -> Result<String, &'static str> {
             let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
             form.append_pair("mode", "ids").append_pair("ids", &list(&ids, "--ids with a blank or a comma in an id")?);
         }
-        Selector::Matching { except_tasks, .. } if !except_tasks.is_empty() => return Err("--except-task"),
-        Selector::Matching { filter, except_ids, .. } => {
+        Selector::Matching { filter, except_ids, except_tasks } => {
             form.append_pair("mode", "filter");
             for (field, text) in fields(filter) {
                 form.append_pair(field, &text);
@@ -73,6 +79,14 @@ fn fragment(request: &Request) -> Result<String, &'static str> {
             except.sort_unstable();
             if !except.is_empty() {
                 form.append_pair("except_ids", &list(&except, "--except with a blank or a comma in an id")?);
+            }
+            let mut tasks: Vec<&str> = except_tasks.iter().map(String::as_str).collect();
+            tasks.sort_unstable();
+            if tasks.iter().any(|task| task.trim() != *task || task.is_empty() || task.contains(['\n', '\r'])) {
+                return Err("--except-task with a name of several lines, or with a blank at an end");
+            }
+            if !tasks.is_empty() {
+                form.append_pair("except_tasks", &tasks.join("\n"));
             }
         }
     }
@@ -87,6 +101,9 @@ fn fragment(request: &Request) -> Result<String, &'static str> {
     form.append_pair("unique_by", unique_by);
     if let Some(limit) = options.limit {
         form.append_pair("limit", &limit.to_string());
+    }
+    for group in &options.except_groups {
+        form.append_pair("except_group", &json!([group.task_name, group.rerun_of]).to_string());
     }
     Ok(form.finish())
 }

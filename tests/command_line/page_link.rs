@@ -51,14 +51,25 @@ fn a_plan_is_told_with_its_link() {
     );
     has(&["rerun", "-n", "--all", "--except", "a1", "--retries-only"], &[("except_ids", "a1"), ("retries_only", "1")]);
     has(&["failures", "--all"], &[("status", "failure")]);
+    let without =
+        ["rerun", "-n", "--all", "--except-task", "sync it", "--except-task", "mail", "--except-group", "backup", "a1"];
+    has(&without, &[("except_tasks", "mail%0Async+it"), ("except_group", "%5B%22backup%22%2C%22a1%22%5D")]);
 }
 
 #[test]
-fn what_the_page_can_not_say_has_no_link() {
-    for flag in [&["--except-task", "mail"][..], &["--take", "1"], &["--except-group", "backup", "a1"]] {
-        let out = link(&[&["rerun", "-n", "--all"], flag].concat()).unwrap_err();
-        assert!(out.ends_with(&format!("The page has no {}, so there is no link to it.\n", flag[0])), "{out}");
-    }
+fn what_the_page_can_not_say_is_told() {
+    let out = link(&["rerun", "-n", "--all", "--except-task", "mail\nsync"]).unwrap_err();
+    assert!(
+        out.contains(
+            "The page has no --except-task with a name of several lines, or with a blank at an end, so there is no link to it.\n"
+        ),
+        "{out}"
+    );
+    let store = night();
+    let flags = ["rerun", "--store", store.path_str(), "-n", "--all", "--take", "1", "--page", PAGE];
+    let out = text(&bulk_rerun(&flags).stdout);
+    assert!(out.contains("#mode=filter&"), "{out}");
+    assert!(out.ends_with("The page has no --take: it shows, and re-runs, what there is without.\n"), "{out}");
 }
 
 #[test]

@@ -49,7 +49,9 @@ export async function stage(store = makeStore(), options = {}) {
   return { store, server };
 }
 
-function fromFolder(page, url) {
+/** Puts a folder's files in place of the page's own, where there is one. */
+export function fromFolder(page, url) {
+  if (!FILES) return;
   return page.route((asked) => /^\/(page\/[a-z]+\.(js|css))?$/.test(asked.pathname) && asked.href.startsWith(url), async (route) => {
     const { pathname } = new URL(route.request().url());
     const path = join(FILES, pathname === "/" ? "index.html" : pathname.slice("/page/".length));
@@ -69,7 +71,7 @@ export async function onPage(url, options, act) {
   page.on("pageerror", (error) => fault(String(error)));
   page.on("console", (message) => /Content.Security.Policy|Refused to/.test(message.text()) && fault(message.text()));
   page.on("request", (request) => request.url().startsWith(url) || request.url().startsWith("data:") || faults.push(request.url()));
-  if (FILES) await fromFolder(page, url);
+  await fromFolder(page, url);
   await options.prepare?.(page);
   await page.goto(url + path);
   try {

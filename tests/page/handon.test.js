@@ -74,6 +74,7 @@ test("a command means just the plan that is on show", async () => {
     ["#search=hand-&status=failed,timeout&created_after=2026-01-01T00:00:07.250Z&created_before=2026-01-01T00:00:07.250Z", "hand-a", 4, /--status failed,timeout \\\n.*--search hand- .*--until 2026-01-01T00:00:07\.250999999Z .*--except-group 'hand-a it'\\''s' hand-a .*--skip-superseded .*--skip-active/s],
     ["#mode=ids&ids=hand-a+hand-c&unique_by=run&skip_active=0&skip_superseded=0", null, 2, /--ids hand-a,hand-c .*--unique-by run/s],
     ["#exit_code_min=3&exit_code_max=3&search=hand-&except_ids=hand-b&limit=9&retries_only=0", null, 3, /--exit-code 3\.\.3 .*--except hand-b .*--limit 9/s],
+    ["#search=hand-&except_tasks=hand-b+it's%0A%0A+hand-a+it's", null, 2, /--except-task 'hand-b it'\\''s' .*--except-task 'hand-a it'\\''s'/s],
     // Names that would be unseen, or a flag, are sent as JSON.
     ["#search=bidi-&unique_by=params", "bidi-⟦U+202E⟧gnp", 3, /^printf '%s' '.*\\u202e.*' \|\n  bulk-rerun rerun --store \S+ --selector - --yes$/s],
     ["#search=bidi-", "-bidi-flag", 3, /--selector -/],

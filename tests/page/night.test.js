@@ -79,6 +79,8 @@ test("task 3: one task for 39 of 40 tenants, their parameters seen first: 3 step
   await picture(page, "night-3-tenants");
   await clicks("Re-run 39 runs");
   await stands(page, "0 of 39 succeeded, 39 pending");
+  // Whose each is can still be seen.
+  await page.locator("#result tr", { hasText: /invoice-7\D/ }).getByText("tenant: 7, day: monday").waitFor();
   const started = sql(store, "SELECT json_extract(params_json, '$.tenant') FROM runs WHERE status = 'pending'").trim().split("\n").map(Number);
   assert.deepEqual(started.sort((one, other) => one - other), tenants);
 }));

@@ -39,6 +39,14 @@ test("what is shown is what runs, and the result names the new runs", () => onPa
   await page.waitForSelector("#plan:not([hidden])");
 }));
 
+test("all of its scripts are asked for at once: none waits for another one to name it", () => onPage(server.url, {}, async (page) => {
+  await settled(page);
+  const files = (texts) => [...new Set(texts.map((text) => text.split("/").pop()).filter((name) => name.endsWith(".js")))].sort();
+  const loaded = await page.evaluate(() => performance.getEntriesByType("resource").map(({ name }) => name));
+  const named = await page.locator("link[rel=modulepreload], script").evaluateAll((all) => all.map(({ href, src }) => href ?? src));
+  assert.deepEqual(files(named), files(loaded));
+}));
+
 test("nothing that matches, and nothing that is asked for", () => onPage(server.url, {}, async (page) => {
   await page.fill("[name=task_name]", "no-such-task");
   await page.getByRole("heading", { name: "No run matches" }).waitFor();

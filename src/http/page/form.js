@@ -9,7 +9,7 @@ const field = (name) => form.elements[name];
 const TEXTS = ["status", "task_name", "search", "triggered_by"];
 const TIMES = ["created_after", "created_before"];
 const NUMBERS = ["exit_code_min", "exit_code_max"];
-const LISTS = ["ids", "except_ids"];
+const LISTS = ["ids", "except_ids", "except_tasks"];
 const CHECKS = ["retries_only", "skip_superseded", "skip_active"];
 /** What is left out by hand, one group each: its task and a run of it. */
 const LEFT_OUT = "except_group";
@@ -24,6 +24,7 @@ export function request(dryRun) {
   if (rows.leftOut().length) options.except_groups = rows.leftOut();
   if (field("mode").value === "ids") return { ids: list("ids"), options };
   const selector = { match_all: true, filter: filter() };
+  if (exceptTasks().length) options.except_tasks = exceptTasks();
   if (list("except_ids").length) selector.except_ids = list("except_ids");
   return { ...selector, options };
 }
@@ -83,6 +84,9 @@ function instant(name) {
 export const holdsId = (id) => !/[\s,]|^$/.test(id);
 
 const list = (name) => field(name).value.split(/[\s,]+/).filter(Boolean);
+
+/** One a line: a name may have blanks and commas in it. */
+const exceptTasks = () => field("except_tasks").value.split("\n").map((name) => name.trim()).filter(Boolean);
 
 /** A number where it is one. What is none goes as it is: the server says what is wrong with it. */
 function number(name) {
@@ -149,7 +153,8 @@ export function around(spans) {
   for (const [end, days] of [[0, -1], [1, 1]]) {
     if (times()[end]) wider[TIMES[end]] = new Date(times()[end] + days * 24 * 3600e3).toISOString();
   }
-  return { ...selector, filter: wider, options: { dry_run: true, times: spans } };
+  const { except_tasks } = options;
+  return { ...selector, filter: wider, options: { dry_run: true, times: spans, except_tasks } };
 }
 
 /** Shows what belongs to the chosen mode, and which chips are on. */

@@ -51,6 +51,7 @@ function inFlags({ ids, filter = {}, except_ids = [], options }) {
     ["exit-code", range.join("") === "" ? undefined : range.join("..")],
     ["retries-only", filter.retries_only],
     ["except", except_ids.join() || undefined],
+    ...(options.except_tasks ?? []).map((task) => ["except-task", task]),
     ["all", !ids && !Object.keys(filter).length],
     ["unique-by", options.unique_by === "task" ? undefined : options.unique_by],
     ...(options.except_groups ?? []).map(({ task_name, rerun_of }) => ["except-group", task_name, rerun_of]),

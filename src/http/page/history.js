@@ -2,7 +2,7 @@
 
 import * as api from "./api.js";
 import * as operation from "./operation.js";
-import { $, ago, element, foreign } from "./text.js";
+import { $, ago, element, foreign, put, renew } from "./text.js";
 import * as view from "./view.js";
 
 const LAST = 20;
@@ -11,6 +11,9 @@ const RECENT = 5;
 const RECENT_MS = 12 * 3600e3;
 
 let latest = null;
+const list = element("ul");
+/** What has become of each, as it was told last. */
+let became = new Map();
 /** The recent ones with their runs, by id and whether they were undone. */
 const known = new Map();
 
@@ -24,20 +27,31 @@ export function introduce({ ledger }) {
   refresh();
 }
 
+function lineOf(one) {
+  const named = link(one, ...operation.line(one));
+  // By that it keeps the focus, where the line is another one by now.
+  named.id = `operation-${one.operation_id}`;
+  return element("li", {}, named, element("span", { class: "became" }, became.get(one.operation_id)));
+}
+
 /** There may be more to list, if the list is on show. */
 export async function refresh() {
   const mine = (latest = {});
   const isOff = () => mine !== latest || $("history").hidden || !$("history").open;
   if (isOff()) return;
-  const operations = await api.operations(LAST).catch((problem) => void (isOff() || $("operations").replaceChildren(...view.trouble(problem))));
+  const operations = await api.operations(LAST).catch((problem) => void (isOff() || put($("operations"), view.trouble(problem))));
   if (!operations || isOff()) return;
-  const lines = operations.map((one) => element("li", {}, link(one, ...operation.line(one))));
-  $("operations").replaceChildren(lines.length ? element("ul", {}, ...lines) : element("p", { class: "quiet" }, "Nothing yet."));
+  const before = became;
+  became = new Map(operations.map(({ operation_id: id }) => [id, before.get(id) ?? ""]));
+  renew(list, operations.map(lineOf));
+  put($("operations"), [operations.length ? list : element("p", { class: "quiet" }, "Nothing yet.")]);
   // What became of each: one after the other.
-  for (const [index, one] of operations.entries()) {
-    const states = one.triggered ? (await api.operation(one.operation_id).catch(() => null))?.states : null;
+  for (const [index, { operation_id: id, triggered }] of operations.entries()) {
+    const states = triggered ? (await api.operation(id).catch(() => null))?.states : null;
     if (isOff()) return;
-    if (states) lines[index].append(element("span", { class: "became" }, operation.inWords(Object.entries(states))));
+    if (!states) continue;
+    became.set(id, operation.inWords(Object.entries(states)));
+    list.children[index].lastChild.textContent = became.get(id);
   }
 }
 

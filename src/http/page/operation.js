@@ -4,8 +4,9 @@ import * as api from "./api.js";
 import { copy } from "./copy.js";
 import * as form from "./form.js";
 import { storeOf } from "./handon.js";
+import * as rows from "./rows.js";
 import * as sections from "./sections.js";
-import { $, button, element, foreign, spelled, when } from "./text.js";
+import { $, button, element, foreign, hide, spelled, when } from "./text.js";
 import * as token from "./token.js";
 import * as view from "./view.js";
 
@@ -83,7 +84,8 @@ function open({ id, runs, skipped, answer, operation, first }) {
   leave();
   const mine = (on = { id, runs, pause: FIRST_MS, cells: new Map() });
   for (const run of runs) mine.cells.set(key(run), element("span"));
-  const rows = runs.map((run) => [view.text(run.task_name), mine.cells.get(key(run)), view.id(run.run_id, true), view.id(run.rerun_of)]);
+  const lines = runs.map((run) => [view.text(run.task_name), mine.cells.get(key(run)), view.id(run.run_id, true),
+    element("div", {}, view.id(run.rerun_of), rows.parametersOf(run))]);
   const left = view.skippedInWords(skipped);
   const json = answer ?? operation;
   mine.said = element("div", { tabindex: "-1" });
@@ -106,7 +108,7 @@ function open({ id, runs, skipped, answer, operation, first }) {
       runs.length ? button("Copy the new ids", ({ target }) => copy(runs.map((run) => run.run_id).join("\n"), target)) : null,
       button("Copy as JSON", ({ target }) => copy(JSON.stringify(json, null, 2), target)),
       button("Select again", acts.again, first ? "plain" : "primary")),
-    runs.length ? view.table("New runs", ["Task", "Stands", "New run", "Source run"], rows) : null,
+    runs.length ? view.table("New runs", ["Task", "Stands", "New run", "Source run"], lines) : null,
     view.skippedTable(skipped),
     !id && runs.length ? element("p", { class: "quiet" }, "This store keeps no ledger: a reload forgets these runs, and none can be taken back. To keep one from now on: ",
       mine.keep) : null,
@@ -172,11 +174,11 @@ function stand(mine, runs) {
   entitle(words);
   mine.stood = runs;
   mine.failed = runs.filter(hasFailed);
-  mine.again.hidden = !mine.failed.length || !mine.failed.every(({ run_id }) => form.holdsId(run_id));
+  hide(mine.again, !mine.failed.length || !mine.failed.every(({ run_id }) => form.holdsId(run_id)));
   mine.again.textContent = `Re-run the ${mine.failed.length === 1 ? "one" : mine.failed.length.toLocaleString("en")} that failed again`;
   mine.pending = runs.filter(({ phase }) => phase === "pending").length;
   mine.start.hidden = !mine.pending || !about.start;
-  mine.undo.hidden = !(mine.id && mine.pending && about.writable && about.may_spawn);
+  hide(mine.undo, !(mine.id && mine.pending && about.writable && about.may_spawn));
   mine.hasEnded = runs.every(({ phase }) => !["pending", "running"].includes(phase));
   return isNews;
 }

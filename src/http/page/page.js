@@ -10,7 +10,7 @@ import * as operation from "./operation.js";
 import * as rerun from "./rerun.js";
 import * as rows from "./rows.js";
 import * as sections from "./sections.js";
-import { $, button, element, foreign, spelled, timeOfDay } from "./text.js";
+import { $, button, element, foreign, put, renew, spelled, timeOfDay } from "./text.js";
 import * as times from "./times.js";
 import * as token from "./token.js";
 import * as view from "./view.js";
@@ -22,6 +22,8 @@ let plan = null;
 /** The dry run on show. */
 let shown = null;
 let search = null;
+/** What would not run. */
+const alone = view.skippedList();
 let timer = 0;
 let about = { writable: true, may_spawn: true };
 /** The digest of the plan that a link is of, until the form is edited. */
@@ -52,15 +54,19 @@ async function preview() {
   const wrong = form.problems();
   if (wrong.length) return showProblem({ status: 422, title: "This can't be searched for", detail: wrong[0].message, errors: wrong });
   keep("plan", sent);
-  if (form.isEmpty()) return showEmpty("Which runs?", "Paste the ids of the runs to re-run.");
+  if (form.isEmpty()) {
+    put($("lists"), []);
+    return showEmpty("Which runs?", "Paste the ids of the runs to re-run.");
+  }
   document.body.classList.add("searching");
   // A newer search takes this one's place; the server then stops it.
   const mine = (search = new AbortController());
   try {
-    const answer = await api.preview(form.request(true), mine.signal);
+    const asked = api.preview(form.request(true), mine.signal);
+    times.look(form.around(times.SPANS), form.times(), asked, mine.signal);
+    const answer = await asked;
     if (mine.signal.aborted) return;
     showPlan(answer);
-    times.look(form.around(times.SPANS), form.times(), answer);
     tellOfRecent(answer);
     return answer;
   } catch (error) {
@@ -94,7 +100,7 @@ function showPlan(answer) {
 async function tellOfRecent(answer) {
   shown = answer;
   const words = answer && (await ledger.touching(answer, form.request().options.unique_by).catch(() => null));
-  if (shown === answer) $("recent").replaceChildren(...[words].filter(Boolean));
+  if (shown === answer) renew($("recent"), [words].filter(Boolean));
 }
 
 /** A link says which plan it was made of. */
@@ -104,20 +110,19 @@ function asSent(answer) {
   sections.notice([element("strong", {}, words)], sent === answer.plan ? "good" : "warn");
 }
 
-/** What would run, and what would not; the focus stays where it is in them. */
+/** What would run, and what would not. */
 function showLists(answer) {
-  const focused = document.activeElement?.id;
-  const each = () => {
-    form.runEachSet();
-    edited(0);
-    // What was clicked goes.
-    $("plan").focus({ preventScroll: true });
-  };
   const others = (answer.skipped ?? []).filter(({ reason }) => reason !== "left_out");
   const run = which(others, form.request().options.unique_by);
-  const lists = [rows.list(answer, ticked, each), view.skippedTable(others, (group) => [run(group), rows.sets(group, each)])];
-  $("lists").replaceChildren(...lists.filter(Boolean));
-  if (document.activeElement === document.body && focused) $(focused)?.focus({ preventScroll: true });
+  alone.show(others, (group) => [run(group), rows.sets(group)]);
+  put($("lists"), [rows.list(answer), others.length ? alone.place : null].filter(Boolean));
+}
+
+/** Each set of parameters gets a run of its own; what was clicked goes. */
+function runEachSet() {
+  form.runEachSet();
+  edited(0);
+  $("plan").focus({ preventScroll: true });
 }
 
 /** Another plan of the same runs: the button keeps its place and waits for it. */
@@ -169,14 +174,13 @@ function updateGo() {
 
 function summary(title, detail) {
   document.body.classList.remove("searching");
-  $("summary").replaceChildren(element("h2", {}, title), element("p", { class: "quiet" }, detail));
+  put($("summary"), [element("h2", {}, title), element("p", { class: "quiet" }, detail)]);
 }
 
 function showEmpty(title, detail) {
   form.showViolations();
   sections.notice();
   setPlan(null);
-  $("lists").replaceChildren();
   summary(title, detail);
 }
 
@@ -184,7 +188,7 @@ function showEmpty(title, detail) {
 
 function showProblem(problem) {
   setPlan(null);
-  $("lists").replaceChildren();
+  put($("lists"), []);
   document.body.classList.remove("searching");
   if (problem.status === 401) {
     sections.notice();
@@ -205,13 +209,13 @@ function showProblem(problem) {
 function standing() {
   const unknown = lost.pending();
   const [title, words] = obstacle() ?? [];
-  $("standing").replaceChildren(
+  renew($("standing"), [
     ...(title ? [element("div", { class: "notice warn" },
       element("strong", {}, title), element("p", {}, `${words}: previews work, re-runs don't.`))] : []),
     ...(unknown ? [element("div", { class: "notice warn" },
       element("strong", {}, `What became of the re-run at ${timeOfDay(unknown.since)} is not known`),
       button("Look for its runs", () => rerun.showLost()))] : []),
-  );
+  ]);
 }
 
 function again() {
@@ -245,6 +249,7 @@ async function introduce() {
 
 function edited(pause) {
   form.edited();
+  for (const list of [rows, alone]) list.fold();
   sent = null;
   changed(pause);
 }
@@ -265,6 +270,7 @@ function start() {
     else return;
     edited(0);
   });
+  rows.start({ changed: ticked, each: runEachSet });
   times.start((...ends) => {
     form.setTimes(...ends);
     edited(PAUSE_MS);

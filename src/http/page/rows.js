@@ -1,6 +1,6 @@
 // The plan's rows: what failed when, how and with which parameters, each to be left out or not.
 
-import { element, foreign, local, madeAt, spelled } from "./text.js";
+import { element, foreign, hide, local, madeAt, put, spelled } from "./text.js";
 import * as view from "./view.js";
 
 /** From so many rows on they can be searched. */
@@ -9,8 +9,8 @@ const SUMMARY_LENGTH = 90;
 
 /** The rows that are left out, each a task and a source run. They stay so while the plan is made anew. */
 const left = new Map();
-let words = "";
-let shownKeys = new Set();
+/** The rows by their keys. */
+let named = new Map();
 
 const key = (task_name, rerun_of) => JSON.stringify([task_name, rerun_of]);
 
@@ -28,7 +28,7 @@ function tick(row, isOn) {
   if (!isOn) return left.set(row.key, { task_name: row.task_name, rerun_of: row.rerun_of });
   left.delete(row.key);
   // A newer run may have become its source run: it was left out by the older one's name.
-  if (row.isOut) for (const [name, group] of left) if (group.task_name === row.task_name && !shownKeys.has(name)) left.delete(name);
+  if (row.isOut) for (const [name, group] of left) if (group.task_name === row.task_name && !named.has(name)) left.delete(name);
 }
 
 /** What is planned and what was left out by hand, in the answer's order. */
@@ -38,72 +38,119 @@ function rowsOf(answer) {
   for (const row of rows) Object.assign(row, { key: key(row.task_name, row.rerun_of), isOn: !row.isOut });
   const order = (one, other) => (one < other ? -1 : Number(one > other));
   if (out.length) rows.sort((one, other) => order(one.task_name, other.task_name) || order(one.rerun_of, other.rerun_of));
-  shownKeys = new Set(rows.map((row) => row.key));
+  named = new Map(rows.map((row) => [row.key, row]));
   return rows;
 }
 
-/** The list of them; null without any. `changed` is called when one is ticked or not, `each` to run every set of parameters. */
-export function list(answer, changed, each) {
-  const rows = rowsOf(answer);
+// --- the list, which stays the same while plans come and go ---
+
+const COLUMNS = ["Run?", "Task", "Created", "Ended", "Runs", "Source run"];
+
+const place = element("div", { class: "rows" });
+const all = element("input", { type: "checkbox", id: "all-rows" });
+const label = element("label", { class: "check" }, all, element("span"));
+const field = element("input", { type: "search", id: "find-rows", "aria-label": "Find in these rows", placeholder: "Find in these rows", spellcheck: "false" });
+const bar = element("div", { class: "row bar" }, label, field);
+const table = view.list("Will run", COLUMNS, "planned");
+place.append(bar, table.place);
+
+let rows = [];
+/** What each row has come to on the page, by its key. */
+const lines = new Map();
+/** `changed` is called when a row is ticked or not, `each` to run every set of parameters. */
+let acts = {};
+
+export function start(then) {
+  acts = then;
+  field.addEventListener("input", () => {
+    fold();
+    show(true);
+  });
+  all.addEventListener("change", () => {
+    for (const row of found()) if (row.isOn !== all.checked) tick(row, all.checked);
+    show();
+    acts.changed();
+  });
+}
+
+/** The list of these; null without any. */
+export function list(answer) {
+  rows = rowsOf(answer);
+  for (const name of lines.keys()) if (!named.has(name)) lines.delete(name);
   if (!rows.length) return null;
   tellApart(rows);
-  const place = element("div", { class: "rows" });
-  const all = element("input", { type: "checkbox", id: "all-rows" });
-  const label = element("label", { class: "check" }, all, element("span"));
-  const shown = () => rows.filter((row) => row.text.includes(words.trim().toLowerCase()));
-  const isOn = (row) => row.isOn;
-  const act = (row, isOn) => {
-    tick(row, isOn);
-    sum();
-    changed();
-  };
-  const sum = () => {
-    const found = shown();
-    const on = found.filter(isOn).length;
-    all.checked = on === found.length;
-    all.indeterminate = on > 0 && on < found.length;
-    all.disabled = !found.length;
-    const some = `${found.length.toLocaleString("en")} of ${view.count(rows.length, "row")}: the others stay as they are`;
-    label.lastChild.textContent = found.length < rows.length ? some : "All rows";
-  };
-  const show = () => {
-    const columns = ["Run?", "Task", "Created", "Ended", "Runs", "Source run"];
-    const lines = shown().map((row) => () => cells(row, act, each));
-    const made = view.table("Will run", columns, lines, "planned", rows.filter(isOn).length);
-    place.querySelector(".list")?.remove();
-    place.append(made);
-    sum();
-  };
-  all.addEventListener("change", () => {
-    for (const row of shown()) if (isOn(row) !== all.checked) tick(row, all.checked);
-    show();
-    changed();
-  });
-  const bar = element("div", { class: "row bar" }, label);
-  if (rows.length >= ROWS_TO_SEARCH) bar.append(search(show));
-  if (rows.length > 1) place.append(bar);
-  if (rows.length < ROWS_TO_SEARCH) words = "";
+  hide(bar, rows.length < 2);
+  // Whoever types in it goes on.
+  const isShort = rows.length < ROWS_TO_SEARCH && document.activeElement !== field;
+  if (isShort) field.value = "";
+  field.hidden = isShort;
   show();
   return place;
 }
 
-function search(show) {
-  const field = element("input", { type: "search", id: "find-rows", "aria-label": "Find in these rows", placeholder: "Find in these rows", spellcheck: "false" });
-  field.value = words;
-  field.addEventListener("input", () => {
-    words = field.value;
-    show();
-  });
-  return field;
+/** The parameters of a row that is or was on show last; null where that is not known. */
+export const parametersOf = ({ task_name, rerun_of }) => params(named.get(key(task_name, rerun_of)) ?? {});
+
+/** Another selection: its rows are shown from the first one on. */
+export const fold = () => table.fold();
+
+function found() {
+  const words = field.value.trim().toLowerCase();
+  return words ? rows.filter(({ text }) => text.includes(words)) : rows;
 }
 
-function cells(row, act, each) {
-  const name = `Run ${spelled(row.task_name)}, ${spelled(row.rerun_of)}`;
-  const box = element("input", { type: "checkbox", "aria-label": name, id: `row-${encodeURIComponent(row.key)}` });
-  box.checked = row.isOn;
-  box.addEventListener("change", () => act(row, box.checked));
-  const source = element("div", {}, view.id(row.rerun_of), sets(row, each), params(row));
-  return [box, view.text(row.task_name), span(row), view.ending(row.run), view.number(row.matched), source];
+function show(isTyping) {
+  table.show(found().map((row) => () => line(row)), rows.filter(({ isOn }) => isOn).length, isTyping);
+  sum();
+}
+
+function sum() {
+  const shown = found();
+  const on = shown.filter(({ isOn }) => isOn).length;
+  all.checked = on === shown.length;
+  all.indeterminate = on > 0 && on < shown.length;
+  all.disabled = !shown.length;
+  const some = `${shown.length.toLocaleString("en")} of ${view.count(rows.length, "row")}: the others stay as they are`;
+  label.lastChild.textContent = shown.length < rows.length ? some : "All rows";
+}
+
+/** What is told of a row, and what shows it. */
+const PARTS = [
+  [({ first, run }) => [first, run?.created_at], span],
+  [({ run }) => [run?.phase, run?.end_reason, run?.exit_code], ({ run }) => view.ending(run)],
+  [({ matched }) => [matched], ({ matched }) => view.number(matched)],
+  [({ parameter_sets }) => [parameter_sets], sets],
+  [({ params, summary }) => [params, summary], params],
+];
+
+/** A row as it is now. What of it has not changed is not made anew: it keeps the focus, and what is opened stays open. */
+function line(row) {
+  const known = lines.get(row.key) ?? begun(row);
+  known.box.checked = row.isOn;
+  if (known.row === row) return known.tr;
+  known.row = row;
+  PARTS.forEach(([tell, make], part) => {
+    const told = JSON.stringify(tell(row));
+    if (known.told[part] === told) return;
+    known.told[part] = told;
+    put(known.places[part], [make(row)].filter(Boolean));
+  });
+  return known.tr;
+}
+
+function begun({ key, task_name, rerun_of }) {
+  const name = `Run ${spelled(task_name)}, ${spelled(rerun_of)}`;
+  const box = element("input", { type: "checkbox", "aria-label": name, id: `row-${encodeURIComponent(key)}` });
+  const more = [element("div"), element("div")];
+  const tr = view.line(COLUMNS, [box, view.text(task_name), null, null, null, element("div", {}, view.id(rerun_of), ...more)]);
+  const known = { box, tr, places: [...[...tr.cells].slice(2, 5), ...more], told: [] };
+  box.addEventListener("change", () => {
+    tick(known.row, box.checked);
+    sum();
+    acts.changed();
+  });
+  lines.set(key, known);
+  return known;
 }
 
 const instant = (text) => (text ? new Date(text) : null);
@@ -122,10 +169,10 @@ function span({ first, run, rerun_of }) {
 }
 
 /** Where one run stands for several sets of parameters, and how to run each. */
-export function sets({ parameter_sets = 1 }, each) {
+export function sets({ parameter_sets = 1 }) {
   if (parameter_sets < 2) return null;
   const button = element("button", { type: "button", class: "chip" }, "one run for each");
-  button.addEventListener("click", each);
+  button.addEventListener("click", () => acts.each());
   return element("div", { class: "sets" }, `1 of ${view.count(parameter_sets, "set")} of parameters `, button);
 }
 
@@ -163,7 +210,7 @@ function tellApart(rows) {
 }
 
 /** In short, and whole once it is opened. */
-function params({ params, summary = params }) {
+function params({ params = null, summary = params }) {
   if (params === null || params === "{}" || params === "") return null;
   const short = summary.length > SUMMARY_LENGTH ? `${summary.slice(0, SUMMARY_LENGTH)}…` : summary;
   const place = element("details", { class: "params" }, foreign(short, "summary"));

@@ -1,11 +1,11 @@
 // The page's two faces: the plan, and what came of it; and the notice above the plan.
 
-import { $ } from "./text.js";
+import { $, hide, put } from "./text.js";
 
 export function notice(children = [], kind = "bad") {
-  $("notice").hidden = !children.length;
   $("notice").className = `notice ${kind}`;
-  $("notice").replaceChildren(...children);
+  put($("notice"), children);
+  hide($("notice"), !children.length);
 }
 
 export function show(name) {

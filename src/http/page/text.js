@@ -7,7 +7,8 @@ const UNSEEN_OR_AT_AN_END = new RegExp(`(${UNSEEN.source}|^ | $)`, "u");
 const code = (character) => character.codePointAt(0).toString(16).toUpperCase().padStart(4, "0");
 const sign = (character) => `⟦U+${code(character)}⟧`;
 
-const parts = (text) => String(text).split(new RegExp(UNSEEN_OR_AT_AN_END, "gu"));
+/** Every second part is what is not seen. Most texts have no such part, and there are thousands of them. */
+const parts = (text) => (UNSEEN_OR_AT_AN_END.test(text) ? String(text).split(UNSEEN_OR_AT_AN_END) : [String(text)]);
 
 /** As a string, where there can be no element. */
 export const spelled = (text) => parts(text).map((part, index) => (index % 2 ? sign(part) : part)).join("");
@@ -21,6 +22,41 @@ export function element(name, attributes = {}, ...children) {
 }
 
 export const $ = (id) => document.getElementById(id);
+
+/** What has the focus goes: it passes to the part of the page around it. */
+function passOn(place) {
+  const around = place.closest("[tabindex='-1']") ?? place.closest("details")?.querySelector("summary");
+  around?.focus({ preventScroll: true });
+}
+
+/** Makes these a place's children. What is among them already is not touched, so it keeps the focus, and a key that is held. */
+export function put(place, children) {
+  const focused = place.contains(document.activeElement) ? document.activeElement : null;
+  const wanted = new Set(children);
+  for (const child of [...place.childNodes]) if (!wanted.has(child)) child.remove();
+  let next = place.firstChild;
+  for (const child of wanted) {
+    if (child === next) next = next.nextSibling;
+    else place.insertBefore(child, next);
+  }
+  if (focused && document.activeElement !== focused) (document.getElementById(focused.id) ?? passOn(place))?.focus({ preventScroll: true });
+}
+
+/** The same, where what comes out the same is not touched either. */
+export function renew(place, children) {
+  const old = [...place.childNodes];
+  put(place, children.map((child) => {
+    const same = old.findIndex((node) => node.isEqualNode(child));
+    return same < 0 ? child : old.splice(same, 1)[0];
+  }));
+}
+
+/** Hides what has no use now, or shows it. */
+export function hide(place, isHidden) {
+  const isIn = place.contains(document.activeElement);
+  place.hidden = isHidden;
+  if (isHidden && isIn) passOn(place);
+}
 
 export function button(text, act, kind = "plain") {
   const made = element("button", { type: "button", class: kind }, text);

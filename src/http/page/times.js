@@ -1,7 +1,7 @@
 // The picture of the night: the runs over time by how they ended, and two handles on the window that is selected.
 
 import * as api from "./api.js";
-import { element, foreign, local, spelled } from "./text.js";
+import { element, foreign, hide, local, spelled } from "./text.js";
 import * as view from "./view.js";
 
 export const SPANS = 120;
@@ -16,20 +16,16 @@ const handles = () => [$("times-from"), $("times-until")];
 let times = null;
 let asked = null;
 let shown = "";
-let search = null;
 
-/** `move` is called with the ends of the window that a handle has moved, each an instant or undefined. */
+/** `move` is called with the ends of the window that a handle has moved, each an instant or undefined; it stops what is on its way. */
 export function start(move) {
   handles().forEach((handle, end) => {
+    // At each step of it: an answer that came before the last one would put the handle back.
     handle.addEventListener("input", () => {
-      // What is still on its way would put the handle back.
-      search?.abort();
       const other = Number(handles()[1 - end].value);
       handle.value = end ? Math.max(Number(handle.value), other + 1) : Math.min(Number(handle.value), other - 1);
       mark();
       say(null);
-    });
-    handle.addEventListener("change", () => {
       const at = place(Number(handle.value));
       // A field's second is in the window as a whole.
       shown = move(...(end ? [undefined, new Date(at - 1000)] : [at, undefined]));
@@ -37,23 +33,18 @@ export function start(move) {
   });
 }
 
-/** Shows what there is around a plan. `look` is a dry run of it, null without a window; a handle's move keeps its frame. */
-export async function look(look, window, answer) {
-  search?.abort();
-  $("times").hidden = !look;
+/** Shows what there is around a plan that was asked for. `look` is a dry run of it, null without a window; a handle's move keeps its frame. */
+export async function look(look, window, plan, signal) {
+  show(Boolean(look));
   if (!look) return;
   const state = stateOf(look, window);
   if (state !== shown || !asked) asked = look;
   shown = state;
-  const mine = (search = new AbortController());
-  try {
-    times = (await api.preview(asked, mine.signal)).times ?? null;
-  } catch {
-    // The plan says what is wrong.
-    times = null;
-  }
-  if (mine.signal.aborted) return;
-  $("times").hidden = !times;
+  // Both at once. Without a plan the page says why, and what was on show stays.
+  const [answer, found] = await Promise.all([plan.catch(() => null), api.preview(asked, signal).catch(() => null)]);
+  if (signal.aborted || !answer) return;
+  times = found?.times ?? null;
+  show(Boolean(times));
   if (!times) return;
   draw();
   const [after, before] = window;
@@ -65,6 +56,12 @@ export async function look(look, window, answer) {
   hi.value = before ? clamp(Math.ceil((before - from) / step)) : times.buckets.length;
   mark();
   say(answer);
+}
+
+/** Without a picture there is nothing to move. */
+function show(is) {
+  hide($("times"), !is);
+  for (const handle of handles()) handle.disabled = !times;
 }
 
 /** A window and what is selected in it. */

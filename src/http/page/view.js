@@ -1,10 +1,13 @@
 // What the page shows of an answer. Every text from the server is set as text, never as markup.
 
-import { element, foreign } from "./text.js";
+import { button, element, foreign, hide, put } from "./text.js";
 import * as token from "./token.js";
 
 /** So many rows are shown at first: a browser is slow with ten thousand. */
 const ROWS_AT_FIRST = 200;
+/** So many are made at once for who is typing: more than a screen has room for. The others come in the next pause. */
+const ROWS_AT_ONCE = 40;
+const PAUSE_MS = 100;
 
 /** Each reason in a list of sums ("4 succeeded since"), and as an answer to "why?". */
 const REASONS = {
@@ -41,15 +44,41 @@ export function foundList(runs) {
   return runs.length ? table("Created since", ["Task", "Run"], runs.map(({ task_name, run_id }) => [text(task_name), id(run_id, true)])) : null;
 }
 
-/** What got no new run; `more` is what else there is to say of each. */
-export function skippedTable(skipped, more = () => []) {
-  if (!skipped.length) return null;
-  const rows = skipped.map((group) => [
+const LEFT_ALONE = ["Task", "Run", "Why"];
+
+/** What got no new run: `show` takes the groups, and what else there is to say of each. Whose words are the same stays as it is. */
+export function skippedList() {
+  const { place, show, fold } = list("Left alone", LEFT_ALONE, "skipped");
+  let known = new Map();
+  const made = (group, more) => line(LEFT_ALONE, [
     group.task_name === undefined ? element("span", { class: "name" }, "–") : text(group.task_name),
     id(group.run_id),
     element("div", {}, why(group), ...more(group)),
   ]);
-  return table("Left alone", ["Task", "Run", "Why"], rows, "skipped");
+  return {
+    place, fold,
+    show(groups, more = () => []) {
+      const before = known;
+      const now = (known = new Map());
+      const lineOf = (group) => () => {
+        const { task_name, run_id, reason, detail, parameter_sets } = group;
+        const key = JSON.stringify([task_name, run_id]);
+        const told = JSON.stringify([reason, detail, parameter_sets]);
+        const one = now.get(key) ?? before.get(key);
+        now.set(key, one?.told === told ? one : { told, line: made(group, more) });
+        return now.get(key).line;
+      };
+      show(groups.map(lineOf), groups.length);
+    },
+  };
+}
+
+/** The same, once and for all; null without any. */
+export function skippedTable(groups) {
+  if (!groups.length) return null;
+  const { place, show } = skippedList();
+  show(groups);
+  return place;
 }
 
 /** Why a group got no new run. */
@@ -64,25 +93,50 @@ export const text = (value) => foreign(value, "bdi", { class: "name" });
 export const number = (value) => element("span", { class: "number" }, value.toLocaleString("en"));
 export const id = (value, isNew = false) => (value === undefined ? "–" : foreign(value, "code", isNew ? { class: "new" } : {}));
 
-/** A list; a row is its cells, or what makes them once they are shown. */
-export function table(title, columns, rows, kind = "", sum = rows.length) {
+/** A row of a list. */
+export const line = (columns, cells) => element("tr", {}, ...cells.map((cell, index) => element("td", { "data-label": columns[index] }, cell)));
+
+/** A list. `show` takes its rows, each what makes its line once it is shown, and their sum; `fold` shows no more than the first ones. */
+export function list(title, columns, kind = "") {
+  let [rows, isFolded, later] = [[], true, 0];
   const body = element("tbody");
-  const made = (row) => (typeof row === "function" ? row() : row);
-  const line = (row) => element("tr", {}, ...made(row).map((cell, index) => element("td", { "data-label": columns[index] }, cell)));
-  const more = element("button", { type: "button", class: "plain more" }, `Show all ${rows.length.toLocaleString("en")}`);
-  body.append(...rows.slice(0, ROWS_AT_FIRST).map(line));
-  more.addEventListener("click", () => {
-    const rest = rows.slice(ROWS_AT_FIRST).map(line);
-    body.append(...rest);
-    more.remove();
+  const badge = element("span", { class: "badge" });
+  const more = button("", () => {
+    isFolded = false;
+    fill();
     // Where reading goes on.
-    rest[0].tabIndex = -1;
-    rest[0].focus();
-  });
+    body.children[ROWS_AT_FIRST].tabIndex = -1;
+    body.children[ROWS_AT_FIRST].focus();
+  }, "plain more");
+  const fill = (atOnce = Infinity) => {
+    clearTimeout(later);
+    const some = isFolded ? rows.slice(0, ROWS_AT_FIRST) : rows;
+    more.textContent = `Show all ${rows.length.toLocaleString("en")}`;
+    hide(more, some.length === rows.length);
+    let there = 0;
+    while (there < some.length && some[there]() === body.children[there]) there += 1;
+    if (there === some.length && there === body.childElementCount) return;
+    const now = some.slice(0, Math.max(there, atOnce));
+    put(body, now.map((row) => row()));
+    if (now.length < some.length) later = setTimeout(fill, PAUSE_MS);
+  };
+  const show = (some, sum, isTyping = false) => {
+    rows = some;
+    badge.textContent = sum.toLocaleString("en");
+    fill(isTyping ? ROWS_AT_ONCE : Infinity);
+  };
   const head = element("tr", {}, ...columns.map((column) => element("th", { scope: "col" }, column)));
-  const caption = element("caption", {}, title, element("span", { class: "badge" }, sum.toLocaleString("en")));
-  const whole = element("table", { class: kind }, caption, element("thead", {}, head), body);
-  return element("div", { class: "list" }, whole, rows.length > ROWS_AT_FIRST ? more : null);
+  const caption = element("caption", {}, title, badge);
+  const place = element("div", { class: "list" }, element("table", { class: kind }, caption, element("thead", {}, head), body), more);
+  return { place, show, fold: () => (isFolded = true) };
+}
+
+/** A list that stays as it is; a row is its cells. */
+export function table(title, columns, rows, kind) {
+  const made = list(title, columns, kind);
+  const once = (cells, made) => () => (made ??= line(columns, cells));
+  made.show(rows.map((cells) => once(cells)), rows.length);
+  return made.place;
 }
 
 /** The sums of a skipped list by reason: "4 succeeded since". */
