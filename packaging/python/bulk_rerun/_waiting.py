@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ._errors import Busy
-from .types import NewRun, Outcome
+from .types import NewRun, Outcome, Triggered
 
 if TYPE_CHECKING:
     from ._host import Host
@@ -51,11 +51,11 @@ def _look_at(host: Host, of: str | Mapping[str, Any]) -> Callable[[], list[NewRu
         return lambda: host.operation(operation_id)["runs"]
     if isinstance(of, str) or "planned" in of or "triggered" not in of:
         raise TypeError(f"wait() takes what rerun() returned, or an operation, or its id; not {of!r}")
-    runs: list[NewRun] = [{**run, "phase": "pending"} for run in of["triggered"]]
+    runs: list[Triggered] = of["triggered"]
     return lambda: list(_standing(host, runs))
 
 
-def _standing(host: Host, runs: list[NewRun]) -> Iterator[NewRun]:
+def _standing(host: Host, runs: list[Triggered]) -> Iterator[NewRun]:
     ids = [run["run_id"] for run in runs]
     # A run is its task and its id together.
     found = {(run["task_name"], run["id"]): run for run in (host.runs(ids=ids) if ids else ())}

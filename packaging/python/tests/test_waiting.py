@@ -57,8 +57,8 @@ class Waiting(Case):
         with bulk_rerun.open(self.store, ledger=True) as host:
             report = host.rerun(status="failed")
             host.undo(report["operation_id"])
-            for of in [report, report["operation_id"], host.operations()[0]]:
-                outcome = host.wait(of)
+            outcomes = [host.wait(report), host.wait(report["operation_id"]), host.wait(host.operations()[0])]
+            for outcome in outcomes:
                 self.assertEqual((outcome["states"], outcome["succeeded"]), ({"undone": 2}, False))
             with self.assertRaises(bulk_rerun.NotFound):
                 host.wait("01JRX3M7ZD7Q8M5T8E2Y9V4B6C")
