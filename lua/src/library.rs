@@ -40,8 +40,11 @@ fn load() -> Result<Core, String> {
     }
     // Who sets the variable means it: another core in its place would be found out late.
     if let Some(named) = env::var_os(VARIABLE).filter(|path| !path.is_empty()) {
-        let not_found =
-            |cause| format!("bulk_rerun's core is not where {VARIABLE} says; set it to the path of {FILE}, or unset it: {cause}");
+        let not_found = |cause| {
+            format!(
+                "bulk_rerun's core is not where {VARIABLE} says; set it to the path of {FILE}, or unset it: {cause}"
+            )
+        };
         return Library::open(Path::new(&named)).map_err(not_found)?.core();
     }
     let mut tried = Vec::new();

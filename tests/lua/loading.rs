@@ -75,7 +75,10 @@ fn no_core(lua: Interpreter) {
     fs::copy(lua.module().join("bulk_rerun.so"), &not_ours).unwrap();
     for (library, words) in [
         ("", &["was not found", "set BULK_RERUN_LIB", "libbulk_rerun.so.1"][..]),
-        ("/no/such/libbulk_rerun.so", &["is not where BULK_RERUN_LIB says", "/no/such/libbulk_rerun.so: cannot open shared"]),
+        (
+            "/no/such/libbulk_rerun.so",
+            &["is not where BULK_RERUN_LIB says", "/no/such/libbulk_rerun.so: cannot open shared"],
+        ),
         ("script.lua", &["is not where BULK_RERUN_LIB says", "script.lua"]),
         (not_ours.to_str().unwrap(), &["other.so has no function bulk_rerun_abi_version: it is not bulk_rerun's core"]),
     ] {
