@@ -29,6 +29,7 @@ SONAME = libbulk_rerun.so.1
 LIBRARY = target/capi/$(PROFILE:dev=debug)/libbulk_rerun.so
 TOOL = target/$(PROFILE:dev=debug)/bulk-rerun
 UNIT = bulk-rerun-serve.service
+# What Cargo.toml says of the package. Scripts ask `make --silent version`.
 of_package = $(shell sed -n 's/^$(1) = "\(.*\)"$$/\1/p' Cargo.toml | head -n 1)
 
 all:
@@ -73,4 +74,7 @@ uninstall-tool:
 	    "$(DESTDIR)$(BASHDIR)/bulk-rerun" "$(DESTDIR)$(ZSHDIR)/_bulk-rerun" "$(DESTDIR)$(FISHDIR)/bulk-rerun.fish" \
 	    "$(DESTDIR)$(UNITDIR)/$(UNIT)"
 
-.PHONY: all tool install install-tool uninstall uninstall-tool
+version:
+	@echo $(call of_package,version)
+
+.PHONY: all tool install install-tool uninstall uninstall-tool version

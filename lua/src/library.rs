@@ -38,6 +38,15 @@ fn load() -> Result<Core, String> {
     if let Some(core) = Library::of_process().map(Library::core).transpose()? {
         return Ok(core);
     }
+    // Who sets the variable means it: another core in its place would be found out late.
+    if let Some(named) = env::var_os(VARIABLE).filter(|path| !path.is_empty()) {
+        let not_found = |cause| {
+            format!(
+                "bulk_rerun's core is not where {VARIABLE} says; set it to the path of {FILE}, or unset it: {cause}"
+            )
+        };
+        return Library::open(Path::new(&named)).map_err(not_found)?.core();
+    }
     let mut tried = Vec::new();
     for place in places() {
         match Library::open(&place) {
@@ -51,11 +60,10 @@ fn load() -> Result<Core, String> {
     ))
 }
 
-/// Where the core may be, in order: beside this module, where the environment says, where the loader looks.
+/// Where the core may be, in order: beside this module, where the loader looks.
 fn places() -> Vec<PathBuf> {
     let beside = own_file().and_then(|file| Some(file.parent()?.join(FILE)));
-    let named = env::var_os(VARIABLE).filter(|path| !path.is_empty()).map(PathBuf::from);
-    beside.into_iter().chain(named).chain(SONAME.to_str().map(PathBuf::from)).collect()
+    beside.into_iter().chain(SONAME.to_str().map(PathBuf::from)).collect()
 }
 
 /// This module's own file.

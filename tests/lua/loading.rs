@@ -13,7 +13,7 @@ use crate::{Test, in_every_lua, succeeded, text, trial};
 pub fn trials() -> Vec<Trial> {
     let tests: [Test; 4] = [
         ("loading: the core beside the module, wherever the script is", beside),
-        ("loading: the core that BULK_RERUN_LIB names", named),
+        ("loading: the core that BULK_RERUN_LIB names, before the one beside the module", named),
         ("loading: no core, or none of bulk_rerun's", no_core),
         ("loading: a module for another Lua", another_lua),
     ];
@@ -62,6 +62,7 @@ fn beside(lua: Interpreter) {
 fn named(lua: Interpreter) {
     let library = lua.module().join("libbulk_rerun.so");
     let folder = folder(lua);
+    fs::write(folder.path().join("libbulk_rerun.so"), "not what was meant").unwrap();
     let store = store();
     let mut command = lua.run(Path::new("script.lua"));
     command.env("LUA_CPATH", "./?.so").env("BULK_RERUN_LIB", library).current_dir(folder.path());
@@ -74,8 +75,11 @@ fn no_core(lua: Interpreter) {
     fs::copy(lua.module().join("bulk_rerun.so"), &not_ours).unwrap();
     for (library, words) in [
         ("", &["was not found", "set BULK_RERUN_LIB", "libbulk_rerun.so.1"][..]),
-        ("/no/such/libbulk_rerun.so", &["was not found", "/no/such/libbulk_rerun.so: cannot open shared object file"]),
-        ("script.lua", &["was not found", "script.lua"]),
+        (
+            "/no/such/libbulk_rerun.so",
+            &["is not where BULK_RERUN_LIB says", "/no/such/libbulk_rerun.so: cannot open shared"],
+        ),
+        ("script.lua", &["is not where BULK_RERUN_LIB says", "script.lua"]),
         (not_ours.to_str().unwrap(), &["other.so has no function bulk_rerun_abi_version: it is not bulk_rerun's core"]),
     ] {
         let output = run(lua, folder.path(), library);
@@ -83,10 +87,10 @@ fn no_core(lua: Interpreter) {
         for words in words {
             assert!(text(&output.stderr).contains(words), "{words:?} is not in\n{}", text(&output.stderr));
         }
-        // Where it has looked, with the path that it has looked at.
+        // Where it has looked, with the path that it has looked at: beside itself only if none is named.
         let beside = folder.path().canonicalize().unwrap().join("libbulk_rerun.so");
-        let named = library.ends_with("other.so");
-        assert!(named || text(&output.stderr).contains(beside.to_str().unwrap()), "{}", text(&output.stderr));
+        let looked_beside = text(&output.stderr).contains(beside.to_str().unwrap());
+        assert_eq!(looked_beside, library.is_empty(), "{}", text(&output.stderr));
     }
 }
 

@@ -4,13 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from ctypes import byref
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Callable, Optional
 
-from . import _library, _requests
+from . import _library, _requests, _waiting
 from ._calls import callback, calling_back, conclude, interruptible
 from ._errors import conflict, error_of
 from ._library import KEEP, Cursor, Plugin, Text
-from .types import Operation, OperationWithRuns, Plan, PlanKeywords, Report, RerunKeywords, Run, Selection, Time, Undone
+from .types import (
+    Operation,
+    OperationWithRuns,
+    Outcome,
+    Plan,
+    PlanKeywords,
+    Report,
+    RerunKeywords,
+    Run,
+    Selection,
+    Time,
+    Undone,
+)
 
 if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
@@ -108,6 +121,21 @@ class Host:
         """Takes back the new runs of a re-run that no worker has begun."""
         undone: Undone = self._ask(_library.undo, {"operation_id": operation_id})
         return undone
+
+    def wait(
+        self,
+        of: str | Report | Operation,
+        *,
+        timeout: float | str | timedelta | None = None,
+        on_states: Callable[[dict[str, int]], object] | None = None,
+    ) -> Outcome:
+        """Waits until the new runs of a re-run have ended, or the time is up: looks every half second, later every five.
+
+        `of` is what `rerun` returned, which needs no ledger; or an operation, or its id. `timeout` is seconds, a timedelta
+        or a text such as "30m"; None waits as long as it takes. `on_states` gets, at every look, how many runs stand where.
+        Ctrl-C ends the waiting; the runs go on.
+        """
+        return _waiting.until_ended(self, of, timeout, on_states)
 
     def _plugin(self) -> Plugin:
         plugin = self._at_work

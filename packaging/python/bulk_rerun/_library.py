@@ -24,9 +24,11 @@ INCLUDE = str(_FOLDER / "include")
 
 
 def _find() -> str:
+    # In the same order in every language's package: who sets the variable means it.
+    named = os.environ.get("BULK_RERUN_LIB")
     packaged = _FOLDER / "libbulk_rerun.so"
-    # Without the packaged one: a checkout, or a distribution's own package.
-    return str(packaged) if packaged.exists() else os.environ.get("BULK_RERUN_LIB", "libbulk_rerun.so.1")
+    # Without both: a distribution's own package.
+    return named or (str(packaged) if packaged.exists() else "libbulk_rerun.so.1")
 
 
 #: The shared library, which is an extension of SQLite as well.
@@ -36,8 +38,8 @@ try:
     _library = ctypes.CDLL(LIBRARY)
 except OSError as error:
     raise ImportError(
-        f"bulk_rerun's library can't be loaded: {error}. Install the package again (pip install --force-reinstall "
-        "bulk-rerun), or say in BULK_RERUN_LIB where libbulk_rerun.so is"
+        f"bulk_rerun's library can't be loaded: {error}. Say in BULK_RERUN_LIB where libbulk_rerun.so is, or unset it and "
+        "install the package again (pip install --force-reinstall bulk-rerun)"
     ) from error
 
 RUNS = CFUNCTYPE(c_int32, c_void_p, c_char_p, c_void_p)

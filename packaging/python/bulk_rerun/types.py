@@ -12,6 +12,7 @@ __all__ = [
     "NewRun",
     "Operation",
     "OperationWithRuns",
+    "Outcome",
     "Plan",
     "PlanKeywords",
     "Planned",
@@ -253,6 +254,18 @@ class OperationWithRuns(Operation):
     runs: list[NewRun]
     #: How many of them stand where.
     states: dict[str, int]
+
+
+class Outcome(TypedDict):
+    """Where the new runs stood when the waiting was over."""
+
+    runs: list[NewRun]
+    #: How many of them stand where: by end reason, or by phase.
+    states: dict[str, int]
+    #: All have succeeded, or are gone.
+    succeeded: bool
+    #: The time was up, and some had not ended.
+    timed_out: bool
 
 
 class UndoneRun(TypedDict):

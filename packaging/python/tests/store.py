@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
+import sys
 import tempfile
 import unittest
+from collections.abc import Callable
 from pathlib import Path
 
 SCHEMA = """
@@ -35,6 +38,19 @@ class Case(unittest.TestCase):
         connection = sqlite3.connect(self.store)
         connection.executescript(script)
         connection.close()
+
+    def lock(self) -> Callable[[], None]:
+        """Another process that lets nobody read, until the function that is returned is called."""
+        holds = (
+            "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('PRAGMA locking_mode = exclusive'); "
+            "c.execute('BEGIN EXCLUSIVE'); print(flush=True); sys.stdin.read()"
+        )
+        pipe = subprocess.PIPE
+        other = subprocess.Popen([sys.executable, "-c", holds, self.store], stdin=pipe, stdout=pipe)
+        self.addCleanup(other.communicate)
+        assert other.stdout
+        assert other.stdout.readline()
+        return other.kill
 
     def spawned(self) -> list[tuple[str, str | None]]:
         """The tasks and parameters of what is pending."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -227,10 +229,23 @@ class BesidePythonsOwnSqlite(Case):
         self.assert_nothing_spawned()
 
 
-class ThePackage(unittest.TestCase):
+class ThePackage(Case):
     def test_it_has_what_a_program_in_c_needs(self) -> None:
         self.assertIn("bulk_rerun_open", (Path(bulk_rerun.INCLUDE) / "bulk_rerun.h").read_text())
         self.assertTrue(Path(bulk_rerun.LIBRARY).is_file())
+
+    def test_the_environments_library_comes_first(self) -> None:
+        program = [sys.executable, "-c", "import bulk_rerun; print(bulk_rerun.LIBRARY)"]
+        copy = str(Path(self.folder) / "elsewhere.so")
+        shutil.copy(bulk_rerun.LIBRARY, copy)
+        for named, found in [(copy, copy), ("", bulk_rerun.LIBRARY)]:
+            said = subprocess.run(program, env={**os.environ, "BULK_RERUN_LIB": named}, capture_output=True, text=True)
+            self.assertEqual(said.stdout.strip(), found, said.stderr)
+        # Another one in its place would not be what was meant.
+        nowhere = subprocess.run(
+            program, env={**os.environ, "BULK_RERUN_LIB": "/nowhere.so"}, capture_output=True, text=True
+        )
+        self.assertIn("Say in BULK_RERUN_LIB where libbulk_rerun.so is", nowhere.stderr)
 
     def test_one_version(self) -> None:
         from importlib.metadata import version
