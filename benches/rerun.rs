@@ -3,7 +3,7 @@
 //! Prints one table: medians in milliseconds, ratios of one run, and the goal beside each; nothing
 //! is asserted. `cargo bench -- --runs 10000000` (or `BENCH_RUNS=10000000`) measures a store of
 //! that size besides the one of a million runs; a smaller number measures that size alone. `cargo bench --bench rerun --
-//! ledger` measures what the ledger costs, and nothing else.
+//! ledger` measures what the ledger costs, and nothing else; `-- doors` what C, Lua and HTTP add.
 //! Stores are made once and kept under `target/bench-stores`.
 
 mod support;
@@ -22,6 +22,9 @@ const SPAWNED: usize = 10_000;
 
 /// The word that asks for the ledger's cost alone.
 const LEDGER: &str = "ledger";
+
+/// The word that asks for the doors alone.
+const DOORS: &str = "doors";
 
 /// What a child process is started with to tell its own peak of memory.
 const PEAK_OF: &str = "--peak-of";
@@ -45,9 +48,10 @@ fn main() {
     let sizes = if runs > RUNS { vec![RUNS, runs] } else { vec![runs] };
 
     let mut report = Report::new();
-    match arguments.iter().any(|argument| argument == LEDGER) {
-        true => spawn::bench_ledger(SPAWNED, &mut report),
-        false => everything(&sizes, &mut report),
+    match arguments.iter().map(String::as_str).find(|argument| [LEDGER, DOORS].contains(argument)) {
+        Some(LEDGER) => spawn::bench_ledger(SPAWNED, &mut report),
+        Some(_) => doors(&sizes, &mut report),
+        None => everything(&sizes, &mut report),
     }
     println!("times in ms, medians of turns; ratios are medians over the turns");
     report.print();
@@ -58,6 +62,10 @@ fn everything(sizes: &[usize], report: &mut Report) {
     spawn::bench(SPAWNED, report);
     spawn::bench_ledger(SPAWNED, report);
     sizes.iter().for_each(|&runs| peaks(runs, report));
+    doors(sizes, report);
+}
+
+fn doors(sizes: &[usize], report: &mut Report) {
     door::bench(report);
     lua::bench_a_call(report);
     sizes.iter().for_each(|&runs| lua::bench_every_run(runs, report));

@@ -8,6 +8,9 @@ use super::profile::Profile;
 use super::{Host, HostError};
 use crate::contract::{Config, Via};
 
+/// What is said where a store has no standbys.
+pub(crate) const NO_REPLICA: &str = "a replica is named, and only a store in PostgreSQL has standbys to search: leave `replica` out (--replica, BULK_RERUN_REPLICA)";
+
 /// The engine is the one that the store's name says.
 pub(crate) fn open(config: &Config) -> Result<Box<dyn Host>, HostError> {
     let store = NamedStore::read(&config.store)?;
@@ -20,6 +23,7 @@ pub(crate) fn open(config: &Config) -> Result<Box<dyn Host>, HostError> {
             "the store is in PostgreSQL, and only RunWisp's daemon can be asked to start runs: leave `via` out (--via)"
                 .to_owned(),
         )),
+        NamedStore::File(_) if config.replica.is_some() => Err(HostError::Unusable(NO_REPLICA.to_owned())),
         NamedStore::Server(url) => open_server(&url, profile, config),
         NamedStore::File(path) => open_file(path, profile, config),
     }
@@ -27,7 +31,11 @@ pub(crate) fn open(config: &Config) -> Result<Box<dyn Host>, HostError> {
 
 #[cfg(feature = "postgres")]
 fn open_server(url: &str, profile: Option<Profile>, config: &Config) -> Result<Box<dyn Host>, HostError> {
-    Ok(Box::new(super::postgres::PostgresHost::open(url, profile, busy_timeout(config))?))
+    let host = super::postgres::PostgresHost::open(url, profile, busy_timeout(config))?;
+    Ok(Box::new(match &config.replica {
+        Some(replica) => host.with_replica(replica)?,
+        None => host,
+    }))
 }
 
 #[cfg(not(feature = "postgres"))]

@@ -54,6 +54,12 @@ impl Server {
         let words = for_people(said);
         let code = said.code();
         Some(match code {
+            &SqlState::T_R_SERIALIZATION_FAILURE if self.is_replica => HostError::TryAgain(format!(
+                "the replica {address} stopped {doing}, which stood in the way of what it had to replay ({words}); nothing \
+                 was changed, so try again. Where that happens often, let it wait longer for searches \
+                 (max_standby_streaming_delay), or tell the primary what they still read (hot_standby_feedback = on), or \
+                 leave `replica` out (--replica)"
+            )),
             &SqlState::LOCK_NOT_AVAILABLE => HostError::Busy { waited: self.busy_timeout },
             &SqlState::T_R_SERIALIZATION_FAILURE | &SqlState::T_R_DEADLOCK_DETECTED => HostError::Conflict,
             &SqlState::QUERY_CANCELED => HostError::TryAgain(format!(

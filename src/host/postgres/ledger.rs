@@ -86,7 +86,7 @@ pub(super) async fn version(client: &Client) -> Result<Option<i64>, Error> {
 
 impl PostgresSession<'_> {
     fn ledger_version(&self) -> Result<Option<i64>, HostError> {
-        let version = self.connection().wait_for(version(self.connection().client()));
+        let version = self.primary().wait_for(version(self.primary().client()));
         version.map_err(|error| self.error(READING, error))
     }
 
@@ -156,7 +156,7 @@ impl PostgresSession<'_> {
         if self.ledger_is_old {
             return Ok(Vec::new());
         }
-        let found = self.connection().wait_for(self.connection().client().query_typed(sql, values));
+        let found = self.primary().wait_for(self.primary().client().query_typed(sql, values));
         let entries = found.and_then(|rows| rows.iter().map(entry).collect());
         entries.map_err(|error| self.error(READING, error))
     }
