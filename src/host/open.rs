@@ -1,5 +1,7 @@
 //! Opens the store that a config names.
 
+#[cfg(feature = "postgres")]
+use std::ffi::OsStr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -32,10 +34,15 @@ pub(crate) fn open(config: &Config) -> Result<Box<dyn Host>, HostError> {
 #[cfg(feature = "postgres")]
 fn open_server(url: &str, profile: Option<Profile>, config: &Config) -> Result<Box<dyn Host>, HostError> {
     let host = super::postgres::PostgresHost::open(url, profile, busy_timeout(config))?;
-    Ok(Box::new(match &config.replica {
-        Some(replica) => host.with_replica(replica)?,
-        None => host,
-    }))
+    let Some(replica) = &config.replica else { return Ok(Box::new(host)) };
+    match NamedStore::is_on_a_server(OsStr::new(replica)) {
+        true => Ok(Box::new(host.with_replica(replica)?)),
+        false => Err(HostError::Unusable(
+            "the replica is no address of a PostgreSQL server: name a standby as postgres://user@host/database, or leave \
+             `replica` out (--replica, BULK_RERUN_REPLICA)"
+                .to_owned(),
+        )),
+    }
 }
 
 #[cfg(not(feature = "postgres"))]

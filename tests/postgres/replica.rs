@@ -35,6 +35,8 @@ impl Pair {
 
     /// From now on the standby shows no more than it has, and it has all.
     fn stand_still(&self) {
+        // So that it has replayed one at least.
+        self.store.client.execute("SELECT txid_current()");
         self.until_all_is_there();
         self.there.execute("SELECT pg_wal_replay_pause()");
         self.until(&self.there, "SELECT pg_get_wal_replay_pause_state()", "paused");
@@ -96,6 +98,7 @@ fn what_has_changed_since_is_told_and_the_primary_decides() {
 #[test]
 fn a_delay_is_told() {
     let pair = Pair::with_failed(1);
+    pair.store.client.execute("SELECT txid_current()");
     pair.until_all_is_there();
     pair.there.execute("ALTER SYSTEM SET recovery_min_apply_delay = '1h'");
     pair.there.execute("SELECT pg_reload_conf()");
@@ -144,7 +147,11 @@ fn the_ledger_is_the_primarys() {
     let again = call(&plugin, &all_failed(key)).unwrap();
     assert_eq!((&again["replayed"], triggered(&again)), (&json!(true), 2));
     let operation = plugin.operation(first["operation_id"].as_str().unwrap()).unwrap();
-    assert_eq!(operation.states.as_ref().and_then(|states| states.get("pending")), Some(&2), "the standby has none of them");
+    assert_eq!(
+        operation.states.as_ref().and_then(|states| states.get("pending")),
+        Some(&2),
+        "the standby has none of them"
+    );
     assert_eq!(pair.store.count(), 4);
     pair.go_on();
 }
@@ -171,8 +178,10 @@ fn what_is_no_standby_of_the_store_is_refused() {
     assert!(told["replica"]["error"].as_str().unwrap().contains(&port.to_string()), "{told}");
     assert_eq!(store.count(), 1);
 
-    let unreadable = Plugin::open(&with_replica(&store, "postgres://[")).err().unwrap();
+    let unreadable = Plugin::open(&with_replica(&store, "postgres://standby:x/jobs")).err().unwrap();
     assert_error(&unreadable, 500, &["the replica can't be searched"]);
+    let file = Plugin::open(&with_replica(&store, "runs.db")).err().unwrap();
+    assert_error(&file, 500, &["no address of a PostgreSQL server", "postgres://user@host/database"]);
 }
 
 #[test]
@@ -199,14 +208,17 @@ fn a_search_that_stands_in_the_way_is_told_what_to_do() {
                 scope.spawn(|| {
                     pair.store.client.execute("DELETE FROM job");
                     pair.store.client.execute("VACUUM job");
-                    let waits = "SELECT wait_event LIKE 'RecoveryConflict%' FROM pg_stat_activity
-                                 WHERE backend_type = 'startup'";
-                    pair.until(&pair.there, waits, "t");
+                    // It waits until the search is gone, or is through with it already.
+                    let waits = "SELECT count(*) > 0 FROM pg_stat_activity
+                                 WHERE backend_type = 'startup' AND wait_event LIKE 'RecoveryConflict%'";
+                    let is_through = "SELECT confl_snapshot > 0 FROM pg_stat_database_conflicts
+                                      WHERE datname = current_database()";
+                    pair.until(&pair.there, &format!("SELECT ({waits}) OR ({is_through})"), "t");
                 });
             });
         }
         Ok(true)
     });
-    let words = ["what it had to replay", "max_standby_streaming_delay", "hot_standby_feedback"];
+    let words = ["what it has to replay", "max_standby_streaming_delay", "hot_standby_feedback"];
     assert_error(&searched.unwrap_err(), 503, &words);
 }

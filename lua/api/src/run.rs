@@ -47,6 +47,17 @@ pub(crate) struct Columns {
     arrays: Table,
 }
 
+/// The columns' names as a list, which is made once.
+fn names(lua: &Lua) -> mlua::Result<Table> {
+    const KEPT: &str = "bulk_rerun.columns";
+    if let Ok(names) = lua.named_registry_value(KEPT) {
+        return Ok(names);
+    }
+    let names = lua.create_sequence_from(NAMES)?;
+    lua.set_named_registry_value(KEPT, &names)?;
+    Ok(names)
+}
+
 /// A run's columns.
 struct Fields<'r> {
     texts: [Option<&'r [u8]>; TEXTS],
@@ -58,7 +69,7 @@ struct Fields<'r> {
 
 impl Columns {
     pub(crate) fn new(lua: &Lua) -> mlua::Result<Columns> {
-        Ok(Columns { names: lua.create_sequence_from(NAMES)?, arrays: encode::array_metatable(lua)? })
+        Ok(Columns { names: names(lua)?, arrays: encode::array_metatable(lua)? })
     }
 
     /// The run as a table.

@@ -241,7 +241,8 @@ impl Ledger for PostgresSession<'_> {
                    WHERE operation = (SELECT number FROM bulk_rerun.operations WHERE operation_id = $1) ORDER BY place";
         let values: Vec<Bound<'_>> = vec![(Box::new(operation_id), Type::TEXT)];
         let mut failed = None;
-        let _ = self.each_row(sql, values, &mut |row| match run(row) {
+        let was_elsewhere = std::mem::take(&mut self.is_elsewhere);
+        let read = self.each_row(sql, values, &mut |row| match run(row) {
             Ok(run) => {
                 each(run);
                 ControlFlow::Continue(())
@@ -250,7 +251,9 @@ impl Ledger for PostgresSession<'_> {
                 failed = Some(error);
                 ControlFlow::Break(())
             }
-        })?;
+        });
+        self.is_elsewhere = was_elsewhere;
+        let _ = read?;
         failed.map_or(Ok(()), |error| Err(self.error(READING, error)))
     }
 

@@ -15,8 +15,8 @@ const OF_THE_PRIMARY: &str = "SELECT system_identifier::text,
 /// Whether it is a standby, of which cluster, how much it has yet to replay, and how long ago the last transaction was
 /// committed that it has replayed.
 const OF_THE_STANDBY: &str = "SELECT pg_is_in_recovery(), system_identifier::text,
-    greatest(pg_wal_lsn_diff($1::text::pg_lsn, pg_last_wal_replay_lsn()), 0)::bigint,
-    (greatest(extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp()), 0) * 1000)::bigint
+    pg_wal_lsn_diff($1::text::pg_lsn, pg_last_wal_replay_lsn())::bigint,
+    (extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp()) * 1000)::bigint
     FROM pg_control_system()";
 
 const DOING: &str = "asking how far the replica is behind";
@@ -60,9 +60,10 @@ impl PostgresHost {
                  `replica` out (--replica)"
             )));
         }
-        let lag_bytes = lag_bytes.and_then(|bytes| u64::try_from(bytes).ok());
+        // It may be further by now than the primary was; and two clocks may differ.
+        let [lag_bytes, lag_ms] = [lag_bytes, lag_ms].map(|lag| lag.map(|lag| u64::try_from(lag).unwrap_or(0)));
         // What it has replayed last may be old where nothing was written since.
-        let lag_ms = if lag_bytes == Some(0) { Some(0) } else { lag_ms.and_then(|ms| u64::try_from(ms).ok()) };
+        let lag_ms = if lag_bytes == Some(0) { Some(0) } else { lag_ms };
         Ok(Lag { lag_ms, lag_bytes })
     }
 

@@ -33,7 +33,7 @@ pub(super) struct PostgresSession<'h> {
     /// The replica's, once a search needs it.
     replica: Option<(&'h Server, Connection)>,
     /// It is the replica that is read.
-    is_elsewhere: bool,
+    pub(super) is_elsewhere: bool,
     /// How far that was behind.
     lag: Option<Replica>,
     in_transaction: bool,
@@ -94,7 +94,8 @@ impl<'h> PostgresSession<'h> {
         }
     }
 
-    fn server(&self) -> &Server {
+    /// Whose that is.
+    pub(super) fn server(&self) -> &Server {
         match &self.replica {
             Some((server, _)) if self.is_elsewhere => server,
             _ => &self.host.server,
