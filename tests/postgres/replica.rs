@@ -36,7 +36,7 @@ impl Pair {
     /// From now on the standby shows no more than it has, and it has all.
     fn stand_still(&self) {
         // So that it has replayed one at least.
-        self.store.client.execute("SELECT txid_current()");
+        self.store.client.execute("COMMENT ON TABLE job IS 'stirred'");
         self.until_all_is_there();
         self.there.execute("SELECT pg_wal_replay_pause()");
         self.until(&self.there, "SELECT pg_get_wal_replay_pause_state()", "paused");
@@ -98,7 +98,7 @@ fn what_has_changed_since_is_told_and_the_primary_decides() {
 #[test]
 fn a_delay_is_told() {
     let pair = Pair::with_failed(1);
-    pair.store.client.execute("SELECT txid_current()");
+    pair.store.client.execute("COMMENT ON TABLE job IS 'stirred'");
     pair.until_all_is_there();
     pair.there.execute("ALTER SYSTEM SET recovery_min_apply_delay = '1h'");
     pair.there.execute("SELECT pg_reload_conf()");
