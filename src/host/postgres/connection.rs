@@ -53,7 +53,7 @@ impl Server {
     }
 
     /// The same as a standby that is read in the primary's place.
-    pub(super) fn as_replica(self) -> Self {
+    pub(super) fn into_replica(self) -> Self {
         Server { is_replica: true, ..self }
     }
 

@@ -87,7 +87,7 @@ impl PostgresHost {
     /// The URL can't be read.
     pub fn with_replica(self, url: &str) -> Result<Self, HostError> {
         let address = Address::parse(url).map_err(replica::of_the_replica)?;
-        let replica = Some(Server::new(address, self.server.busy_timeout).as_replica());
+        let replica = Some(Server::new(address, self.server.busy_timeout).into_replica());
         Ok(PostgresHost { replica, ..self })
     }
 
