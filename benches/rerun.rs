@@ -3,7 +3,7 @@
 //! Prints one table: medians in milliseconds, ratios of one run, and the goal beside each; nothing
 //! is asserted. `cargo bench -- --runs 10000000` (or `BENCH_RUNS=10000000`) measures a store of
 //! that size besides the one of a million runs; a smaller number measures that size alone. `cargo bench --bench rerun --
-//! ledger` measures what the ledger costs, and nothing else.
+//! ledger` measures what the ledger costs, and nothing else; `-- c`, `-- lua` and `-- http` what that door adds.
 //! Stores are made once and kept under `target/bench-stores`.
 
 mod support;
@@ -22,6 +22,9 @@ const SPAWNED: usize = 10_000;
 
 /// The word that asks for the ledger's cost alone.
 const LEDGER: &str = "ledger";
+
+/// The words that ask for what one door adds, alone.
+const DOORS: [&str; 3] = ["c", "lua", "http"];
 
 /// What a child process is started with to tell its own peak of memory.
 const PEAK_OF: &str = "--peak-of";
@@ -45,9 +48,10 @@ fn main() {
     let sizes = if runs > RUNS { vec![RUNS, runs] } else { vec![runs] };
 
     let mut report = Report::new();
-    match arguments.iter().any(|argument| argument == LEDGER) {
-        true => spawn::bench_ledger(SPAWNED, &mut report),
-        false => everything(&sizes, &mut report),
+    match arguments.iter().map(String::as_str).find(|word| *word == LEDGER || DOORS.contains(word)) {
+        Some(LEDGER) => spawn::bench_ledger(SPAWNED, &mut report),
+        Some(door) => of_a_door(door, &sizes, &mut report),
+        None => everything(&sizes, &mut report),
     }
     println!("times in ms, medians of turns; ratios are medians over the turns");
     report.print();
@@ -58,10 +62,18 @@ fn everything(sizes: &[usize], report: &mut Report) {
     spawn::bench(SPAWNED, report);
     spawn::bench_ledger(SPAWNED, report);
     sizes.iter().for_each(|&runs| peaks(runs, report));
-    door::bench(report);
-    lua::bench_a_call(report);
-    sizes.iter().for_each(|&runs| lua::bench_every_run(runs, report));
-    http::bench(report);
+    DOORS.iter().for_each(|door| of_a_door(door, sizes, report));
+}
+
+fn of_a_door(door: &str, sizes: &[usize], report: &mut Report) {
+    match door {
+        "c" => door::bench(report),
+        "lua" => {
+            lua::bench_a_call(report);
+            sizes.iter().for_each(|&runs| lua::bench_every_run(runs, report));
+        }
+        _ => http::bench(report),
+    }
 }
 
 fn wanted_runs(arguments: &[String]) -> usize {

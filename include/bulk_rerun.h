@@ -87,11 +87,12 @@
  *       _is_error, _string_free
  *     _open, _attach, _configure        any                    yes
  *     (itself), _call, _call_where,     any, several at once   on another plugin; on the callback's own
- *       _call_unless, _select,                                 they answer an error (409)
+ *       _call_where_run, _call_unless,                         they answer an error (409)
+ *       _select,
  *       _operations, _undo
  *     _close                            any; waits for calls   yes, but on the callback's own plugin it
  *                                       of other threads       does nothing: it would wait for itself
- *     _cursor_next                      any, one by one        yes
+ *     _cursor_next, _cursor_run         any, one by one        yes
  *     _cursor_close                     any, at any time       yes
  *     _cancel_new, _now, _free          any, at any time       yes
  *     _emit                             the callback's own     from `runs` alone
@@ -167,6 +168,21 @@
 #define BULK_RERUN_ABI_VERSION 1
 
 /**
+ * In `bulk_rerun_run.has`: the run has an exit code.
+ */
+#define BULK_RERUN_HAS_EXIT_CODE 1
+
+/**
+ * In `bulk_rerun_run.has`: it is known which attempt it is.
+ */
+#define BULK_RERUN_HAS_RETRY_ATTEMPT 2
+
+/**
+ * In `bulk_rerun_run.has`: the host has a mark of its own for failures.
+ */
+#define BULK_RERUN_HAS_IS_FAILURE 4
+
+/**
  * For a host's `flags`: `spawn` heeds the field `due` of the source run that it is given, which says (in RFC 3339)
  * when the new run is due. Without it requests that say when are refused.
  */
@@ -223,6 +239,75 @@ typedef struct bulk_rerun_reply bulk_rerun_reply;
  * Takes the runs that a `runs` callback hands over. Good until that callback returns, on its thread alone.
  */
 typedef struct bulk_rerun_sink bulk_rerun_sink;
+
+/**
+ * A text that is lent: UTF-8, which does not end with a NUL. `bytes` is NULL where there is none.
+ */
+typedef struct bulk_rerun_text {
+    /**
+     * Its first byte.
+     */
+    const char *bytes;
+    /**
+     * How many there are.
+     */
+    size_t length;
+} bulk_rerun_text;
+
+/**
+ * A run in canonical columns, as its JSON has them, with texts that are lent to you. Its fields stay what they are: a later
+ * version that has more to say has another function for it.
+ */
+typedef struct bulk_rerun_run {
+    /**
+     * The run's id.
+     */
+    struct bulk_rerun_text id;
+    /**
+     * The task that it is a run of.
+     */
+    struct bulk_rerun_text task_name;
+    /**
+     * `pending`, `running` or `ended`.
+     */
+    struct bulk_rerun_text phase;
+    /**
+     * How it ended, in the host's own word.
+     */
+    struct bulk_rerun_text end_reason;
+    /**
+     * What triggered it (cron, api, service, …).
+     */
+    struct bulk_rerun_text triggered_by;
+    /**
+     * RFC 3339, in UTC.
+     */
+    struct bulk_rerun_text created_at;
+    /**
+     * The host's own text, which may have a NUL in it.
+     */
+    struct bulk_rerun_text params;
+    /**
+     * Why a run of its kind is never started again.
+     */
+    struct bulk_rerun_text unfit;
+    /**
+     * Which of the numbers below are there: BULK_RERUN_HAS_EXIT_CODE, …
+     */
+    uint32_t has;
+    /**
+     * 1 where it counts as a failure, else 0.
+     */
+    int32_t is_failure;
+    /**
+     * Its exit code; see `has`.
+     */
+    int64_t exit_code;
+    /**
+     * 0 for a first attempt; see `has`.
+     */
+    int64_t retry_attempt;
+} bulk_rerun_run;
 
 /**
  * A host's callbacks. Every one returns 0 if it succeeded; anything else fails the call. They are
@@ -384,8 +469,8 @@ int32_t bulk_rerun_configure(const char *config_json, char **error_json);
 
 /**
  * Opens a plugin over a store: `{"store": "/var/lib/runner/runs.db"}`. What the config does not say
- * is taken from the environment (BULK_RERUN_STORE, _PROFILE, _PARAMETERS, _TASKS, _LEDGER); `{}` is the environment
- * alone. `parameters` sets those that the profile declares: `{"profile": "mine.toml", "parameters": {"queue": "mail"}}`.
+ * is taken from the environment (BULK_RERUN_STORE, _REPLICA, _PROFILE, _PARAMETERS, _TASKS, _LEDGER); `{}` is the
+ * environment alone. `replica` is a standby of the store's PostgreSQL server, which searches read in its place. `parameters` sets those that the profile declares: `{"profile": "mine.toml", "parameters": {"queue": "mail"}}`.
  * With `"via": "daemon"` a live RunWisp is asked on its socket to start the new runs, one by one and at once: an error
  * then lists in `triggered` what was started before it.
  * Returns NULL if that fails, and an error in `*error_json`.
@@ -453,6 +538,32 @@ char *bulk_rerun_call_where(struct bulk_rerun_plugin *plugin,
                             const char *request_json,
                             int32_t (*keep)(void *context, const char *run_json),
                             void *context);
+
+/**
+ * As `bulk_rerun_call_where`, for who judges many: no JSON is made of a run. Its texts are yours to look at until `keep`
+ * returns.
+ *
+ * ```c
+ * static int32_t not_killed_either(void *context, const bulk_rerun_run *run) {
+ *     (void)context;
+ *     return !((run->has & BULK_RERUN_HAS_EXIT_CODE) && run->exit_code == 137);
+ * }
+ * ```
+ *
+ * ```c
+ * char *answer = bulk_rerun_call_where_run(plugin, request, not_killed_either, NULL);
+ * puts(answer);
+ * bulk_rerun_string_free(answer);
+ * ```
+ *
+ * # Safety
+ *
+ * As for `bulk_rerun_call_where`.
+ */
+char *bulk_rerun_call_where_run(struct bulk_rerun_plugin *plugin,
+                                const char *request_json,
+                                int32_t (*keep)(void *context, const struct bulk_rerun_run *run),
+                                void *context);
 
 /**
  * Closes a plugin. Waits for the calls that are at work on it; no other may begin. NULL is fine.
@@ -553,6 +664,29 @@ struct bulk_rerun_cursor *bulk_rerun_select(struct bulk_rerun_plugin *plugin,
  * `error_json` is NULL or can be written to.
  */
 char *bulk_rerun_cursor_next(struct bulk_rerun_cursor *cursor, char **error_json);
+
+/**
+ * As `bulk_rerun_cursor_next`, for who reads many: no JSON is made, and nothing is to be freed. Returns 1 and fills in
+ * `run`, whose texts are yours to look at until the cursor's next call; 0 at the end; -1 with an error in `*error_json`.
+ * One thread at a time.
+ *
+ * ```c
+ * bulk_rerun_cursor *many = bulk_rerun_select(plugin, "{\"match_all\": true}", NULL);
+ * bulk_rerun_run run;
+ * while (bulk_rerun_cursor_run(many, &run, NULL) == 1) {
+ *     printf("%.*s\n", (int)run.id.length, run.id.bytes);
+ * }
+ * bulk_rerun_cursor_close(many);
+ * ```
+ *
+ * # Safety
+ *
+ * `run` is NULL (an error) or can be written to. `error_json` is NULL or can be written to. The texts are not looked at
+ * after the cursor's next call, nor once it is closed.
+ */
+int32_t bulk_rerun_cursor_run(struct bulk_rerun_cursor *cursor,
+                              struct bulk_rerun_run *run,
+                              char **error_json);
 
 /**
  * Closes a cursor. Another thread that is waiting for its next run still gets that; later ones get an error.

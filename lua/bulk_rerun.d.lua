@@ -38,6 +38,7 @@ function bulk_rerun.from_json(json) end
 
 ---@class bulk_rerun.Config
 ---@field store? string A path, `sqlite:PATH` or `postgres://…`; else BULK_RERUN_STORE.
+---@field replica? string A standby of the store's PostgreSQL server, `postgres://…`, which searches read; else BULK_RERUN_REPLICA.
 ---@field profile? string A built-in profile's name or a profile's file; found from the schema if absent.
 ---@field parameters? table<string, string> What the parameters are set to that the profile declares.
 ---@field tasks? string A `runwisp.toml`: the task catalogue.
@@ -158,6 +159,7 @@ function bulk_rerun.from_json(json) end
 ---@field matched? integer A plan only.
 ---@field plan? string A plan only: what `expect_plan` takes.
 ---@field times? { from: string, step_seconds: integer, buckets: table<string, integer>[] } A plan with `times` only.
+---@field replica? { lag_ms: integer?, lag_bytes: integer? } A plan with a replica only: how far that was behind.
 ---@field operation_id? string With the ledger only: its id there.
 ---@field replayed? boolean The key was used before: nothing was started now, and this is the first report again.
 

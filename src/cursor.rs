@@ -4,14 +4,20 @@
 //! are few, else in a temporary file without a name. So nothing is held on the store between two
 //! runs, however slow the caller is, and what is spawned meanwhile does not come up.
 
-use std::io::{self, BufRead, BufReader, BufWriter, Seek, Write};
+mod packed;
+
+use std::io::{self, BufReader, BufWriter, Read, Seek, Write};
 
 use tempfile::SpooledTempFile;
 
-use crate::contract::{ErrorModel, Run};
+use crate::contract::{ErrorModel, RunText};
+use crate::host::RunRow;
 
 /// As much is kept in memory, in bytes.
 const IN_MEMORY_MAX: usize = 1024 * 1024;
+
+/// What is read and written at once, in bytes.
+const BUFFER: usize = 64 * 1024;
 
 /// The runs that matched when it was made, in the store's own order.
 ///
@@ -26,19 +32,24 @@ const IN_MEMORY_MAX: usize = 1024 * 1024;
 /// ```
 pub struct Cursor {
     spool: BufReader<SpooledTempFile>,
+    /// The run that was handed out last.
+    packed: Vec<u8>,
 }
 
 impl Cursor {
     /// Spools the runs that `select` hands over.
     pub(crate) fn over(
-        select: impl FnOnce(&mut dyn FnMut(Run) -> Result<(), ErrorModel>) -> Result<(), ErrorModel>,
+        select: impl FnOnce(&mut dyn FnMut(&RunRow<'_>) -> Result<(), ErrorModel>) -> Result<(), ErrorModel>,
     ) -> Result<Cursor, ErrorModel> {
-        let mut spool = BufWriter::new(SpooledTempFile::new(IN_MEMORY_MAX));
-        // A run's JSON has no line break in it.
-        select(&mut |run| writeln!(spool, "{}", run.to_json()).map_err(failed))?;
+        let mut spool = BufWriter::with_capacity(BUFFER, SpooledTempFile::new(IN_MEMORY_MAX));
+        let mut packed = Vec::new();
+        select(&mut |run| {
+            packed::pack(&run.to_text(), &mut packed);
+            spool.write_all(&packed).map_err(failed)
+        })?;
         let mut spool = spool.into_inner().map_err(|error| failed(error.into_error()))?;
         spool.rewind().map_err(failed)?;
-        Ok(Cursor { spool: BufReader::new(spool) })
+        Ok(Cursor { spool: BufReader::with_capacity(BUFFER, spool), packed })
     }
 
     /// The next run's JSON, in canonical columns; `None` at the end.
@@ -47,12 +58,20 @@ impl Cursor {
     ///
     /// 500 if the temporary file can't be read.
     pub fn next_run(&mut self) -> Result<Option<String>, ErrorModel> {
-        let mut line = String::new();
-        if self.spool.read_line(&mut line).map_err(failed)? == 0 {
-            return Ok(None);
+        Ok(self.next_text()?.map(|run| run.to_json()))
+    }
+
+    /// The next run, in texts that stay until the next call.
+    pub(crate) fn next_text(&mut self) -> Result<Option<RunText<'_>>, ErrorModel> {
+        let mut length = [0; packed::LENGTH];
+        match self.spool.read_exact(&mut length) {
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+            read => read.map_err(failed)?,
         }
-        line.truncate(line.trim_end_matches('\n').len());
-        Ok(Some(line))
+        let damaged = || failed(io::Error::other("it is damaged"));
+        self.packed.resize(packed::length(length).ok_or_else(damaged)?, 0);
+        self.spool.read_exact(&mut self.packed).map_err(failed)?;
+        packed::unpack(&self.packed).map(Some).ok_or_else(damaged)
     }
 }
 

@@ -147,7 +147,7 @@ fn argument(context: &Context<'_>, index: usize) -> Vec<u8> {
 fn config(json: &[u8]) -> Result<Config, ErrorModel> {
     let config = Config::from_json(json)?.through("sqlite");
     if let Ok(Value::Object(given)) = serde_json::from_slice(json) {
-        let decided = ["store", "busy_timeout_ms", "busyTimeoutMs", "via", "sqlite"];
+        let decided = ["store", "replica", "busy_timeout_ms", "busyTimeoutMs", "via", "sqlite"];
         if let Some((name, value)) =
             given.iter().find(|(name, value)| decided.contains(&name.as_str()) && !value.is_null())
         {

@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::cell::RefCell;
 use std::ptr;
+#[cfg(feature = "http")]
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
@@ -16,7 +18,7 @@ use crate::cursor::Cursor;
 use crate::elsewhere::{Ask, blocking, no_questions};
 use crate::host::callbacks::{CallbackHost, HostCallbacks};
 use crate::host::named_store::NamedStore;
-use crate::host::{Host, StoreInfo, open};
+use crate::host::{Host, NO_REPLICA, StoreInfo, open};
 use crate::operation::{self, Keep, Survey, Trial};
 
 /// Bulk re-run over one store. Safe to call from several threads at once.
@@ -66,8 +68,11 @@ impl Plugin {
     ///
     /// # Errors
     ///
-    /// 500 if the task catalogue can't be read.
+    /// 500 if the task catalogue can't be read, or a replica is named.
     pub fn attach(callbacks: Box<dyn HostCallbacks>, config: &Config) -> Result<Plugin, ErrorModel> {
+        if config.replica.is_some() {
+            return Err(ErrorModel::new(500, NO_REPLICA));
+        }
         let catalogue = config.tasks.as_deref().map(Catalogue::read).transpose()?;
         let host: Box<dyn Host> = Box::new(CallbackHost::new(callbacks));
         let caller = config.caller.clone();
@@ -131,6 +136,19 @@ impl Plugin {
     /// As [`Plugin::call`]; 503 if it was cancelled.
     pub fn rerun_unless(&self, cancel: &Cancel, request: &Request) -> Result<BulkRerunBody, ErrorModel> {
         self.reach(|host, _| self.rerun_on(host, request, None, Some(cancel)), no_questions)
+    }
+
+    /// The operation where it is over in about this time and writes nothing: on the caller's thread, which waits for
+    /// nobody. Else `None`, and nothing is done.
+    #[cfg(feature = "http")]
+    pub(crate) fn rerun_briefly(&self, time: Duration, request: &Request) -> Result<Option<BulkRerunBody>, ErrorModel> {
+        if self.has_server {
+            return Ok(None);
+        }
+        let work = |host: &dyn Host, _: &mut Ask<'_, _>| {
+            operation::rerun_briefly(host, self.catalogue.as_ref(), request, time)
+        };
+        self.reach(work, no_questions)
     }
 
     fn rerun_on(
@@ -284,8 +302,9 @@ impl Plugin {
         selector: &Selector,
         each: &mut dyn FnMut(Run) -> Result<(), ErrorModel>,
     ) -> Result<(), ErrorModel> {
-        let work =
-            |host: &dyn Host, ask: &mut Ask<'_, _>| operation::select(host, selector, &mut |run| ask(Cow::Owned(run)));
+        let work = |host: &dyn Host, ask: &mut Ask<'_, _>| {
+            operation::select(host, selector, &mut |run| ask(Cow::Owned(run.to_run())))
+        };
         self.reach(work, |run| each(run.into_owned()))
     }
 

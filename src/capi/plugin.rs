@@ -4,8 +4,9 @@ use std::ffi::{c_char, c_void};
 use std::sync::Arc;
 
 use super::in_flight::{Calls, InFlight};
+use super::run::LentRun;
 use super::{boundary, strings};
-use crate::contract::{Config, ErrorModel, Run};
+use crate::contract::{Config, ErrorModel, Run, RunText};
 use crate::plugin::Plugin;
 
 /// A plugin over one store, or over one host's callbacks. Any number of threads may call it at once.
@@ -58,8 +59,8 @@ pub(super) unsafe fn enter(plugin: *const PluginHandle) -> Result<Call, ErrorMod
 }
 
 /// Opens a plugin over a store: `{"store": "/var/lib/runner/runs.db"}`. What the config does not say
-/// is taken from the environment (BULK_RERUN_STORE, _PROFILE, _PARAMETERS, _TASKS, _LEDGER); `{}` is the environment
-/// alone. `parameters` sets those that the profile declares: `{"profile": "mine.toml", "parameters": {"queue": "mail"}}`.
+/// is taken from the environment (BULK_RERUN_STORE, _REPLICA, _PROFILE, _PARAMETERS, _TASKS, _LEDGER); `{}` is the
+/// environment alone. `replica` is a standby of the store's PostgreSQL server, which searches read in its place. `parameters` sets those that the profile declares: `{"profile": "mine.toml", "parameters": {"queue": "mail"}}`.
 /// With `"via": "daemon"` a live RunWisp is asked on its socket to start the new runs, one by one and at once: an error
 /// then lists in `triggered` what was started before it.
 /// Returns NULL if that fails, and an error in `*error_json`.
@@ -150,16 +151,59 @@ pub unsafe extern "C" fn bulk_rerun_call_where(
         call.plugin().call_where(request, &mut |run: &Run| {
             let json = strings::lend(run.to_json());
             // SAFETY: a function of the host's, called as it was declared.
-            match unsafe { keep(context, json.as_ptr()) } {
-                0 => Ok(false),
-                1 => Ok(true),
-                other => {
-                    let told = format!("the predicate returned {other} at run `{}`, neither 1 nor 0", run.id);
-                    Err(ErrorModel::new(500, told + "; nothing was spawned"))
-                }
-            }
+            judged(unsafe { keep(context, json.as_ptr()) }, run)
         })
     })
+}
+
+/// As `bulk_rerun_call_where`, for who judges many: no JSON is made of a run. Its texts are yours to look at until `keep`
+/// returns.
+///
+/// ```c
+/// static int32_t not_killed_either(void *context, const bulk_rerun_run *run) {
+///     (void)context;
+///     return !((run->has & BULK_RERUN_HAS_EXIT_CODE) && run->exit_code == 137);
+/// }
+/// ```
+///
+/// ```c
+/// char *answer = bulk_rerun_call_where_run(plugin, request, not_killed_either, NULL);
+/// puts(answer);
+/// bulk_rerun_string_free(answer);
+/// ```
+///
+/// # Safety
+///
+/// As for `bulk_rerun_call_where`.
+#[cfg_attr(feature = "capi", unsafe(no_mangle))]
+pub unsafe extern "C" fn bulk_rerun_call_where_run(
+    plugin: *mut PluginHandle,
+    request_json: *const c_char,
+    keep: Option<unsafe extern "C" fn(context: *mut c_void, run: *const LentRun) -> i32>,
+    context: *mut c_void,
+) -> *mut c_char {
+    boundary::answer("bulk_rerun_call_where_run", || {
+        let keep = keep.ok_or_else(|| ErrorModel::new(400, "keep is NULL: give a function, or use bulk_rerun_call"))?;
+        // SAFETY: as the caller promises.
+        let (call, request) = unsafe { (enter(plugin)?, strings::read(request_json)) };
+        call.plugin().call_where(request, &mut |run: &Run| {
+            let text = RunText::of(run);
+            // SAFETY: a function of the host's, called as it was declared; the texts stay until it returns.
+            judged(unsafe { keep(context, &LentRun::of(&text)) }, run)
+        })
+    })
+}
+
+/// What a predicate has said of a run.
+fn judged(said: i32, run: &Run) -> Result<bool, ErrorModel> {
+    match said {
+        0 => Ok(false),
+        1 => Ok(true),
+        other => {
+            let told = format!("the predicate returned {other} at run `{}`, neither 1 nor 0", run.id);
+            Err(ErrorModel::new(500, told + "; nothing was spawned"))
+        }
+    }
 }
 
 /// Closes a plugin. Waits for the calls that are at work on it; no other may begin. NULL is fine.

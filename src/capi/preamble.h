@@ -87,11 +87,12 @@
  *       _is_error, _string_free
  *     _open, _attach, _configure        any                    yes
  *     (itself), _call, _call_where,     any, several at once   on another plugin; on the callback's own
- *       _call_unless, _select,                                 they answer an error (409)
+ *       _call_where_run, _call_unless,                         they answer an error (409)
+ *       _select,
  *       _operations, _undo
  *     _close                            any; waits for calls   yes, but on the callback's own plugin it
  *                                       of other threads       does nothing: it would wait for itself
- *     _cursor_next                      any, one by one        yes
+ *     _cursor_next, _cursor_run         any, one by one        yes
  *     _cursor_close                     any, at any time       yes
  *     _cancel_new, _now, _free          any, at any time       yes
  *     _emit                             the callback's own     from `runs` alone

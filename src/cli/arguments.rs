@@ -24,6 +24,9 @@ pub(super) struct StoreArguments {
     /// The runner's store: a path, sqlite:PATH, or postgres://…
     #[arg(long, env = "BULK_RERUN_STORE", hide_env_values = true, value_name = "STORE")]
     pub(super) store: OsString,
+    /// A standby of the store's PostgreSQL server, which searches read: postgres://…
+    #[arg(long, env = "BULK_RERUN_REPLICA", hide_env_values = true, value_name = "ADDRESS")]
+    pub(super) replica: Option<String>,
     /// A built-in host profile or a profile's file [default: found from the schema]
     #[arg(long, env = "BULK_RERUN_PROFILE", hide_env_values = true, value_name = "NAME|FILE")]
     pub(super) profile: Option<String>,
@@ -66,6 +69,7 @@ impl StoreArguments {
         // A variable that is set, and to nothing, says nothing.
         let plugin = Plugin::open(&Config {
             wire,
+            replica: self.replica.clone().filter(|replica| !replica.is_empty()),
             profile: self.profile.clone().filter(|profile| !profile.is_empty()),
             parameters: self.parameters()?,
             tasks: self.tasks().map(PathBuf::from),

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use clap::Args;
@@ -13,7 +14,7 @@ use super::output::{BOLD, People, count, printable};
 use super::progress::watch;
 use super::report::how_it_ended;
 use super::standings::in_words;
-use crate::contract::ErrorModel;
+use crate::contract::{ErrorModel, Replica};
 use crate::host::{Particulars, RunnerState, StoreInfo};
 use crate::operation::{Survey, Trial, UndoTrial};
 
@@ -171,7 +172,26 @@ fn print(out: &mut dyn Write, info: &StoreInfo, survey: Option<&Survey>, argumen
     if let Particulars::Postgres { missing_to_prune, .. } = &info.particulars {
         missing_to_prune.iter().try_for_each(|grant| line("prune", format!("{grant} (for `ledger prune` alone)")))?;
     }
+    if let Particulars::Postgres { replica: Some(replica), .. } = &info.particulars {
+        let how = replica.error.clone().or_else(|| replica.lag.map(lag_in_words)).unwrap_or_default();
+        line("replica", format!("{}: {how}", replica.address))?;
+    }
     Ok(())
+}
+
+/// How far a replica is behind, for a person.
+pub(super) fn lag_in_words(lag: Replica) -> String {
+    match lag {
+        Replica { lag_ms: Some(0), .. } => "it has all that the primary has".to_owned(),
+        Replica { lag_ms, lag_bytes } => {
+            let old = lag_ms.map_or_else(
+                || "nobody can tell how old what it shows is".to_owned(),
+                |ms| format!("what it shows is up to {} old", humantime::format_duration(Duration::from_millis(ms))),
+            );
+            let bytes = lag_bytes.map(|bytes| format!(" ({bytes} bytes of the primary's log to replay)"));
+            old + &bytes.unwrap_or_default()
+        }
+    }
 }
 
 /// What is to be known of asking a daemon.

@@ -209,8 +209,9 @@ pub fn main() -> ExitCode {
         Err(status) => return status,
     };
     match &cli.command {
+        // A server has a log of its own.
         #[cfg(feature = "http")]
-        Command::Serve(arguments) => log::requests(arguments.log_format),
+        Command::Serve(_) => {}
         _ => log::causes(),
     }
     let json = cli.command.is_in_json();

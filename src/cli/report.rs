@@ -5,6 +5,7 @@ use std::io::Write;
 
 use chrono::SecondsFormat;
 
+use super::check::lag_in_words;
 use super::flag_words::in_flags;
 use super::output::{BOLD, DIM, GOOD, People, WARNING, count, printable};
 use super::parameters::told_apart;
@@ -25,6 +26,9 @@ pub(super) fn plan(out: &mut People, plugin: &Plugin, body: &BulkRerunBody) -> R
     let schema = store.as_ref().and_then(|store| store.schema());
     let place = schema.map(|schema| format!(", in the schema {schema}")).unwrap_or_default();
     writeln!(out, "{BOLD}{spawns} would be spawned{BOLD:#} for the {matched} selected{place}")?;
+    if let Some(lag) = body.replica {
+        writeln!(out, "{DIM}Searched on the replica: {}.{DIM:#}", lag_in_words(lag))?;
+    }
     if let Some(daemon) = store.as_ref().and_then(|store| store.daemon.as_ref()) {
         writeln!(out, "{DIM}The daemon: {}.{DIM:#}", printable(&daemon.in_words()))?;
     }

@@ -16,7 +16,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::arguments::StoreArguments;
 use super::log::LogFormat;
-use super::{Failure, interrupt};
+use super::{Failure, interrupt, log};
 use crate::contract::{ErrorModel, Spelling};
 use crate::http::{self, Hostname, HttpConfig, Origin, ServerConfig, Token};
 
@@ -67,7 +67,7 @@ pub(super) struct Arguments {
     wire: Wire,
     /// How to write the access log on standard error
     #[arg(long, value_name = "FORMAT", default_value = "text")]
-    pub(super) log_format: LogFormat,
+    log_format: LogFormat,
 }
 
 const EXAMPLES: &str = "\
@@ -138,6 +138,7 @@ fn usage(detail: String) -> Failure {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
+    let log = log::requests(arguments.log_format);
     let config = arguments.http()?;
     few_heaps();
     let tokens = config.tokens.len();
@@ -174,6 +175,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     // Waits for what still spawns.
     drop(runtime);
     tracing::info!("ended");
+    drop(log);
     Ok(ExitCode::SUCCESS)
 }
 

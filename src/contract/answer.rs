@@ -28,6 +28,9 @@ pub struct BulkRerunBody {
     /// A dry run only: a digest of what would be spawned, for `expect_plan`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plan: Option<String>,
+    /// A dry run only, where a replica is searched: how far it was behind the primary.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replica: Option<Replica>,
     /// With `times`: how many of the selected runs were created when. Absent where no time of theirs can be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub times: Option<Times>,
@@ -37,6 +40,19 @@ pub struct BulkRerunBody {
     /// The key was used before: nothing was spawned, and this is the first answer again.
     #[serde(skip_serializing_if = "is_false")]
     pub replayed: bool,
+}
+
+/// How far the replica was behind the primary that a search has read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "http", derive(utoipa::ToSchema))]
+pub struct Replica {
+    /// How old what it showed was at most, in milliseconds; 0 where it had all that was committed when the search began.
+    /// Absent where it can't tell, since it has replayed nothing yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lag_ms: Option<u64>,
+    /// How much of the primary's log it had yet to replay, in bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lag_bytes: Option<u64>,
 }
 
 pub(super) fn is_false(flag: &bool) -> bool {

@@ -30,6 +30,8 @@ pub enum Via {
 pub struct Config {
     /// The store: a path, `sqlite:PATH`, or `postgres://…`. Only a path may be other than UTF-8.
     pub store: OsString,
+    /// A standby of the store's server, `postgres://…`, which searches read in its place.
+    pub replica: Option<String>,
     /// A built-in profile's name or a profile's file; found from the store's schema if absent.
     pub profile: Option<String>,
     /// What the parameters of that profile are set to, where it has any.
@@ -56,6 +58,7 @@ impl Config {
     pub fn new(store: impl Into<OsString>) -> Self {
         Config {
             store: store.into(),
+            replica: None,
             profile: None,
             parameters: BTreeMap::new(),
             tasks: None,
@@ -82,8 +85,8 @@ impl Config {
         self.profile.as_deref().map(Path::new).into_iter().chain(self.tasks.as_deref())
     }
 
-    /// Reads a config from the environment alone: `BULK_RERUN_STORE`, `BULK_RERUN_PROFILE`, `BULK_RERUN_PARAMETERS`
-    /// (`prefix=night_,queue=mail`), `BULK_RERUN_TASKS`, `BULK_RERUN_LEDGER`.
+    /// Reads a config from the environment alone: `BULK_RERUN_STORE`, `BULK_RERUN_REPLICA`, `BULK_RERUN_PROFILE`,
+    /// `BULK_RERUN_PARAMETERS` (`prefix=night_,queue=mail`), `BULK_RERUN_TASKS`, `BULK_RERUN_LEDGER`.
     ///
     /// # Errors
     ///
@@ -109,8 +112,19 @@ impl Config {
     pub fn from_json(json: &[u8]) -> Result<Config, ErrorModel> {
         let root = Node::object_from_json(json, "config", r#"{"store": "runs.db"}"#)?;
         let mut findings = Findings::default();
-        let known =
-            &["store", "profile", "parameters", "tasks", "ledger", "busy_timeout_ms", "via", "wire", "sqlite", "door"];
+        let known = &[
+            "store",
+            "replica",
+            "profile",
+            "parameters",
+            "tasks",
+            "ledger",
+            "busy_timeout_ms",
+            "via",
+            "wire",
+            "sqlite",
+            "door",
+        ];
         let fields = Fields::read(&root, "config", known, &mut findings);
         let profile = given(&fields, "profile", "BULK_RERUN_PROFILE", &mut findings).map(absolute_profile);
         let profile = profile.map(OsString::into_string).transpose().unwrap_or_else(|path| {
@@ -118,7 +132,13 @@ impl Config {
             findings.report(&fields.place("profile"), message, path.to_string_lossy().into());
             None
         });
+        let replica = given(&fields, "replica", "BULK_RERUN_REPLICA", &mut findings);
+        let replica = replica.map(OsString::into_string).transpose().unwrap_or_else(|_| {
+            findings.report(&fields.place("replica"), "the replica, or BULK_RERUN_REPLICA, is not UTF-8", Value::Null);
+            None
+        });
         let config = Config {
+            replica,
             store: given(&fields, "store", "BULK_RERUN_STORE", &mut findings).map(absolute_store).unwrap_or_default(),
             profile,
             parameters: fields.texts("parameters", &mut findings).unwrap_or_else(|| {
@@ -238,11 +258,12 @@ mod tests {
     #[test]
     fn all_that_it_says_is_taken_in_either_spelling() {
         let json =
-            br#"{"store": "s", "profile": "p", "tasks": "t", "busyTimeoutMs": 7, "via": "daemon", "wire": "camel", "sqlite": "shared",
+            br#"{"store": "s", "replica": "postgres://r", "profile": "p", "tasks": "t", "busyTimeoutMs": 7, "via": "daemon", "wire": "camel", "sqlite": "shared",
                  "ledger": true, "door": "python", "parameters": {"queue": "mail", "prefix": null}}"#;
         let folder = env::current_dir().unwrap();
         let expected = Config {
             store: folder.join("s").into(),
+            replica: Some("postgres://r".to_owned()),
             profile: Some("p".to_owned()),
             parameters: BTreeMap::from([("queue".to_owned(), "mail".to_owned())]),
             tasks: Some(folder.join("t")),

@@ -16,10 +16,11 @@ mod options;
 mod parameters;
 mod request;
 mod run;
+mod run_text;
 mod spelling;
 mod texts;
 
-pub use answer::{BulkRerunBody, GroupRuns, Planned, Reason, Skipped, Times, Triggered};
+pub use answer::{BulkRerunBody, GroupRuns, Planned, Reason, Replica, Skipped, Times, Triggered};
 pub use caller::Caller;
 pub use config::{Config, Via};
 pub use error::{ErrorModel, Violation};
@@ -39,6 +40,7 @@ pub(crate) use parameters::{each_once, of_the_environment, read_parameter};
 pub use request::{Request, RunFilter, Selector};
 pub use run::{FAILURE_END_REASONS, Instant, Params, Phase, Run, is_success};
 pub(crate) use run::{has_ended, is_writable, nearest_writable};
+pub(crate) use run_text::{RunText, as_rfc3339};
 pub use spelling::Spelling;
 #[cfg(feature = "cli")]
 pub(crate) use texts::REASON_MAX;

@@ -1,6 +1,5 @@
 //! The two spellings of the wire format: snake_case, and the camelCase of RunWisp's later versions.
 
-use heck::ToLowerCamelCase;
 use serde_json::Value;
 
 /// How the names of the fields are spelled.
@@ -18,9 +17,19 @@ impl Spelling {
     pub(crate) fn of(self, snake: &str) -> String {
         match self {
             Spelling::Snake => snake.to_owned(),
-            // `$schema` is no identifier, and heck would drop its dollar sign.
-            Spelling::Camel if snake.starts_with('$') => snake.to_owned(),
-            Spelling::Camel => snake.to_lower_camel_case(),
+            // A word's first letter says by itself where it begins.
+            Spelling::Camel => {
+                let mut begins = false;
+                let letter = |sign: char| match sign {
+                    '_' => {
+                        begins = true;
+                        None
+                    }
+                    _ if std::mem::take(&mut begins) => Some(sign.to_ascii_uppercase()),
+                    _ => Some(sign),
+                };
+                snake.chars().filter_map(letter).collect()
+            }
         }
     }
 
@@ -48,6 +57,13 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn each_word_but_the_first_begins_with_a_capital() {
+        for (snake, camel) in [("limit", "limit"), ("exit_code_min", "exitCodeMin"), ("$schema", "$schema"), ("", "")] {
+            assert_eq!((Spelling::Camel.of(snake), Spelling::Snake.of(snake)), (camel.to_owned(), snake.to_owned()));
+        }
+    }
 
     #[test]
     fn what_is_counted_keeps_its_words() {

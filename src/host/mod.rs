@@ -35,19 +35,20 @@ mod version;
 mod view;
 
 use std::ops::ControlFlow;
+use std::time::Duration;
 
-use crate::contract::{Instant, Params, Phase, Run, RunFilter};
+use crate::contract::{Instant, Params, Phase, Replica, Run, RunFilter, RunText, as_rfc3339};
 pub use daemon_info::DaemonInfo;
 pub use due::Due;
 pub use error::HostError;
 pub use key::{Key, RunRef};
 pub use ledger::{Entry, Ledger, Page, Recorded};
-pub(crate) use open::open;
+pub(crate) use open::{NO_REPLICA, open};
 #[cfg(feature = "capi")]
 pub(crate) use open::{check_is_not_the_store, load};
 pub use runner::RunnerState;
 pub use states::States;
-pub use store_info::{Particulars, Process, StoreInfo};
+pub use store_info::{Particulars, Process, ReplicaInfo, StoreInfo};
 #[cfg(fuzzing)]
 pub(crate) use time::read_instant;
 
@@ -58,6 +59,12 @@ pub trait Host: Send + Sync {
 
     /// What is known about the store without reading its runs.
     fn describe(&self) -> Result<StoreInfo, HostError>;
+
+    /// A session whose reads are over within about this time, or fail with [`HostError::Cancelled`], and which waits for
+    /// nobody's lock; `None` where nobody can promise that.
+    fn brief_session(&self, _time: Duration) -> Result<Option<Box<dyn Session + '_>>, HostError> {
+        Ok(None)
+    }
 }
 
 /// One caller's conversation with a store. Dropped in the middle, it leaves nothing behind.
@@ -65,6 +72,16 @@ pub trait Session {
     /// Starts reading: until [`Session::end`] every read sees the store as of one moment, and
     /// nobody else is kept from writing.
     fn begin_read(&mut self) -> Result<(), HostError>;
+
+    /// Starts reading for a search, as [`Session::begin_read`]: where a replica is named, there.
+    fn begin_search(&mut self) -> Result<(), HostError> {
+        self.begin_read()
+    }
+
+    /// How far the replica was behind that the search reads, or has read: what it tells may not be so at the primary.
+    fn replica(&self) -> Option<Replica> {
+        None
+    }
 
     /// What stops this session's reads, which then fail with [`HostError::Cancelled`]; it is never
     /// used once [`Session::begin_write`] has returned. The reads of a host without one go on to
@@ -261,6 +278,25 @@ impl RunRow<'_> {
             params: self.params.clone().into_owned(),
             is_failure: self.is_failure,
             unfit: self.unfit.map(str::to_owned),
+        }
+    }
+}
+
+impl RunRow<'_> {
+    /// The run as texts, most of them where they are.
+    pub(crate) fn to_text(&self) -> RunText<'_> {
+        RunText {
+            id: self.id.spelled().unwrap_or_default(),
+            task_name: self.task_name.spelled().unwrap_or_default(),
+            phase: self.phase,
+            end_reason: self.end_reason,
+            exit_code: self.exit_code,
+            triggered_by: self.triggered_by,
+            created_at: self.created_at.map(|at| as_rfc3339(&at).into()),
+            retry_attempt: self.retry_attempt,
+            params: self.params.to_text(),
+            is_failure: self.is_failure,
+            unfit: self.unfit,
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Opens the store that a config names.
 
+#[cfg(feature = "postgres")]
+use std::ffi::OsStr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -7,6 +9,9 @@ use super::named_store::NamedStore;
 use super::profile::Profile;
 use super::{Host, HostError};
 use crate::contract::{Config, Via};
+
+/// What is said where a store has no standbys.
+pub(crate) const NO_REPLICA: &str = "a replica is named, and only a store in PostgreSQL has standbys to search: leave `replica` out (--replica, BULK_RERUN_REPLICA)";
 
 /// The engine is the one that the store's name says.
 pub(crate) fn open(config: &Config) -> Result<Box<dyn Host>, HostError> {
@@ -20,6 +25,7 @@ pub(crate) fn open(config: &Config) -> Result<Box<dyn Host>, HostError> {
             "the store is in PostgreSQL, and only RunWisp's daemon can be asked to start runs: leave `via` out (--via)"
                 .to_owned(),
         )),
+        NamedStore::File(_) if config.replica.is_some() => Err(HostError::Unusable(NO_REPLICA.to_owned())),
         NamedStore::Server(url) => open_server(&url, profile, config),
         NamedStore::File(path) => open_file(path, profile, config),
     }
@@ -27,7 +33,16 @@ pub(crate) fn open(config: &Config) -> Result<Box<dyn Host>, HostError> {
 
 #[cfg(feature = "postgres")]
 fn open_server(url: &str, profile: Option<Profile>, config: &Config) -> Result<Box<dyn Host>, HostError> {
-    Ok(Box::new(super::postgres::PostgresHost::open(url, profile, busy_timeout(config))?))
+    let host = super::postgres::PostgresHost::open(url, profile, busy_timeout(config))?;
+    let Some(replica) = &config.replica else { return Ok(Box::new(host)) };
+    match NamedStore::is_on_a_server(OsStr::new(replica)) {
+        true => Ok(Box::new(host.with_replica(replica)?)),
+        false => Err(HostError::Unusable(
+            "the replica is no address of a PostgreSQL server: name a standby as postgres://user@host/database, or leave \
+             `replica` out (--replica, BULK_RERUN_REPLICA)"
+                .to_owned(),
+        )),
+    }
 }
 
 #[cfg(not(feature = "postgres"))]

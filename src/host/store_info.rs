@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::profile::{SchemaVersion, Setting, TriedWith};
 use super::{DaemonInfo, RunnerState};
+use crate::contract::Replica;
 
 /// What is known about a store without reading its runs.
 #[derive(Debug, Clone, Serialize)]
@@ -100,12 +101,28 @@ pub enum Particulars {
         /// What it needs besides to make the ledger shorter, in the same form.
         #[serde(skip_serializing_if = "Vec::is_empty")]
         missing_to_prune: Vec<String>,
+        /// The standby that searches read, where one is named.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        replica: Option<ReplicaInfo>,
     },
     /// A host's own, behind its callbacks.
     Callbacks {
         /// All new runs or none.
         transactions: bool,
     },
+}
+
+/// What is known of a standby that searches read.
+#[derive(Debug, Clone, Serialize)]
+pub struct ReplicaInfo {
+    /// Where it is.
+    pub address: String,
+    /// How far it is behind.
+    #[serde(flatten)]
+    pub lag: Option<Replica>,
+    /// Why it can't be searched, if so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
 }
 
 /// Another process that has the store open.

@@ -1,13 +1,11 @@
 //! Who may ask: no page of another site, and nobody under another host's name.
 
 use std::net::IpAddr;
-use std::sync::Arc;
 
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderName, LINK, RETRY_AFTER};
 use axum::http::uri::Authority;
 use axum::http::{Method, StatusCode};
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tower_http::cors::CorsLayer;
 use tower_http::csrf::{CsrfLayer, ProtectionError};
@@ -17,23 +15,22 @@ use super::door::Door;
 use super::observe::REQUEST_ID;
 use super::problem::Problem;
 
-/// Turns a request away whose host is not ours.
+/// Why a request is turned away whose host is not ours.
 ///
 /// A page can give a name of its own our address (DNS rebinding), so that its browser takes it for
 /// one of our own pages; the name in `Host` gives it away. An IP address can't be rebound.
-pub(super) async fn check_host(State(door): State<Arc<Door>>, request: Request, next: Next) -> Response {
-    match host_of(&request) {
-        None => Problem::new(StatusCode::BAD_REQUEST, "the request has no valid `Host` header").into_response(),
-        Some(host) if is_ours(&host, &door.config) => next.run(request).await,
-        Some(host) => {
-            let detail = format!(
-                "this door does not answer for the host {:?}; it can be allowed with {}",
-                host.host(),
-                door.advice.host
-            );
-            Problem::new(StatusCode::FORBIDDEN, detail).into_response()
-        }
-    }
+pub(super) fn refuse_host(request: &Request, door: &Door) -> Option<Problem> {
+    let Some(host) = host_of(request) else {
+        return Some(Problem::new(StatusCode::BAD_REQUEST, "the request has no valid `Host` header"));
+    };
+    (!is_ours(&host, &door.config)).then(|| {
+        let detail = format!(
+            "this door does not answer for the host {:?}; it can be allowed with {}",
+            host.host(),
+            door.advice.host
+        );
+        Problem::new(StatusCode::FORBIDDEN, detail)
+    })
 }
 
 /// The host that the client asked.

@@ -19,7 +19,8 @@
 //! The way of one request, from the outside in: it is observed (`observe`: request id, access log,
 //! metrics); whatever fails further in becomes a problem document (`problem`); the guard looks at
 //! its Host and Origin (`guard`) and at its token (`token`); and then its route answers. The
-//! operation itself runs on a blocking thread, behind a bounded queue (`queue`).
+//! operation runs where the request was read if it is over in moments and writes nothing (`rerun`), else
+//! on a blocking thread, behind a bounded queue (`queue`).
 //!
 //! Below that are the listener (`server`), each of its connections (`connection`), and its bytes (`wire`).
 

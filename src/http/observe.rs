@@ -1,18 +1,22 @@
-//! What is told of each request: its id, a line in the access log, and the metrics.
+//! What every request passes on its way: the look at its host, and what is told of it: its id, a line in the access log,
+//! and the metrics. Its answer gets what every answer has.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::extract::{MatchedPath, Request, State};
+use axum::http::header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{HeaderValue, Method};
 use axum::middleware::Next;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use tracing::{Instrument, Span, info, info_span};
 use ulid::Ulid;
 
+use super::base::Base;
 use super::door::Door;
-use super::problem::Why;
+use super::guard;
+use super::problem::{self, Why};
 
 /// The header of a request's id: taken from the client (or its proxy) where it has one, else made up.
 pub(super) const REQUEST_ID: &str = "x-request-id";
@@ -36,7 +40,16 @@ pub(super) async fn observe(State(door): State<Arc<Door>>, request: Request, nex
         span: span.clone(),
         answered: false,
     };
-    let mut response = next.run(request).instrument(span).await;
+    let base = Base::of(&request, &door.config);
+    let mut response = match guard::refuse_host(&request, &door) {
+        Some(problem) => problem.into_response(),
+        None => next.run(request).instrument(span).await,
+    };
+    problem::render(&mut response, &base, &sight.method, &sight.path);
+    let headers = response.headers_mut();
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    // Whatever is no file is about this very moment.
+    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     door.metrics.answered(&sight.method, &sight.route, response.status(), sight.took());
     sight.tell(response.status().as_u16(), response.extensions().get::<Why>().map(|why| why.0.as_str()));
     response.headers_mut().insert(REQUEST_ID, id);

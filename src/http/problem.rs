@@ -1,18 +1,14 @@
 //! Every error as a problem document (RFC 9457), those of axum, tower and a panic included.
 
 use std::any::Any;
-use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{Request, State};
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, RETRY_AFTER};
 use axum::http::{HeaderValue, Method, StatusCode};
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use chrono::Utc;
 
 use super::base::Base;
-use super::door::Door;
 use crate::contract::ErrorModel;
 
 /// An error on its way out. [`render`] writes it.
@@ -58,19 +54,16 @@ impl IntoResponse for Problem {
 #[derive(Debug, Clone)]
 pub(super) struct Why(pub(super) String);
 
-/// Gives every error its document, whoever answered it.
-pub(super) async fn render(State(door): State<Arc<Door>>, request: Request, next: Next) -> Response {
-    let base = Base::of(&request, &door.config);
-    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    let mut response = next.run(request).await;
+/// Gives an error its document, whoever answered it.
+pub(super) fn render(response: &mut Response, base: &Base, method: &Method, path: &str) {
     let status = response.status();
     if !status.is_client_error() && !status.is_server_error() {
-        return response;
+        return;
     }
     let mut model = response
         .extensions_mut()
         .remove::<ErrorModel>()
-        .unwrap_or_else(|| ErrorModel::new(status.as_u16(), explain(status, &method, &path)));
+        .unwrap_or_else(|| ErrorModel::new(status.as_u16(), explain(status, method, path)));
     model.schema = base.schema("ErrorModel");
     if status.is_server_error() {
         response.extensions_mut().insert(Why(model.detail.clone()));
@@ -79,7 +72,6 @@ pub(super) async fn render(State(door): State<Arc<Door>>, request: Request, next
     headers.remove(CONTENT_LENGTH);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
     *response.body_mut() = Body::from(model.to_json());
-    response
 }
 
 /// What to say of an error that came without words of ours.

@@ -1,6 +1,7 @@
 //! `POST /api/runs/bulk/rerun`: the operation.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
@@ -8,7 +9,7 @@ use axum::response::Response;
 use serde_json::Value;
 
 use super::base::Base;
-use super::body;
+use super::body::{self, Received};
 use super::door::Door;
 use super::openapi::{Body, Guarded, RERUN_PATH, Rerun, RunSelector, Store};
 use super::problem::Problem;
@@ -64,57 +65,100 @@ pub(super) async fn rerun(State(door): State<Arc<Door>>, request: Request) -> Re
     let by = token::Caller::of(&request).cloned();
     // A click is heeded when it is all there: what broke off on its way may be sent again.
     let json = body::read(request, &door.config, &door.room).await?;
-    let schema = base.schema("BulkRerunBody");
-    let work = {
-        let door = Arc::clone(&door);
-        move |cancel: &Cancel| carry_out(&door, cancel, &json, Headers { by, key, click }, schema)
+    let asked = Asked { json, by, key, click, schema: base.schema("BulkRerunBody") };
+    let answer = match asked.briefly(&door)? {
+        Some(answer) => answer,
+        None => {
+            let work = {
+                let door = Arc::clone(&door);
+                move |cancel: &Cancel| asked.carry_out(&door, cancel)
+            };
+            door.queue.run(door.config.request_timeout, work).await?
+        }
     };
-    let answer = door.queue.run(door.config.request_timeout, work).await?;
     Ok(base.answer("BulkRerunBody", answer))
 }
 
-/// What a request's headers say.
-struct Headers {
+/// So long a search may keep the thread that every connection shares. What can't be done by then is begun again in the
+/// queue, where it may wait.
+const BRIEFLY: Duration = Duration::from_micros(250);
+
+/// The longest body that is read on that thread, in bytes.
+const SHORT: usize = 4 << 10;
+
+/// A request, as it came.
+struct Asked {
+    json: Received,
     /// Whose token it bears.
     by: Option<token::Caller>,
     key: Option<String>,
     click: Option<String>,
+    /// What the answer says of its schema.
+    schema: Option<String>,
 }
 
-/// From the body to the answer, on a blocking thread.
-fn carry_out(
-    door: &Door,
-    cancel: &Cancel,
-    json: &[u8],
-    headers: Headers,
-    schema: Option<String>,
-) -> Result<String, ErrorModel> {
-    let Headers { by, key, click } = headers;
-    let mut request = RerunRequest::from_json(json).and_then(|mut request| {
-        idempotency_key::add(&mut request, key.as_deref())?;
+impl Asked {
+    /// The answer, where it is there in moments and nothing has to be written for it. Two threads' taking turns would cost
+    /// more than such a search.
+    fn briefly(&self, door: &Door) -> Result<Option<String>, ErrorModel> {
+        // A click is heeded once, and may have to look for the ledger.
+        if self.json.len() > SHORT || self.click.is_some() {
+            return Ok(None);
+        }
+        let request = self.request(door, self.read()?)?;
+        let body = self.placed(door.plugin.rerun_briefly(BRIEFLY, &request))?;
+        Ok(body.map(|body| self.answer(door, &request, body)))
+    }
+
+    /// From the body to the answer, on a blocking thread.
+    fn carry_out(mut self, door: &Door, cancel: &Cancel) -> Result<String, ErrorModel> {
+        let mut request = self.read();
+        if let Some(click) = self.click.take() {
+            door.clicks.heed(click, request.as_mut().ok(), &door.plugin)?;
+        }
+        let request = self.request(door, request?)?;
+        let body = self.placed(door.plugin.rerun_unless(cancel, &request))?;
+        Ok(self.answer(door, &request, body))
+    }
+
+    /// What the body and the headers say.
+    fn read(&self) -> Result<RerunRequest, ErrorModel> {
+        let mut request = RerunRequest::from_json(&self.json)?;
+        idempotency_key::add(&mut request, self.key.as_deref())?;
         Ok(request)
-    });
-    if let Some(click) = click {
-        door.clicks.heed(click, request.as_mut().ok(), &door.plugin)?;
     }
-    let mut request = request?;
-    if let Some(by) = by.as_ref().filter(|by| !by.may_spawn && !request.options.dry_run) {
-        let detail = format!("the token {:?} may only preview: set `options.dry_run` to true", by.name);
-        return Err(ErrorModel::new(StatusCode::FORBIDDEN.as_u16(), detail));
+
+    /// The same, if the caller may ask that.
+    fn request(&self, door: &Door, mut request: RerunRequest) -> Result<RerunRequest, ErrorModel> {
+        if let Some(by) = self.by.as_ref().filter(|by| !by.may_spawn && !request.options.dry_run) {
+            let detail = format!("the token {:?} may only preview: set `options.dry_run` to true", by.name);
+            return Err(ErrorModel::new(StatusCode::FORBIDDEN.as_u16(), detail));
+        }
+        request.caller = Some(Caller { actor: self.by_name(), ..Caller::through("http") });
+        if door.config.require_filter {
+            refuse_everything(&request)?;
+        }
+        Ok(request)
     }
-    let by = by.map(|by| by.name.to_string());
-    request.caller = Some(Caller { actor: by.clone(), ..Caller::through("http") });
-    if door.config.require_filter {
-        refuse_everything(&request)?;
+
+    fn by_name(&self) -> Option<String> {
+        self.by.as_ref().map(|by| by.name.to_string())
     }
-    let body = door.plugin.rerun_unless(cancel, &request);
-    let mut body = if key.is_some() { body.map_err(idempotency_key::placed)? } else { body? };
-    if !request.options.dry_run && !body.replayed {
-        door.metrics.count(&body);
-        tracing::info!(triggered = body.triggered.len(), skipped = body.skipped.len(), by, "re-ran");
+
+    /// What is wrong with a key that the header gave is wrong there.
+    fn placed<T>(&self, done: Result<T, ErrorModel>) -> Result<T, ErrorModel> {
+        if self.key.is_some() { done.map_err(idempotency_key::placed) } else { done }
     }
-    body.schema = schema;
-    Ok(body.to_json(door.plugin.spelling_of(&request)))
+
+    fn answer(&self, door: &Door, request: &RerunRequest, mut body: BulkRerunBody) -> String {
+        if !request.options.dry_run && !body.replayed {
+            door.metrics.count(&body);
+            let by = self.by_name();
+            tracing::info!(triggered = body.triggered.len(), skipped = body.skipped.len(), by, "re-ran");
+        }
+        body.schema.clone_from(&self.schema);
+        body.to_json(door.plugin.spelling_of(request))
+    }
 }
 
 /// Where a filter is required, nobody means "everything".

@@ -3,14 +3,12 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::http::header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
-use axum::http::{HeaderValue, Method, StatusCode};
+use axum::http::{Method, StatusCode};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use tower::util::option_layer;
 use tower_http::catch_panic::CatchPanicLayer;
-use tower_http::set_header::SetResponseHeaderLayer;
 
 use super::config::HttpConfig;
 use super::door::{Advice, Door};
@@ -75,12 +73,8 @@ fn guarded(routes: Router<Arc<Door>>, door: &Arc<Door>) -> Router {
         .method_not_allowed_fallback(other_method)
         .layer(guard::same_origin(&door))
         .layer(option_layer(guard::cross_origin(&door.config)))
-        .layer(from_fn_with_state(Arc::clone(&door), guard::check_host))
         .layer(CatchPanicLayer::custom(problem::panicked))
-        .layer(from_fn_with_state(Arc::clone(&door), problem::render))
-        .layer(SetResponseHeaderLayer::overriding(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")))
-        // Whatever is no file is about this very moment.
-        .layer(SetResponseHeaderLayer::if_not_present(CACHE_CONTROL, HeaderValue::from_static("no-store")))
+        // One function for all that every request passes: each more would copy what is below it once more.
         .layer(from_fn_with_state(Arc::clone(&door), observe::observe))
         .with_state(door)
 }

@@ -28,15 +28,18 @@ pub(super) fn judge(
     for group in groups.iter_mut() {
         group.skip = of_its_kind(catalogue, &group.task_name, group.source.unfit.as_deref());
     }
+    // Who is active on a replica is asked at the primary once more, and only that.
+    let will_ask_again = !options.dry_run && session.replica().is_some();
+    if options.skip_superseded && will_ask_again {
+        skip_superseded(session, groups, options)?;
+    }
     if options.skip_active {
         skip_active(session, groups, options, false)?;
     }
-    if options.skip_superseded {
+    if options.skip_superseded && !will_ask_again {
         skip_superseded(session, groups, options)?;
     }
-    for group in groups.iter_mut().filter(|group| group.is_left_out && group.skip.is_none()) {
-        group.skip = Some((Reason::LeftOut, None));
-    }
+    leave_out(groups);
     take(groups, options);
     Ok(())
 }
@@ -50,6 +53,11 @@ pub(super) fn judge_again(
     if !options.skip_active {
         return Ok(());
     }
+    if session.replica().is_some() {
+        // So it was there.
+        groups.iter_mut().for_each(|group| _ = group.skip.take_if(|(reason, _)| *reason == Reason::Active));
+        leave_out(groups);
+    }
     // To be active is a reason that goes before these.
     let later = |group: &mut Group| group.skip.take_if(|(reason, _)| *reason > Reason::Active);
     let reasons: Vec<Option<Skip>> = groups.iter_mut().map(later).collect();
@@ -60,6 +68,13 @@ pub(super) fn judge_again(
     }
     take(groups, options);
     Ok(())
+}
+
+/// Those that the request names itself.
+fn leave_out(groups: &mut [Group]) {
+    for group in groups.iter_mut().filter(|group| group.is_left_out && group.skip.is_none()) {
+        group.skip = Some((Reason::LeftOut, None));
+    }
 }
 
 /// The last of the reasons that are known before the spawn: as many as are to be taken come before the group, or its source

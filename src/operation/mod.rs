@@ -16,15 +16,18 @@ mod times;
 mod trial;
 mod undo;
 
+#[cfg(feature = "http")]
+use std::time::Duration;
+
 use chrono::SecondsFormat;
 use serde_json::json;
 
 use crate::cancel::Cancel;
 use crate::catalogue::Catalogue;
 use crate::contract::{
-    BulkRerunBody, Caller, ErrorModel, GroupRuns, Planned, Request, RerunOptions, Run, Selector, Skipped, Violation,
+    BulkRerunBody, Caller, ErrorModel, GroupRuns, Planned, Request, RerunOptions, Selector, Skipped, Violation,
 };
-use crate::host::{Host, Key, RunRef, Session};
+use crate::host::{Host, Key, RunRef, RunRow, Session};
 use groups::{Group, Told};
 pub(crate) use history::{one, operations};
 pub(crate) use resolve::Keep;
@@ -58,40 +61,84 @@ pub(crate) fn rerun_in(
     keep: Option<&mut Keep<'_>>,
     cancel: Option<&Cancel>,
 ) -> Result<BulkRerunBody, ErrorModel> {
+    let _searching = cancel.map(|cancel| cancel.search_begins(session.interrupter())).transpose()?;
+    match search(session, catalogue, request, keep)? {
+        Found::Answer(answer) => Ok(answer),
+        Found::Groups(resolved) => spawn::spawn(session, resolved, caller, request, cancel),
+    }
+}
+
+/// The same where that takes about so much time at most and writes nothing; else `None`, and nothing is done.
+#[cfg(feature = "http")]
+pub(crate) fn rerun_briefly(
+    host: &dyn Host,
+    catalogue: Option<&Catalogue>,
+    request: &Request,
+    time: Duration,
+) -> Result<Option<BulkRerunBody>, ErrorModel> {
+    let briefly = || -> Result<_, ErrorModel> {
+        let Some(mut session) = host.brief_session(time)? else { return Ok(None) };
+        let session = &mut *session;
+        Ok(match search(session, catalogue, request, None)? {
+            Found::Answer(answer) => Some(answer),
+            Found::Groups(resolved) if spawn::writes_nothing(session, &resolved.groups)? => {
+                Some(spawn::nothing(resolved))
+            }
+            Found::Groups(_) => None,
+        })
+    };
+    // It took too long, or somebody has the lock.
+    briefly().or_else(|error| if error.status == 503 { Ok(None) } else { Err(error) })
+}
+
+/// What a search has come to.
+enum Found {
+    /// All that there is to say.
+    Answer(BulkRerunBody),
+    /// Groups that may get a new run.
+    Groups(Resolved),
+}
+
+/// All that comes before the spawn.
+fn search(
+    session: &mut dyn Session,
+    catalogue: Option<&Catalogue>,
+    request: &Request,
+    keep: Option<&mut Keep<'_>>,
+) -> Result<Found, ErrorModel> {
     let options = &request.options;
     check_what_the_host_can(session, request)?;
-    let _searching = cancel.map(|cancel| cancel.search_begins(session.interrupter())).transpose()?;
-    session.begin_read()?;
+    session.begin_search()?;
     if !options.dry_run
         && let Some(answer) = ledger::answered_before(session, request)?
     {
         session.end()?;
-        return Ok(answer);
+        return Ok(Found::Answer(answer));
     }
     let mut resolved = resolve::resolve(session, request, &|run| judge::may_start(catalogue, run), keep)?;
     judge::judge(session, &mut resolved.groups, catalogue, options)?;
-    check_limit(&resolved, options)?;
+    check_limit(&resolved.groups, resolved.beyond, options)?;
     if options.dry_run {
         let plan = plan(session, &resolved.groups)?;
         session.end()?;
-        return Ok(planned(resolved, plan));
+        return Ok(Found::Answer(BulkRerunBody { replica: session.replica(), ..planned(resolved, plan) }));
     }
     if options.expect_plan.is_some() {
         // What differs by now would differ under the lock, too; and where nobody writes in between, that was the look.
         check_plan(options, &plan(session, &resolved.groups)?)?;
     }
     session.end()?;
-    spawn::spawn(session, resolved, caller, request, cancel)
+    Ok(Found::Groups(resolved))
 }
 
 /// Hands over each selected run, in the store's own order; changes nothing. An error ends it.
 pub(crate) fn select(
     host: &dyn Host,
     selector: &Selector,
-    each: &mut dyn FnMut(Run) -> Result<(), ErrorModel>,
+    each: &mut dyn FnMut(&RunRow<'_>) -> Result<(), ErrorModel>,
 ) -> Result<(), ErrorModel> {
     let mut session = host.session()?;
-    session.begin_read()?;
+    session.begin_search()?;
     resolve::each_run(&mut *session, selector, each)?;
     Ok(session.end()?)
 }
@@ -99,7 +146,7 @@ pub(crate) fn select(
 /// Seeks a run that there is not.
 pub(crate) fn ping(host: &dyn Host) -> Result<(), ErrorModel> {
     let mut session = host.session()?;
-    session.begin_read()?;
+    session.begin_search()?;
     let nothing = Key::text("");
     session.params(&[RunRef { task_name: &nothing, id: &nothing }], &mut |_, _| {})?;
     Ok(session.end()?)
@@ -131,9 +178,9 @@ fn check_what_the_host_can(session: &dyn Session, request: &Request) -> Result<(
     }
 }
 
-/// More than the limit is an error, never a silent cut.
-fn check_limit(resolved: &Resolved, options: &RerunOptions) -> Result<(), ErrorModel> {
-    let wanted = resolved.beyond + open(&resolved.groups).count() as u64;
+/// More than the limit is an error, never a silent cut. `beyond`: how many there are beside the groups.
+fn check_limit(groups: &[Group], beyond: u64, options: &RerunOptions) -> Result<(), ErrorModel> {
+    let wanted = beyond + open(groups).count() as u64;
     match options.limit {
         Some(limit) if wanted > limit => {
             let message =

@@ -79,12 +79,12 @@ pub(super) fn by_params(options: &RerunOptions) -> bool {
 pub(super) fn each_run(
     session: &mut dyn Session,
     selector: &Selector,
-    each: &mut dyn FnMut(Run) -> Result<(), ErrorModel>,
+    each: &mut dyn FnMut(&RunRow<'_>) -> Result<(), ErrorModel>,
 ) -> Result<(), ErrorModel> {
     let mut seen = session.may_repeat()?.then(Seen::default);
     let mut each = |run: RunRow<'_>| {
         let is_new = seen.as_mut().is_none_or(|seen| seen.is_new(&run));
-        if is_new { each(run.to_run()) } else { Ok(()) }
+        if is_new { each(&run) } else { Ok(()) }
     };
     each_selected(session, selector, Columns::WHOLE, &mut each).map(|_unknown| ())
 }

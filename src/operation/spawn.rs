@@ -7,7 +7,7 @@ use chrono::Utc;
 
 use super::groups::Group;
 use super::resolve::Resolved;
-use super::{check_plan, judge, ledger, open, plan, plan_of, skipped};
+use super::{check_limit, check_plan, judge, ledger, open, plan, plan_of, skipped};
 use crate::cancel::Cancel;
 use crate::contract::{BulkRerunBody, Caller, ErrorModel, Reason, Request, RerunOptions, Triggered};
 use crate::host::{Due, Freshness, RunRef, Session, Spawned};
@@ -21,13 +21,13 @@ pub(super) fn spawn(
     request: &Request,
     cancel: Option<&Cancel>,
 ) -> Result<BulkRerunBody, ErrorModel> {
+    if writes_nothing(session, &resolved.groups)? {
+        return Ok(nothing(resolved));
+    }
     let Resolved { mut groups, unknown, .. } = resolved;
     let options = &request.options;
     let answer =
         |triggered, groups| BulkRerunBody { triggered, skipped: skipped(groups, unknown), ..BulkRerunBody::default() };
-    if open(&groups).next().is_none() && session.ledger()?.is_none() {
-        return Ok(answer(Vec::new(), groups));
-    }
     let freshness = session.begin_write()?;
     if let Some(cancel) = cancel {
         cancel.spawn_begins()?;
@@ -54,9 +54,21 @@ pub(super) fn spawn(
     Ok(body)
 }
 
+/// Whether there is nothing to start, and nowhere to write that down.
+pub(super) fn writes_nothing(session: &mut dyn Session, groups: &[Group]) -> Result<bool, ErrorModel> {
+    Ok(open(groups).next().is_none() && session.ledger()?.is_none())
+}
+
+/// The answer where nothing is started.
+pub(super) fn nothing(resolved: Resolved) -> BulkRerunBody {
+    BulkRerunBody { skipped: skipped(resolved.groups, resolved.unknown), ..BulkRerunBody::default() }
+}
+
 /// Somebody has written since the search: who is active by now, and is the plan still the expected one?
 fn look_again(session: &mut dyn Session, groups: &mut [Group], options: &RerunOptions) -> Result<(), ErrorModel> {
     judge::judge_again(session, groups, options)?;
+    // Of a replica's groups, some that are active there are not here.
+    check_limit(groups, 0, options)?;
     match options.expect_plan {
         Some(_) => check_plan(options, &plan(session, groups)?),
         None => Ok(()),

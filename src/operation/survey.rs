@@ -42,7 +42,7 @@ pub struct Survey {
 /// Reads every run once.
 pub(crate) fn survey(host: &dyn Host) -> Result<Survey, ErrorModel> {
     let mut session = host.session()?;
-    session.begin_read()?;
+    session.begin_search()?;
     let mut survey = Survey::default();
     let mut tasks = Names::default();
     let mut seen = session.may_repeat()?.then(Seen::default);

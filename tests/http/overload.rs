@@ -28,6 +28,10 @@ fn beyond_the_queue_the_answer_is_503_at_once() {
             assert_eq!((answer.status, answer.header("retry-after")), (503, Some("1")), "{answer:?}");
             assert!(answer.json()["detail"].as_str().unwrap().contains("3 requests are at work"));
         }
+        // What is found in moments, and comes to nothing, needs no turn.
+        let nothing = server.post(r#"{"match_all": true, "filter": {"task_name": "no such task"}}"#);
+        assert_eq!((nothing.status, nothing.json()["triggered"].clone()), (200, serde_json::json!([])));
+        assert_eq!(server.post(DRY_RUN).json()["matched"], 3);
         // Busy is not dead.
         assert_eq!(server.get("/healthz").status, 200);
         host.execute_batch("ROLLBACK").unwrap();

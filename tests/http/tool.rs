@@ -141,6 +141,27 @@ fn what_spawns_is_finished_before_it_ends() {
     assert_eq!(store.dump().len(), 3 + 2);
 }
 
+/// A pipe that nobody reads.
+#[test]
+fn requests_do_not_wait_for_who_reads_the_log() {
+    let store = night();
+    let tool = Tool::start(store.path_str(), &["--listen", "127.0.0.1:0"], None);
+    let config = ureq::Agent::config_builder().http_status_as_error(false).proxy(None).build();
+    let agent = ureq::Agent::new_with_config(config);
+    let long = "long".repeat(3_000);
+    for number in 0..150 {
+        assert_eq!(agent.get(format!("{}/{number}/{long}", tool.url)).call().unwrap().status(), 404);
+    }
+    assert_eq!(tool.post(DRY_RUN, None).0, 200);
+    let (status, log) = tool.end();
+    assert!(status.success());
+    let told: usize = log.matches("status=404").count();
+    let lost = log.split("lost=").nth(1).and_then(|rest| rest.split_whitespace().next()).unwrap();
+    assert!((1..150).contains(&told), "{told} of 150");
+    assert!(lost.parse::<usize>().unwrap() >= 150 - told, "{lost} lost and {told} told");
+    assert!(log.lines().any(|line| line.ends_with(" ended")), "the end is told");
+}
+
 #[test]
 fn a_json_log_has_a_json_object_in_every_line() {
     let store = night();

@@ -14,6 +14,7 @@ mod ledger_trouble;
 mod libpq;
 mod pgbouncer;
 mod proxy;
+mod replica;
 mod search_path;
 mod silence;
 mod spawning;

@@ -40,11 +40,41 @@ pub struct Host {
     pub record_operation: Option<unsafe extern "C" fn(*mut c_void, *const c_char, Handle) -> i32>,
 }
 
+/// `bulk_rerun_text`: a text that is lent.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct LentText {
+    pub(crate) bytes: *const c_char,
+    pub(crate) length: usize,
+}
+
+/// `bulk_rerun_run`: a run whose texts are lent.
+#[repr(C)]
+pub struct LentRun {
+    pub(crate) id: LentText,
+    pub(crate) task_name: LentText,
+    pub(crate) phase: LentText,
+    pub(crate) end_reason: LentText,
+    pub(crate) triggered_by: LentText,
+    pub(crate) created_at: LentText,
+    pub(crate) params: LentText,
+    pub(crate) unfit: LentText,
+    pub(crate) has: u32,
+    pub(crate) is_failure: i32,
+    pub(crate) exit_code: i64,
+    pub(crate) retry_attempt: i64,
+}
+
+/// The bits of [`LentRun::has`].
+pub(crate) const HAS_EXIT_CODE: u32 = 1;
+pub(crate) const HAS_RETRY_ATTEMPT: u32 = 2;
+pub(crate) const HAS_IS_FAILURE: u32 = 4;
+
 /// A function that answers a request's JSON with JSON in any case.
 pub(crate) type Answer = unsafe extern "C" fn(Handle, *const c_char) -> *mut c_char;
 
 /// A predicate over matched runs: 1 keeps, 0 drops, anything else fails the call.
-pub(crate) type Keep = unsafe extern "C" fn(*mut c_void, *const c_char) -> i32;
+pub(crate) type Keep = unsafe extern "C" fn(*mut c_void, *const LentRun) -> i32;
 
 /// Declares the table of the C ABI's functions, and how it is filled by name.
 macro_rules! functions {
@@ -86,9 +116,9 @@ functions! {
     attach = c"bulk_rerun_attach": unsafe extern "C" fn(*const Host, *const c_char, *mut *mut c_char) -> Handle;
     close = c"bulk_rerun_close": unsafe extern "C" fn(Handle);
     call = c"bulk_rerun_call": unsafe extern "C" fn(Handle, *const c_char) -> *mut c_char;
-    call_where = c"bulk_rerun_call_where": unsafe extern "C" fn(Handle, *const c_char, Option<Keep>, *mut c_void) -> *mut c_char;
+    call_where_run = c"bulk_rerun_call_where_run": unsafe extern "C" fn(Handle, *const c_char, Option<Keep>, *mut c_void) -> *mut c_char;
     select = c"bulk_rerun_select": unsafe extern "C" fn(Handle, *const c_char, *mut *mut c_char) -> Handle;
-    cursor_next = c"bulk_rerun_cursor_next": unsafe extern "C" fn(Handle, *mut *mut c_char) -> *mut c_char;
+    cursor_run = c"bulk_rerun_cursor_run": unsafe extern "C" fn(Handle, *mut LentRun, *mut *mut c_char) -> i32;
     cursor_close = c"bulk_rerun_cursor_close": unsafe extern "C" fn(Handle);
     operations = c"bulk_rerun_operations": unsafe extern "C" fn(Handle, *const c_char) -> *mut c_char;
     undo = c"bulk_rerun_undo": unsafe extern "C" fn(Handle, *const c_char) -> *mut c_char;

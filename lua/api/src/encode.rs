@@ -18,7 +18,7 @@ pub(crate) fn mark_array(lua: &Lua, table: &Table) -> mlua::Result<()> {
     table.set_metatable(Some(array_metatable(lua)?))
 }
 
-fn array_metatable(lua: &Lua) -> mlua::Result<Table> {
+pub(crate) fn array_metatable(lua: &Lua) -> mlua::Result<Table> {
     if let Ok(metatable) = lua.named_registry_value(ARRAY) {
         return Ok(metatable);
     }

@@ -12,11 +12,12 @@ mod decode;
 mod encode;
 mod native;
 mod plugin;
+mod run;
 mod script_host;
 
 use mlua::{Lua, Table};
 
-pub use crate::core::{ABI_VERSION, Core, Host};
+pub use crate::core::{ABI_VERSION, Core, Host, LentRun};
 
 /// What `require "bulk_rerun"` returns.
 ///

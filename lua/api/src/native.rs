@@ -139,13 +139,8 @@ fn select(
 
 /// `next(cursor)`: the next run, or `nil` at the end.
 fn next(lua: &Lua, cursor: UserDataRef<Cursor>) -> mlua::Result<Outcome> {
-    match cursor.next() {
-        Ok(None) => Ok((Value::Nil, Value::Nil)),
-        Ok(Some(json)) => match decode::run(lua, &json) {
-            Ok(run) => Ok((run, Value::Nil)),
-            Err(Unreadable::Text(cause)) => error(lua, 500, &format!("a run of the core's can't be read: {cause}")),
-            Err(Unreadable::Lua(error)) => Err(error),
-        },
+    match cursor.next(lua)? {
+        Ok(run) => Ok((run, Value::Nil)),
         Err(json) => Ok((Value::Nil, from_core(lua, &json)?)),
     }
 }

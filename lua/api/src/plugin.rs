@@ -3,13 +3,14 @@
 
 use std::cell::Cell;
 use std::ffi::{CStr, c_char, c_void};
+use std::mem::MaybeUninit;
 use std::ptr;
 
-use mlua::{Function, Lua, UserData};
+use mlua::{Function, Lua, UserData, Value};
 
-use crate::core::{Answer, Core, Handle};
-use crate::decode;
-use crate::script_host::{Abilities, Callback, Failure, ScriptHost, guarded, text};
+use crate::core::{Answer, Core, Handle, LentRun};
+use crate::run::Columns;
+use crate::script_host::{Abilities, Callback, Failure, ScriptHost, guarded};
 
 /// A plugin of the core's; closed when Lua collects it, if not before.
 pub(crate) struct Plugin {
@@ -65,7 +66,7 @@ impl Plugin {
         !self.handle.get().is_null()
     }
 
-    /// `bulk_rerun_call`, or `bulk_rerun_call_where` with a predicate. Answers the core's JSON, and why a function of the
+    /// `bulk_rerun_call`, or `bulk_rerun_call_where_run` with a predicate. Answers the core's JSON, and why a function of the
     /// script's could not be called, if so.
     pub(crate) fn call(
         &self,
@@ -81,9 +82,13 @@ impl Plugin {
             None => unsafe { (self.core.call)(self.handle.get(), request.as_ptr()) },
             Some(function) => {
                 let callback = Callback { lua: lua.clone(), function, failure: call.failure.clone() };
-                let context = (&raw const callback).cast_mut().cast();
-                // SAFETY: as above; `keep` is called before this returns, with `callback` as its context.
-                unsafe { (self.core.call_where)(self.handle.get(), request.as_ptr(), Some(keep), context) }
+                let predicate = match Columns::new(lua) {
+                    Ok(columns) => Predicate { callback, columns },
+                    Err(error) => return (String::new(), Some(error)),
+                };
+                let context = (&raw const predicate).cast_mut().cast();
+                // SAFETY: as above; `keep` is called before this returns, with `predicate` as its context.
+                unsafe { (self.core.call_where_run)(self.handle.get(), request.as_ptr(), Some(keep), context) }
             }
         };
         // SAFETY: the core has just answered it.
@@ -125,7 +130,14 @@ impl Plugin {
         let handle = unsafe { (self.core.select)(self.handle.get(), selector.as_ptr(), &mut error) };
         // SAFETY: `error` is NULL or the core's.
         match unsafe { self.core.take_text(error) } {
-            None if !handle.is_null() => Ok(Cursor { core: self.core, handle: Cell::new(handle) }),
+            None if !handle.is_null() => {
+                let columns = Columns::new(lua).map_err(|error| {
+                    // SAFETY: it is an open cursor, which nobody else has.
+                    unsafe { (self.core.cursor_close)(handle) };
+                    (String::new(), Some(error))
+                })?;
+                Ok(Cursor { core: self.core, handle: Cell::new(handle), columns })
+            }
             error => Err((error.unwrap_or_default(), call.failure.take())),
         }
     }
@@ -186,25 +198,27 @@ pub(crate) struct Cursor {
     core: &'static Core,
     /// NULL once closed.
     handle: Cell<Handle>,
+    columns: Columns,
 }
 
 impl UserData for Cursor {}
 
 impl Cursor {
-    /// The next run's JSON, `None` at the end, or the core's error as JSON.
-    pub(crate) fn next(&self) -> Result<Option<String>, String> {
+    /// The next run as a table, `nil` at the end, or the core's error as JSON.
+    pub(crate) fn next(&self, lua: &Lua) -> mlua::Result<Result<Value, String>> {
         if self.handle.get().is_null() {
-            return Ok(None);
+            return Ok(Ok(Value::Nil));
         }
-        let mut error = ptr::null_mut();
-        // SAFETY: the cursor is open, and `error` is good for the call.
-        let run = unsafe { (self.core.cursor_next)(self.handle.get(), &mut error) };
-        // SAFETY: both are NULL or the core's.
-        let (run, error) = unsafe { (self.core.take_text(run), self.core.take_text(error)) };
-        if run.is_none() {
-            self.close();
+        let (mut run, mut error) = (MaybeUninit::uninit(), ptr::null_mut());
+        // SAFETY: the cursor is open, and both places are good for the call.
+        let status = unsafe { (self.core.cursor_run)(self.handle.get(), run.as_mut_ptr(), &mut error) };
+        if status == 1 {
+            // SAFETY: the core has filled it in, and its texts stay until the cursor's next call.
+            return unsafe { self.columns.table(lua, run.assume_init_ref()) }.map(Ok);
         }
-        error.map_or(Ok(run), Err)
+        self.close();
+        // SAFETY: it is NULL or the core's.
+        Ok(unsafe { self.core.take_text(error) }.map_or(Ok(Value::Nil), Err))
     }
 
     pub(crate) fn close(&self) {
@@ -222,11 +236,18 @@ impl Drop for Cursor {
     }
 }
 
-unsafe extern "C" fn keep(context: *mut c_void, run: *const c_char) -> i32 {
+/// A predicate of a script's.
+struct Predicate {
+    callback: Callback,
+    columns: Columns,
+}
+
+unsafe extern "C" fn keep(context: *mut c_void, run: *const LentRun) -> i32 {
     guarded(|| {
-        // SAFETY: `Plugin::call` hands a `Callback` over, which outlives the call; the core's text ends with a zero byte.
-        let (callback, json) = unsafe { (&*context.cast::<Callback>(), CStr::from_ptr(run)) };
-        let keeps: Option<bool> = callback.call(|lua| Ok(decode::run(lua, text(json)?)?))?;
+        // SAFETY: `Plugin::call` hands a `Predicate` over, which outlives the call; the core's run stays until this returns.
+        let (Predicate { callback, columns }, run) = unsafe { (&*context.cast::<Predicate>(), &*run) };
+        // SAFETY: as above.
+        let keeps: Option<bool> = callback.call(|lua| unsafe { columns.table(lua, run) })?;
         keeps.map(i32::from)
     })
 }

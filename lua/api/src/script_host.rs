@@ -13,6 +13,7 @@ use mlua::{FromLuaMulti, Function, IntoLuaMulti, Lua, Value};
 
 use crate::core::{ABI_VERSION, Core, HEEDS_DUE, Handle, Host};
 use crate::decode;
+use crate::run;
 
 /// No memory was left even to take back what was started.
 pub(crate) const NOT_ROLLED_BACK: &str = "there was not enough memory to roll back";
@@ -66,7 +67,7 @@ pub(crate) fn guarded(work: impl FnOnce() -> Option<i32>) -> i32 {
 }
 
 /// A text of the core's, which is UTF-8.
-pub(crate) fn text(json: &CStr) -> mlua::Result<&str> {
+fn text(json: &CStr) -> mlua::Result<&str> {
     json.to_str().map_err(mlua::Error::external)
 }
 
@@ -121,8 +122,8 @@ impl ScriptHost {
         Some(unsafe { (self.core.reply_set)(reply, answer.as_ptr()) })
     }
 
-    fn with_run(&self, name: &str, run: &CStr, reply: Handle) -> Option<i32> {
-        self.replying_step(name, reply, |lua| Ok(decode::run(lua, text(run)?)?))
+    fn with_run(&self, name: &str, json: &CStr, reply: Handle) -> Option<i32> {
+        self.replying_step(name, reply, |lua| run::from_json(lua, text(json)?))
     }
 
     fn find_operation(&self, query: &CStr, reply: Handle) -> Option<i32> {

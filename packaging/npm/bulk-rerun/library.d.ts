@@ -6,6 +6,8 @@ export * from "./types.js";
 export interface Config<S extends Spelling = "snake"> {
   /** A path, `sqlite:PATH` or `postgres://…`; else BULK_RERUN_STORE. */
   store?: string;
+  /** A standby of the store's PostgreSQL server, `postgres://…`, which searches read; else BULK_RERUN_REPLICA. */
+  replica?: string;
   /** A built-in profile's name or a profile's file; found from the schema if absent. */
   profile?: string;
   /** What the parameters are set to that the profile declares. */

@@ -161,6 +161,8 @@ export interface Answer {
   /** What `expect_plan` takes. */
   plan?: string;
   times?: { from: string; step_seconds: number; buckets: States[] };
+  /** Where a replica is searched: how far it was behind. */
+  replica?: { lag_ms?: number; lag_bytes?: number };
 }
 
 export interface Plan extends Answer {

@@ -41,6 +41,7 @@ __version__: str = _library.version().decode()
 def open(
     store: str | os.PathLike[str] | None = None,
     *,
+    replica: str | None = None,
     profile: str | os.PathLike[str] | None = None,
     parameters: Mapping[str, str] | None = None,
     tasks: str | os.PathLike[str] | None = None,
@@ -51,6 +52,7 @@ def open(
 ) -> Host:
     """Opens a runner's store: a path, `sqlite:PATH` or `postgres://…`; None is what BULK_RERUN_STORE says.
 
+    - `replica`: a standby of the store's PostgreSQL server, which searches read (BULK_RERUN_REPLICA).
     - `profile`: a runner's name or a profile's file; None finds it from the schema (BULK_RERUN_PROFILE).
     - `parameters`: those that the profile declares (BULK_RERUN_PARAMETERS).
     - `tasks`: the task catalogue, a `runwisp.toml` (BULK_RERUN_TASKS).
@@ -61,6 +63,7 @@ def open(
     """
     config = {
         "store": _path(store),
+        "replica": replica,
         "profile": _path(profile),
         "parameters": parameters,
         "tasks": _path(tasks),

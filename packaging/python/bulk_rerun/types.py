@@ -203,6 +203,8 @@ class Plan(_Plan, total=False):
 
     #: With `times`.
     times: Times
+    #: Where a replica is searched: how far it was behind (`lag_ms`, `lag_bytes`).
+    replica: dict[str, int]
 
 
 class _Report(TypedDict):

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use std::sync::OnceLock;
 use std::{fs, mem};
 
-use bulk_rerun_lua_api::{ABI_VERSION, Core, Host, module};
+use bulk_rerun_lua_api::{ABI_VERSION, Core, Host, LentRun, module};
 use clap::Args;
 use mlua::Lua;
 
@@ -119,8 +119,9 @@ fn core() -> mlua::Result<&'static Core> {
     Ok(CORE.get_or_init(|| core))
 }
 
-// The API has the C ABI's one struct once more: it knows the core by its functions alone.
+// The API has the C ABI's structs once more: it knows the core by its functions alone.
 const _: () = assert!(mem::size_of::<Host>() == mem::size_of::<capi::HostTable>());
+const _: () = assert!(mem::size_of::<LentRun>() == mem::size_of::<capi::LentRun>());
 const _: () = assert!(ABI_VERSION == capi::BULK_RERUN_ABI_VERSION);
 
 /// A script whose reader has seen enough (`| head`) ends as it does in the stock interpreter, by SIGPIPE,

@@ -33,6 +33,8 @@ pub(super) struct Server {
     pub(super) address: Arc<Address>,
     /// How long to wait for a lock that somebody else holds.
     pub(super) busy_timeout: Duration,
+    /// It is a standby, which may stop a search for the sake of what it has to replay.
+    pub(super) is_replica: bool,
     idle: Mutex<Idle>,
 }
 
@@ -47,7 +49,12 @@ impl Server {
     pub(super) fn new(address: Address, busy_timeout: Duration) -> Self {
         let busy_timeout = busy_timeout.min(TIMEOUT_MAX);
         let idle = Idle { pid: process::id(), connections: Vec::new() };
-        Server { address: Arc::new(address), busy_timeout, idle: Mutex::new(idle) }
+        Server { address: Arc::new(address), busy_timeout, is_replica: false, idle: Mutex::new(idle) }
+    }
+
+    /// The same as a standby that is read in the primary's place.
+    pub(super) fn into_replica(self) -> Self {
+        Server { is_replica: true, ..self }
     }
 
     /// For the beginning of a transaction: how long each of its statements waits for a lock.

@@ -15,6 +15,9 @@ impl Server {
     /// What went wrong on a connection. Statements and values are for the log, never for a client.
     pub(super) fn error(&self, doing: &'static str, error: tokio_postgres::Error) -> HostError {
         let Some(said) = error.as_db_error() else {
+            if is_lost(&error) && self.is_replica {
+                return self.stopped(doing, &in_words(&error));
+            }
             if is_lost(&error) {
                 return HostError::Unusable(format!(
                     "the connection to the store {} was lost while {doing} ({}); nothing was changed, so try again once \
@@ -40,6 +43,17 @@ impl Server {
         HostError::Failed { doing, source: Box::new(Cause(in_full(said))) }
     }
 
+    /// A standby gives a search up for the sake of what it has to replay, or ends its connection for that.
+    fn stopped(&self, doing: &'static str, words: &str) -> HostError {
+        HostError::TryAgain(format!(
+            "the replica {} stopped us while {doing} ({words}), as a standby does with what stands in the way of what it has \
+             to replay; nothing was changed, so try again. Where that happens often, let it wait longer for searches \
+             (max_standby_streaming_delay), or tell the primary what they still read (hot_standby_feedback = on), or \
+             leave `replica` out (--replica)",
+            self.address
+        ))
+    }
+
     /// What the server said, where its owner can do something about it.
     pub(super) fn meaning(&self, doing: &'static str, said: &DbError) -> Option<HostError> {
         let known = self.meaning_of(doing, said);
@@ -54,6 +68,7 @@ impl Server {
         let words = for_people(said);
         let code = said.code();
         Some(match code {
+            &SqlState::T_R_SERIALIZATION_FAILURE if self.is_replica => self.stopped(doing, &words),
             &SqlState::LOCK_NOT_AVAILABLE => HostError::Busy { waited: self.busy_timeout },
             &SqlState::T_R_SERIALIZATION_FAILURE | &SqlState::T_R_DEADLOCK_DETECTED => HostError::Conflict,
             &SqlState::QUERY_CANCELED => HostError::TryAgain(format!(

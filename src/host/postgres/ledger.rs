@@ -86,7 +86,7 @@ pub(super) async fn version(client: &Client) -> Result<Option<i64>, Error> {
 
 impl PostgresSession<'_> {
     fn ledger_version(&self) -> Result<Option<i64>, HostError> {
-        let version = self.connection().wait_for(version(self.connection().client()));
+        let version = self.primary().wait_for(version(self.primary().client()));
         version.map_err(|error| self.error(READING, error))
     }
 
@@ -156,7 +156,7 @@ impl PostgresSession<'_> {
         if self.ledger_is_old {
             return Ok(Vec::new());
         }
-        let found = self.connection().wait_for(self.connection().client().query_typed(sql, values));
+        let found = self.primary().wait_for(self.primary().client().query_typed(sql, values));
         let entries = found.and_then(|rows| rows.iter().map(entry).collect());
         entries.map_err(|error| self.error(READING, error))
     }
@@ -241,7 +241,8 @@ impl Ledger for PostgresSession<'_> {
                    WHERE operation = (SELECT number FROM bulk_rerun.operations WHERE operation_id = $1) ORDER BY place";
         let values: Vec<Bound<'_>> = vec![(Box::new(operation_id), Type::TEXT)];
         let mut failed = None;
-        let _ = self.each_row(sql, values, &mut |row| match run(row) {
+        let was_elsewhere = std::mem::take(&mut self.is_elsewhere);
+        let read = self.each_row(sql, values, &mut |row| match run(row) {
             Ok(run) => {
                 each(run);
                 ControlFlow::Continue(())
@@ -250,7 +251,9 @@ impl Ledger for PostgresSession<'_> {
                 failed = Some(error);
                 ControlFlow::Break(())
             }
-        })?;
+        });
+        self.is_elsewhere = was_elsewhere;
+        let _ = read?;
         failed.map_or(Ok(()), |error| Err(self.error(READING, error)))
     }
 

@@ -21,6 +21,7 @@ mod plan;
 mod presence;
 mod proof;
 mod read;
+mod replica;
 mod rights;
 mod row;
 mod search_path;
@@ -54,6 +55,8 @@ pub(crate) fn read_address(url: &str, variable: &dyn Fn(&str) -> Option<String>)
 /// A runner's PostgreSQL store, seen through a profile.
 pub struct PostgresHost {
     server: Server,
+    /// A standby of it, which searches read.
+    replica: Option<Server>,
     /// The profile that was asked for; else any of the built-in ones.
     given: Option<Profile>,
     /// What fits the store as it was seen last.
@@ -70,11 +73,22 @@ impl PostgresHost {
     pub fn open(url: &str, profile: Option<Profile>, busy_timeout: Duration) -> Result<Self, HostError> {
         profile.iter().try_for_each(|profile| profile.check_engine(Engine::Postgres))?;
         let server = Server::new(Address::parse(url)?, busy_timeout);
-        let host = PostgresHost { server, given: profile, fitted: Mutex::default() };
+        let host = PostgresHost { server, replica: None, given: profile, fitted: Mutex::default() };
         let connection = host.server.connect()?;
         host.fit(&connection)?;
         host.server.give_back(connection);
         Ok(host)
+    }
+
+    /// The same with searches on a standby of that server, at a URL of its own. It is not looked at before it is needed.
+    ///
+    /// # Errors
+    ///
+    /// The URL can't be read.
+    pub fn with_replica(self, url: &str) -> Result<Self, HostError> {
+        let address = Address::parse(url).map_err(replica::of_the_replica)?;
+        let replica = Some(Server::new(address, self.server.busy_timeout).into_replica());
+        Ok(PostgresHost { replica, ..self })
     }
 
     /// The profile's generation that fits the store.
@@ -144,6 +158,7 @@ impl PostgresHost {
         });
         let (settings, others, missing_rights, read_whole_for_an_id, not_found_by_its_id, ledger, missing_to_prune) =
             asked.map_err(|error| self.server.error("reading its settings", error))??;
+        let replica = self.replica_info(&connection);
         self.server.give_back(connection);
         let (open_in, hidden) = presence::of(&others, &fitted.profile);
         let outlook = fitted.profile.outlook(&open_in, hidden);
@@ -161,6 +176,7 @@ impl PostgresHost {
                 schema_version_hidden: fitted.version_hidden,
                 missing_rights,
                 missing_to_prune,
+                replica,
             },
             lacks: fitted.view.lacks.clone(),
             read_whole_for_an_id,

@@ -45,7 +45,7 @@ impl PostgresSession<'_> {
             for row in rows {
                 if each(&row.map_err(fail)?).is_break() {
                     self.is_spoilt.set(true);
-                    connection.wait_for(self.host.server.address.cancel(client.cancel_token())).map_err(fail)?;
+                    connection.wait_for(self.server().address.cancel(client.cancel_token())).map_err(fail)?;
                     return Ok(ControlFlow::Break(()));
                 }
             }

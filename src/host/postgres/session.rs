@@ -10,13 +10,13 @@ use tokio::runtime::Builder;
 use tokio_postgres::SimpleQueryMessage;
 
 use super::PostgresHost;
-use super::connection::Connection;
+use super::connection::{Connection, Server};
 use super::error::{is_lost, is_of_another_schema};
 use super::fit::Fitted;
 use super::plan;
 use super::proof::{self, Proof};
 use super::row::read;
-use crate::contract::Params;
+use crate::contract::{Params, Replica};
 use crate::host::profile::SchemaVersion;
 use crate::host::{
     Columns, Due, Freshness, HostError, Interrupter, Key, Ledger, Query, RunRef, RunRow, Session, Spawned, States,
@@ -30,6 +30,12 @@ pub(super) struct PostgresSession<'h> {
     pub(super) host: &'h PostgresHost,
     pub(super) fitted: Arc<Fitted>,
     connection: Option<Connection>,
+    /// The replica's, once a search needs it.
+    replica: Option<(&'h Server, Connection)>,
+    /// It is the replica that is read.
+    pub(super) is_elsewhere: bool,
+    /// How far that was behind.
+    lag: Option<Replica>,
     in_transaction: bool,
     /// What the server had committed at [`Session::begin_read`].
     read_at: Option<String>,
@@ -65,6 +71,9 @@ impl<'h> PostgresSession<'h> {
             host,
             fitted,
             connection,
+            replica: None,
+            is_elsewhere: false,
+            lag: None,
             in_transaction: false,
             read_at: None,
             is_unchanged: false,
@@ -77,7 +86,24 @@ impl<'h> PostgresSession<'h> {
         })
     }
 
+    /// Where it reads, or writes, at the moment.
     pub(super) fn connection(&self) -> &Connection {
+        match &self.replica {
+            Some((_, replica)) if self.is_elsewhere => replica,
+            _ => self.primary(),
+        }
+    }
+
+    /// Whose that is.
+    pub(super) fn server(&self) -> &Server {
+        match &self.replica {
+            Some((server, _)) if self.is_elsewhere => server,
+            _ => &self.host.server,
+        }
+    }
+
+    /// Where the ledger is, and all that is written.
+    pub(super) fn primary(&self) -> &Connection {
         // Taken out by `drop` alone.
         self.connection.as_ref().expect("a session has its connection until it is dropped")
     }
@@ -89,7 +115,7 @@ impl<'h> PostgresSession<'h> {
         if is_of_another_schema(&error) {
             self.host.forget_fit();
         }
-        self.host.server.error(doing, error)
+        self.server().error(doing, error)
     }
 
     pub(super) fn execute(&self, doing: &'static str, sql: &str) -> Result<(), HostError> {
@@ -99,6 +125,13 @@ impl<'h> PostgresSession<'h> {
 
     pub(super) fn is_cancelled(&self) -> bool {
         self.cancelled.as_ref().is_some_and(|cancelled| cancelled.load(Ordering::Relaxed))
+    }
+
+    fn connect_replica(&mut self) -> Result<(), HostError> {
+        if self.replica.is_none() {
+            self.replica = self.host.connect_replica()?;
+        }
+        Ok(())
     }
 
     /// Begins a transaction whose settings end with it, so that a pooler in between is no obstacle; `first` is the first
@@ -143,9 +176,31 @@ impl Session for PostgresSession<'_> {
         Ok(())
     }
 
+    /// On the replica, where there is one. The ledger and the locks stay the primary's.
+    fn begin_search(&mut self) -> Result<(), HostError> {
+        self.connect_replica()?;
+        let Some((server, replica)) = &self.replica else { return self.begin_read() };
+        self.lag = Some(self.host.lag(self.primary(), server, replica)?);
+        self.is_elsewhere = true;
+        self.begin("starting to read", "ISOLATION LEVEL REPEATABLE READ READ ONLY", "")?;
+        // Nobody can tell whether the primary is still where the replica was.
+        self.read_at = None;
+        Ok(())
+    }
+
+    fn replica(&self) -> Option<Replica> {
+        self.lag
+    }
+
     fn interrupter(&mut self) -> Option<Interrupter> {
-        let token = self.connection().client().cancel_token();
-        let address = Arc::clone(&self.host.server.address);
+        // If it can't be reached, the search will say so.
+        let _ = self.connect_replica();
+        let (server, connection) = match &self.replica {
+            Some((server, replica)) => (*server, replica),
+            None => (&self.host.server, self.primary()),
+        };
+        let token = connection.client().cancel_token();
+        let address = Arc::clone(&server.address);
         let cancelled = Arc::new(AtomicBool::new(false));
         self.cancelled = Some(Arc::clone(&cancelled));
         Some(Box::new(move || {
@@ -189,6 +244,7 @@ impl Session for PostgresSession<'_> {
             return Ok(());
         }
         self.execute("ending", "ROLLBACK")?;
+        self.is_elsewhere = false;
         self.in_transaction = false;
         self.is_writing = false;
         Ok(())
@@ -312,6 +368,9 @@ impl Drop for PostgresSession<'_> {
         let is_spoilt = self.end().is_err() || self.is_cancelled() || self.is_spoilt.get();
         if let Some(connection) = self.connection.take().filter(|_| !is_spoilt) {
             self.host.server.give_back(connection);
+        }
+        if let Some((server, connection)) = self.replica.take().filter(|_| !is_spoilt) {
+            server.give_back(connection);
         }
     }
 }

@@ -220,4 +220,10 @@ impl Host for SqliteHost {
     fn describe(&self) -> Result<StoreInfo, HostError> {
         self.info()
     }
+
+    fn brief_session(&self, time: Duration) -> Result<Option<Box<dyn Session + '_>>, HostError> {
+        let (mut own, fitted) = self.connect()?;
+        own.be_brief(time).map_err(|error| self.store.place.error("opening it", error))?;
+        Ok(Some(Box::new(SqliteSession::new(&self.store.place, fitted, own))))
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
@@ -15,18 +16,30 @@ use crate::host::{HostError, Interrupter};
 /// hundred rows, well under a millisecond.
 const STEPS_BETWEEN_LOOKS: i32 = 10_000;
 
+/// The same where it is time that counts: some ten microseconds.
+const STEPS_IN_MOMENTS: i32 = 500;
+
 /// A connection of our own, and plain transactions on it.
 pub(super) struct Own<'h> {
     store: &'h Store,
     file: FileId,
     connection: Pooled,
-    /// The connection looks at an [`Interrupter`]'s flag.
+    /// The connection looks at an [`Interrupter`]'s flag, or at the clock.
     interruptible: bool,
 }
 
 impl<'h> Own<'h> {
     pub(super) fn new(store: &'h Store, file: FileId, connection: Pooled) -> Self {
         Own { store, file, connection, interruptible: false }
+    }
+
+    /// From now on it waits for no lock, and reads no longer than this; the next session on the connection waits again.
+    pub(super) fn be_brief(&mut self, time: Duration) -> rusqlite::Result<()> {
+        let end = Instant::now() + time;
+        self.connection.busy_timeout(Duration::ZERO)?;
+        self.connection.progress_handler(STEPS_IN_MOMENTS, Some(move || Instant::now() > end))?;
+        self.interruptible = true;
+        Ok(())
     }
 
     fn execute(&self, doing: &'static str, sql: &str) -> Result<(), HostError> {
