@@ -4,11 +4,16 @@
 //! retry (`boss.retry(name, ids)`, after a SELECT of the failed ids) puts the same jobs back in their queue: an UPDATE
 //! of rows where ours inserts new ones, whose foreign key the server checks. procrastinate's (`retry_job_by_id`, with the
 //! ids at hand) takes one job at a time, so the larger numbers are left out. Each turn works on tables that were filled
-//! anew; the median of seven turns counts. Needs what `tests/run` installs.
+//! anew; the median of some turns counts. Needs what `tests/run` installs.
 //!
 //! A second table says what the ledger costs: the same re-run in a database with one and in a database without. It alone is
 //! `cargo bench --bench postgres -- ledger`.
+//!
+//! A third one has searches beside SQL by hand (`support/by_hand.rs`); it alone is `-- searches`, in a store of another size
+//! `-- searches --runs 10000000`. With `--quick` everything is small, and takes less than a minute.
 
+#[path = "support/by_hand.rs"]
+mod by_hand;
 #[path = "../tests/support/postgres.rs"]
 mod postgres;
 
@@ -21,11 +26,21 @@ use comfy_table::{CellAlignment, Table, presets};
 
 use postgres::{Database, Kind, Server};
 
-/// The word that asks for the ledger's cost alone.
+/// The words that ask for one table alone.
 const LEDGER: &str = "ledger";
+const SEARCHES: &str = "searches";
 
-const SIZES: [u32; 3] = [1_000, 10_000, 100_000];
-const TURNS: usize = 7;
+/// How much is done for a figure.
+struct Effort {
+    /// Failed jobs that are re-run.
+    sizes: &'static [u32],
+    /// Jobs in the store that is searched.
+    runs: u32,
+    turns: usize,
+}
+
+const FULL: Effort = Effort { sizes: &[1_000, 10_000, 100_000], runs: 1_000_000, turns: 7 };
+const QUICK: Effort = Effort { sizes: &[1_000], runs: 100_000, turns: 3 };
 
 /// How many runs are re-run with the ledger and without.
 const WRITTEN_DOWN: u32 = 10_000;
@@ -41,11 +56,21 @@ fn main() {
     if !has("--bench") {
         return println!("these are benches: `cargo bench --bench postgres`");
     }
+    let effort = if has("--quick") { QUICK } else { FULL };
+    let runs = arguments.iter().skip_while(|argument| *argument != "--runs").nth(1);
+    let runs = runs.map_or(effort.runs, |runs| runs.parse().expect("--runs takes a number"));
+    let effort = Effort { runs, ..effort };
     let server: &'static Server = Box::leak(Box::new(Server::start(Kind::Durable)));
-    if !has(LEDGER) {
-        println!("{}", beside_the_runners(server));
+    let only_one = has(LEDGER) || has(SEARCHES);
+    if !only_one {
+        println!("{}", beside_the_runners(server, &effort));
     }
-    println!("{}", with_the_ledger(server));
+    if !only_one || has(LEDGER) {
+        println!("{}", with_the_ledger(server, &effort));
+    }
+    if !only_one || has(SEARCHES) {
+        println!("{}", by_hand::beside_sql(&PG_BOSS.set_up(server), effort.runs, effort.turns));
+    }
 }
 
 fn table(header: [&str; 5]) -> Table {
@@ -59,14 +84,14 @@ fn table(header: [&str; 5]) -> Table {
     table
 }
 
-fn beside_the_runners(server: &'static Server) -> Table {
+fn beside_the_runners(server: &'static Server, effort: &Effort) -> Table {
     let mut table = table(["failed jobs", "its own retry, jobs/s", "ours, new runs/s", "ours / its own", "goal"]);
     for (runner, goal) in [(&PG_BOSS, 1.0), (&PROCRASTINATE, 20.0)] {
         let database = runner.set_up(server);
-        for size in SIZES {
+        for &size in effort.sizes {
             eprintln!("{}: {size} jobs", runner.name);
             let (mut peer, mut ours) = (Vec::new(), Vec::new());
-            for _ in 0..TURNS {
+            for _ in 0..effort.turns {
                 if size <= runner.peer_max {
                     database.client().execute(&runner.fill(size));
                     peer.push(f64::from(size) / runner.retry(&database));
@@ -89,7 +114,7 @@ fn beside_the_runners(server: &'static Server) -> Table {
 }
 
 /// How much longer a re-run takes that is written down.
-fn with_the_ledger(server: &'static Server) -> Table {
+fn with_the_ledger(server: &'static Server, effort: &Effort) -> Table {
     let mut table = table(["new runs", "no ledger, runs/s", "a ledger, runs/s", "a ledger / none, time", "goal"]);
     for runner in [&PG_BOSS, &PROCRASTINATE] {
         let [without, with] = [(); 2].map(|()| runner.set_up(server));
@@ -98,7 +123,7 @@ fn with_the_ledger(server: &'static Server) -> Table {
         let fill_both = format!("TRUNCATE bulk_rerun.operations, bulk_rerun.runs; {fill}");
         eprintln!("{}: {WRITTEN_DOWN} jobs, with and without the ledger", runner.name);
         let mut times: [Vec<f64>; 2] = [Vec::new(), Vec::new()];
-        for turn in 0..TURNS {
+        for turn in 0..effort.turns {
             // Neither always comes first.
             for index in if turn % 2 == 0 { [0, 1] } else { [1, 0] } {
                 let (database, fill) = [(&without, &fill), (&with, &fill_both)][index];

@@ -133,6 +133,30 @@ pub trait Session {
         each: &mut dyn FnMut(RunRow<'_>) -> ControlFlow<()>,
     ) -> Result<(), HostError>;
 
+    /// Of a filter's runs, hands over those of each task than which no other is newer, each with how many of the filter's
+    /// runs its task has. `false`: the host has no better way than to hand all of them over; what came until then is void.
+    fn newest(
+        &mut self,
+        _filter: &RunFilter,
+        _columns: Columns,
+        _each: &mut dyn FnMut(RunRow<'_>, u64),
+    ) -> Result<bool, HostError> {
+        Ok(false)
+    }
+
+    /// Hands over the runs of some tasks (as [`Query::Tasks`]) that may be as new as what `since` says of each; others may
+    /// be among them.
+    fn newer(
+        &mut self,
+        names: Option<&[&Key<'_>]>,
+        _since: &[Since<'_>],
+        _newest_only: bool,
+        columns: Columns,
+        each: &mut dyn FnMut(RunRow<'_>) -> ControlFlow<()>,
+    ) -> Result<(), HostError> {
+        self.runs(Query::Tasks(names), columns, each)
+    }
+
     /// Hands over the parameters of each of these runs with its index, in any order; `None` for one that is gone.
     fn params(&mut self, runs: &[RunRef<'_>], each: &mut dyn FnMut(usize, Option<Params<'_>>))
     -> Result<(), HostError>;
@@ -212,6 +236,15 @@ pub enum Query<'a> {
         /// active since.
         new_only: bool,
     },
+}
+
+/// From when on a task's runs are asked for.
+#[derive(Debug, Clone, Copy)]
+pub struct Since<'a> {
+    /// The task.
+    pub task_name: &'a Key<'a>,
+    /// Older ones may be left out, if there is a time; and so may a run for whose time there is none.
+    pub created_at: Option<Instant>,
 }
 
 /// Which columns of a run are needed beside its id, its task and its time of creation.

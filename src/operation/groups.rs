@@ -71,6 +71,12 @@ impl Gathered {
         Gathered { source: Source::of(run), fit: None, matched: 0, told, is_left_out: false }
     }
 
+    /// Adds one that stands for so many, among which none is newer.
+    pub(super) fn add_one_of(&mut self, run: &RunRow<'_>, matched: u64) {
+        self.add(run, false);
+        self.matched = matched;
+    }
+
     pub(super) fn add(&mut self, run: &RunRow<'_>, is_left_out: bool) {
         self.matched += 1;
         self.is_left_out |= is_left_out;
@@ -129,7 +135,7 @@ impl Source {
     }
 
     /// Whether it may be started again, as far as it can tell by itself.
-    fn is_fit(&self) -> bool {
+    pub(super) fn is_fit(&self) -> bool {
         self.unfit.is_none() && self.id.fault().is_none()
     }
 

@@ -8,7 +8,7 @@ use super::groups::{ByTask, Digest, Group, Source};
 use super::resolve::by_params;
 use crate::catalogue::{Catalogue, Verdict};
 use crate::contract::{Reason, RerunOptions, is_success};
-use crate::host::{Columns, HostError, Key, Query, RunRef, RunRow, Session};
+use crate::host::{Columns, HostError, Key, Query, RunRef, RunRow, Session, Since};
 
 /// Up to so many tasks are asked for by name; for more, all runs are read, which is cheaper than seeking each.
 const NAMED_TASKS_MAX: usize = 32;
@@ -156,8 +156,11 @@ fn skip_superseded(session: &mut dyn Session, groups: &mut [Group], options: &Re
     // The newest run so far, and whether it has succeeded.
     let mut newest = Open::of(groups, options, || None::<(Source, bool)>);
     let columns = Columns { params: newest.by_params, end_reason: true, ..Columns::default() };
+    // Among a task's parameters, each has a newest run of its own.
+    let newest_only = !newest.by_params;
+    let since = since(groups);
     of_open_groups(groups, |names| {
-        session.runs(Query::Tasks(names), columns, &mut |run| {
+        session.newer(names, &since, newest_only, columns, &mut |run| {
             if let Some(newest) = newest.of_run(&run)
                 && newest.as_ref().is_none_or(|(newest, _)| newest.is_older_than(run.created_at, &run.id))
             {
@@ -174,6 +177,23 @@ fn skip_superseded(session: &mut dyn Session, groups: &mut [Group], options: &Re
         }
     }
     Ok(())
+}
+
+/// The tasks of the groups that may still get a new run, each with its oldest source run's time: only what is not older can
+/// be newer than a source run.
+fn since(groups: &[Group]) -> Vec<Since<'_>> {
+    let mut since: Vec<Since<'_>> = Vec::new();
+    for group in groups.iter().filter(|group| group.skip.is_none()) {
+        let of_group = Since { task_name: &group.task_name, created_at: group.source.created_at };
+        match since.last_mut() {
+            // The groups are ordered by task. No time is the oldest one.
+            Some(last) if *last.task_name == *of_group.task_name => {
+                last.created_at = last.created_at.min(of_group.created_at);
+            }
+            _ => since.push(of_group),
+        }
+    }
+    since
 }
 
 /// A value for each group that may still get a new run.

@@ -41,7 +41,14 @@ pub(super) fn resolve(
             Columns { params: by_params(options), unfit: true, end_reason: counts, rest: counts, ..Columns::default() }
         }
     };
-    let mut seen = session.may_repeat()?.then(Seen::default);
+    let may_repeat = session.may_repeat()?;
+    if keep.is_none()
+        && !may_repeat
+        && let Some(resolved) = newest_of_each_task(session, request, columns)?
+    {
+        return Ok(resolved);
+    }
+    let mut seen = may_repeat.then(Seen::default);
     let mut grouping = Grouping::new(options);
     let mut spans = options.spans().map(Spans::new);
     let mut matched = 0;
@@ -64,6 +71,41 @@ pub(super) fn resolve(
     let (mut groups, beyond) = grouping.into_groups();
     groups.sort_unstable_by(Group::order);
     Ok(Resolved { groups, beyond, matched, unknown, times: spans.and_then(Spans::into_times) })
+}
+
+/// The same by the newest run of each task alone, where nothing else of the others counts than their number, and the host
+/// can tell that faster than it can hand them over.
+fn newest_of_each_task(
+    session: &mut dyn Session,
+    request: &Request,
+    columns: Columns,
+) -> Result<Option<Resolved>, ErrorModel> {
+    let options = &request.options;
+    let Selector::Matching { filter, except_ids, except_tasks } = &request.selector else { return Ok(None) };
+    let looks_at_each = options.unique_by != UniqueBy::Task
+        || options.tells_runs()
+        || options.spans().is_some()
+        || !options.except_groups.is_empty()
+        || !except_ids.is_empty();
+    if looks_at_each {
+        return Ok(None);
+    }
+    let mut groups = ByTask::new();
+    let are_all = session.newest(filter, columns, &mut |run, matched| {
+        if !is_among(except_tasks, &run.task_name) {
+            let new = || Gathered::before(&run, false);
+            groups.or_insert_with(&run.task_name, Digest::default(), new).add_one_of(&run, matched);
+        }
+    })?;
+    let group = |(task_name, params, gathered)| Group::of(task_name, params, gathered);
+    let mut groups: Vec<Group> = groups.into_entries().map(group).collect();
+    // Where one may not be started, an older one that may is told of.
+    if !are_all || !groups.iter().all(|group| group.source.is_fit()) {
+        return Ok(None);
+    }
+    groups.sort_unstable_by(Group::order);
+    let matched = groups.iter().map(|group| group.matched).sum();
+    Ok(Some(Resolved { groups, beyond: 0, matched, unknown: Vec::new(), times: None }))
 }
 
 /// Whether parameters set groups apart: what they are themselves, or which runs are like them.

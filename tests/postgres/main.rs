@@ -12,6 +12,7 @@ mod ledger;
 mod ledger_cut;
 mod ledger_trouble;
 mod libpq;
+mod newest;
 mod pgbouncer;
 mod proxy;
 mod replica;

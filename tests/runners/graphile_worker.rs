@@ -113,6 +113,37 @@ fn the_key_stays_with_the_old_run() {
     assert_eq!(application.column("SELECT key FROM graphile_worker._private_jobs ORDER BY id"), ["nightly", "", ""]);
 }
 
+/// Graphile Worker adds many at once, and does not say which has become of which: tasks, queues, flags and payloads of many
+/// kinds, some of them alike.
+#[test]
+fn each_of_many_has_what_its_own_source_run_had() {
+    let application = application(&json!([]));
+    application.client.execute(
+        "SELECT graphile_worker.add_job('task-' || n % 70, json_build_object('n', n % 300),
+                 CASE WHEN n % 4 = 0 THEN 'queue-' || n % 20 END, max_attempts := 1 + n % 3, priority := n % 5, flags := CASE WHEN n % 9 = 0 THEN ARRAY['b', 'a'] END)
+         FROM generate_series(1, 5000) AS n",
+    );
+    all_have_failed(&application);
+    let due = json!({"unique_by": "run", "start_at": "2030-01-01T00:00:00.123456Z", "spread": "10m"});
+    for options in [json!({"unique_by": "run"}), due] {
+        let answer = call(&application.plugin(), &all_failed(options)).unwrap();
+        let started = answer["triggered"].as_array().unwrap().iter();
+        let id = |run: &Value, field: &str| run[field].as_str().unwrap().to_owned();
+        let pairs: Vec<_> = started.map(|run| format!("({}, {})", id(run, "rerun_of"), id(run, "run_id"))).collect();
+        assert_eq!(pairs.len(), 5_000);
+        let columns = ["task_id", "job_queue_id", "payload::text", "max_attempts", "priority", "flags"];
+        let [old, new] = ["old", "new"].map(|job| columns.map(|column| format!("{job}.{column}")).join(", "));
+        let equal = format!(
+            "SELECT count(DISTINCT new.id) FROM (VALUES {}) AS pair(a, b)
+             JOIN graphile_worker._private_jobs AS old ON old.id = a JOIN graphile_worker._private_jobs AS new ON new.id = b
+             WHERE ({old}) IS NOT DISTINCT FROM ({new})",
+            pairs.join(", ")
+        );
+        assert_eq!(application.value(&equal), "5000");
+        application.client.execute("DELETE FROM graphile_worker._private_jobs WHERE attempts = 0");
+    }
+}
+
 /// Text that no `jsonb` can hold is its parameters all the same, byte for byte.
 #[test]
 fn a_payload_goes_over_byte_for_byte() {

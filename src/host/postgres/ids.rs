@@ -139,6 +139,14 @@ impl Ids<'_> {
         format!("({columns}) IN (SELECT {values} FROM unnest($1::text[]) AS wanted(wanted_id))")
     }
 
+    /// The same for so many that the server may rather look for each of its runs among them.
+    pub(super) fn condition_of_many(&self) -> String {
+        match self.key.is_empty() {
+            true => format!("{} IN (SELECT unnest($1::text[]::{}[]))", self.kind.column(), self.kind.cast()),
+            false => self.condition(),
+        }
+    }
+
     /// What joins the view with the wanted runs: `$1` is an array of their tasks, `$2` of their ids; each has its `place`
     /// in them, from 1.
     pub(super) fn join(&self) -> String {

@@ -14,6 +14,7 @@ mod ids;
 mod ledger;
 mod libpq;
 mod misfit;
+mod newest;
 mod numeric;
 mod parameters;
 mod passfile;

@@ -1,8 +1,10 @@
 //! How the server would find a run: whether an index serves it, and whether there can be only one.
 
 use serde_json::Value;
+use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Error, SimpleQueryMessage};
 
+use super::dialect::Bound;
 use super::error::for_people;
 use super::fit::Fitted;
 use super::ids::Ids;
@@ -49,6 +51,26 @@ async fn explain(client: &Client, sql: &str) -> Result<Value, Error> {
         _ => None,
     });
     Ok(plan.map(|mut plan| plan[0]["Plan"].take()).unwrap_or_default())
+}
+
+/// What the planner thinks that a statement costs, and how many rows it finds.
+pub(super) struct Cost {
+    pub(super) total: f64,
+    pub(super) rows: f64,
+}
+
+/// The cost of a statement with these values; beyond all measure where that can't be told.
+pub(super) async fn cost(client: &Client, sql: &str, values: &[Bound<'_>]) -> Result<Cost, Error> {
+    let values: Vec<(&(dyn ToSql + Sync), Type)> =
+        values.iter().map(|(value, kind)| (&**value as &(dyn ToSql + Sync), kind.clone())).collect();
+    let lines = client.query_typed(&format!("EXPLAIN {sql}"), &values).await?;
+    // Such as `Seq Scan on job  (cost=0.00..431.00 rows=21000 width=4)`.
+    let first = lines.first().and_then(|line| line.try_get::<_, &str>(0).ok()).unwrap_or_default();
+    let number = |before: &str| {
+        let (_, number) = first.rsplit_once(before)?;
+        number.split(' ').next()?.parse().ok()
+    };
+    Ok(Cost { total: number("..").unwrap_or(f64::INFINITY), rows: number(" rows=").unwrap_or(f64::INFINITY) })
 }
 
 /// Whether no two rows of the view have the same task and id: each table's row is looked up by all of a unique index. Where

@@ -17,6 +17,9 @@ use crate::host::{Columns, HostError, RunRef, RunRow};
 /// planner's choice in any table of some size.
 const IDS_AT_ONCE: usize = 1_000;
 
+/// From so many ids on they are joined with the whole view in one statement: how, is the planner's choice.
+const IDS_TO_JOIN: usize = 10_000;
+
 /// Runs that are sought in one statement, by their tasks and their ids.
 const RUNS_AT_ONCE: usize = 4_000;
 
@@ -70,8 +73,14 @@ impl PostgresSession<'_> {
         each: &mut dyn FnMut(RunRow<'_>) -> ControlFlow<()>,
     ) -> Result<ControlFlow<()>, HostError> {
         let kind = &self.fitted.id_type;
-        let (sql, at) = self.fitted.view.by_id(&self.fitted.ids().condition(), columns, &self.fitted.dialect());
-        for ids in ids.chunks(IDS_AT_ONCE) {
+        let is_join = ids.len() >= IDS_TO_JOIN;
+        self.prefer_indexes(!is_join)?;
+        let (condition, at_once) = match is_join {
+            true => (self.fitted.ids().condition_of_many(), ids.len()),
+            false => (self.fitted.ids().condition(), IDS_AT_ONCE),
+        };
+        let (sql, at) = self.fitted.view.by_id(&condition, columns, &self.fitted.dialect());
+        for ids in ids.chunks(at_once) {
             let foreign = self.foreign(ids.iter().copied())?;
             let ids: Vec<&str> = ids.iter().copied().filter(|id| kind.has(id) && !foreign.contains(*id)).collect();
             let ids = self.that_come_apart(&ids)?;

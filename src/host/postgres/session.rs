@@ -16,10 +16,11 @@ use super::fit::Fitted;
 use super::plan;
 use super::proof::{self, Proof};
 use super::row::read;
-use crate::contract::{Params, Replica};
+use crate::contract::{Params, Replica, RunFilter};
 use crate::host::profile::SchemaVersion;
 use crate::host::{
-    Columns, Due, Freshness, HostError, Interrupter, Key, Ledger, Query, RunRef, RunRow, Session, Spawned, States,
+    Columns, Due, Freshness, HostError, Interrupter, Key, Ledger, Query, RunRef, RunRow, Session, Since, Spawned,
+    States,
 };
 
 /// The key of our advisory lock in the store's database: "bulkrrun" in ASCII.
@@ -281,7 +282,6 @@ impl Session for PostgresSession<'_> {
         each: &mut dyn FnMut(RunRow<'_>) -> ControlFlow<()>,
     ) -> Result<(), HostError> {
         if let Query::Ids(ids) = query {
-            self.prefer_indexes(true)?;
             return match self.each_of_ids(ids, columns, each)? {
                 ControlFlow::Continue(()) => self.prefer_indexes(false),
                 ControlFlow::Break(()) => Ok(()),
@@ -302,6 +302,29 @@ impl Session for PostgresSession<'_> {
     fn may_repeat(&mut self) -> Result<bool, HostError> {
         let unique = self.connection().wait_for(plan::finds_one_at_most(self.connection().client(), &self.fitted));
         unique.map(|unique| !unique).map_err(|error| self.error("looking at how it finds a run", error))
+    }
+
+    fn newest(
+        &mut self,
+        filter: &RunFilter,
+        columns: Columns,
+        each: &mut dyn FnMut(RunRow<'_>, u64),
+    ) -> Result<bool, HostError> {
+        self.newest_of_filter(filter, columns, each)
+    }
+
+    fn newer(
+        &mut self,
+        names: Option<&[&Key<'_>]>,
+        since: &[Since<'_>],
+        newest_only: bool,
+        columns: Columns,
+        each: &mut dyn FnMut(RunRow<'_>) -> ControlFlow<()>,
+    ) -> Result<(), HostError> {
+        match self.newer_than(since, newest_only, columns, each)? {
+            true => Ok(()),
+            false => Session::runs(self, Query::Tasks(names), columns, each),
+        }
     }
 
     fn params(
