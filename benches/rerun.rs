@@ -3,7 +3,9 @@
 //! Prints one table: medians in milliseconds, ratios of one run, and the goal beside each; nothing
 //! is asserted. `cargo bench -- --runs 10000000` (or `BENCH_RUNS=10000000`) measures a store of
 //! that size besides the one of a million runs; a smaller number measures that size alone. `cargo bench --bench rerun --
-//! ledger` measures what the ledger costs, and nothing else; `-- c`, `-- lua` and `-- http` what that door adds.
+//! ledger` measures what the ledger costs, and nothing else; `-- c`, `-- lua` and `-- http` what that door adds; `-- --quick`
+//! searches and spawns beside SQLite's own limits alone, and `-- --plot FILE` draws the searches' costs over stores of ten
+//! thousand to ten million runs.
 //! Stores are made once and kept under `target/bench-stores`.
 
 mod support;
@@ -15,7 +17,7 @@ use bulk_rerun::{Config, Plugin, Request};
 use support::peer::{Peer, Synchronous};
 use support::report::{Report, Row};
 use support::store::Kind;
-use support::{apart, door, http, lua, memory, resolve, spawn, store};
+use support::{apart, door, http, lua, memory, plot, resolve, spawn, store};
 
 const RUNS: usize = 1_000_000;
 const SPAWNED: usize = 10_000;
@@ -25,6 +27,14 @@ const LEDGER: &str = "ledger";
 
 /// The words that ask for what one door adds, alone.
 const DOORS: [&str; 3] = ["c", "lua", "http"];
+
+/// The words that ask for searches and spawns beside their limits alone, and for a plot.
+const QUICK: &str = "--quick";
+const PLOT: &str = "--plot";
+const PLOTTED: [usize; 4] = [10_000, 100_000, RUNS, 10_000_000];
+
+/// What a process is started with whose instructions are counted.
+const ONE: &str = "--one";
 
 /// What a child process is started with to tell its own peak of memory.
 const PEAK_OF: &str = "--peak-of";
@@ -41,6 +51,11 @@ fn main() {
     {
         return apart::serve(work, Path::new(store), request.as_bytes());
     }
+    if let [one, case, runs] = arguments.as_slice()
+        && one == ONE
+    {
+        return do_one(case, runs.parse().expect("a number of runs"));
+    }
     if !arguments.iter().any(|argument| argument == "--bench") {
         return println!("these are benches: `cargo bench`");
     }
@@ -48,8 +63,11 @@ fn main() {
     let sizes = if runs > RUNS { vec![RUNS, runs] } else { vec![runs] };
 
     let mut report = Report::new();
-    match arguments.iter().map(String::as_str).find(|word| *word == LEDGER || DOORS.contains(word)) {
+    let is_known = |word: &&str| [LEDGER, PLOT, QUICK].contains(word) || DOORS.contains(word);
+    match arguments.iter().map(String::as_str).find(is_known) {
         Some(LEDGER) => spawn::bench_ledger(SPAWNED, &mut report),
+        Some(PLOT) => plot(&arguments, &mut report),
+        Some(QUICK) => beside_limits(&sizes, &mut report),
         Some(door) => of_a_door(door, &sizes, &mut report),
         None => everything(&sizes, &mut report),
     }
@@ -57,9 +75,21 @@ fn main() {
     report.print();
 }
 
+fn beside_limits(sizes: &[usize], report: &mut Report) {
+    sizes.iter().for_each(|&runs| drop(resolve::bench(runs, false, report)));
+    spawn::bench(SPAWNED, false, report);
+    spawn::bench_ledger(SPAWNED, report);
+}
+
+fn plot(arguments: &[String], report: &mut Report) {
+    let file = arguments.iter().skip_while(|argument| *argument != PLOT).nth(1).expect("--plot takes a file");
+    let points: Vec<_> = PLOTTED.iter().flat_map(|&runs| resolve::bench(runs, false, report)).collect();
+    plot::draw(&points, Path::new(file));
+}
+
 fn everything(sizes: &[usize], report: &mut Report) {
-    sizes.iter().for_each(|&runs| resolve::bench(runs, report));
-    spawn::bench(SPAWNED, report);
+    sizes.iter().for_each(|&runs| drop(resolve::bench(runs, true, report)));
+    spawn::bench(SPAWNED, true, report);
     spawn::bench_ledger(SPAWNED, report);
     sizes.iter().for_each(|&runs| peaks(runs, report));
     DOORS.iter().for_each(|door| of_a_door(door, sizes, report));
@@ -80,6 +110,25 @@ fn wanted_runs(arguments: &[String]) -> usize {
     let given = arguments.iter().skip_while(|argument| *argument != "--runs").nth(1).cloned();
     let wanted = given.or_else(|| std::env::var("BENCH_RUNS").ok());
     wanted.map_or(RUNS, |text| text.replace(['_', ','], "").parse().expect("--runs takes a number of runs"))
+}
+
+/// One piece of work, within a function of which valgrind can tell the name.
+fn do_one(case: &str, runs: usize) {
+    match case {
+        "spawn" | "spawn with the ledger" => spawn::one(runs, case != "spawn", counted),
+        search => {
+            let (plugin, request) = resolve::one(runs, search);
+            // What is read once, and kept, is no part of it.
+            plugin.call(&request).expect("an answer");
+            counted(&plugin, &request);
+        }
+    }
+}
+
+#[inline(never)]
+#[unsafe(no_mangle)]
+fn counted(plugin: &Plugin, request: &[u8]) {
+    std::hint::black_box(plugin.call(request).expect("an answer"));
 }
 
 /// The peak of resident memory of a `match_all`, each in a process of its own.

@@ -5,10 +5,10 @@
 //! That is what the peer's resolve does too, which has RunWisp's catalogue at hand; ours also
 //! reads the request's JSON and writes the answer's. A dry run does more (it reads each source
 //! run's parameters for the plan's digest, and without a catalogue which runs are services'), so
-//! it stands in a column of its own.
+//! it stands in a column of its own. The limit is SQLite's own, for the very statements of ours ([`Limit`]).
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use bulk_rerun::{Config, Plugin, Request};
 use chrono::{SecondsFormat, TimeDelta};
@@ -16,80 +16,93 @@ use rusqlite::Connection;
 use serde_json::{Value, json};
 
 use super::apart::{Apart, Work};
+use super::limit::Limit;
 use super::measure::{Contender, take_turns, time_warm};
 use super::peer::{Peer, Synchronous};
+use super::plot::Point;
 use super::report::{Report, Row};
 use super::store::{self, Kind};
 
+const GOAL: &str = "ours / limit ≤ 1.25";
+
+/// A question, and how it is asked.
 struct Case {
     name: &'static str,
     request: Value,
-    goal: &'static str,
-    /// SQLite's own least work for the same question.
-    limit: Option<&'static str>,
 }
 
-pub fn bench(runs: usize, report: &mut Report) {
+/// `with_peer`: beside the peer as well.
+pub fn bench(runs: usize, with_peer: bool, report: &mut Report) -> Vec<Point> {
     let store = store::kept(Kind::History, runs);
-    let no_tasks = store::folder().join("no-tasks.toml");
-    fs::write(&no_tasks, "").expect("an empty catalogue");
-    let plugin = |tasks| Plugin::open(&Config { tasks, ..Config::new(&store) }).expect("the store");
-    let (resolving, planning) = (plugin(Some(no_tasks)), plugin(None));
-    let bare = Connection::open(&store).expect("the store");
-    for case in cases(&store, runs) {
+    let searching = searching(&store);
+    let asked = |case: &Case| case.request.to_string().into_bytes();
+    let cases = cases(&store, runs);
+    // Before there are other plugins, with which a connection would be shared.
+    let limits: Vec<Limit> = cases.iter().map(|case| Limit::of(&searching, &asked(case))).collect();
+    let plugin = |config| Plugin::open(config).expect("the store");
+    let (resolving, planning) = (plugin(&searching), plugin(&Config::new(&store)));
+    let mut points = Vec::new();
+    for (case, limit) in cases.into_iter().zip(limits) {
         eprintln!("{runs} runs: {}", case.name);
-        let text = case.request.to_string().into_bytes();
-        let request = Request::from_json(&text).expect("a good request");
-        let dry_text = with_dry_run(case.request).to_string().into_bytes();
-        agree(&planning, &dry_text, &Peer::open(&store, Synchronous::Full), &request, case.name);
-        let mut apart = Apart::start(Work::Resolve, &store, &text);
+        let (text, dry_text) = (asked(&case), with_dry_run(case.request).to_string().into_bytes());
+        let mut apart = with_peer.then(|| {
+            let request = Request::from_json(&text).expect("a good request");
+            agree(&planning, &dry_text, &Peer::open(&store, Synchronous::Full), &request, case.name);
+            Apart::start(Work::Resolve, &store, &text)
+        });
         let mut contenders: Vec<Contender<'_>> = vec![
-            Box::new(|| apart.turn()),
             Box::new(|| time_warm(|| resolving.call(&text).expect("an answer"))),
+            Box::new(|| time_warm(|| limit.step())),
             Box::new(|| time_warm(|| planning.call(&dry_text).expect("an answer"))),
         ];
-        if let Some(sql) = case.limit {
-            let bare = &bare;
-            contenders.push(Box::new(move || {
-                let mut statement = bare.prepare_cached(sql).expect("the limit compiles");
-                time_warm(|| statement.query_row([], |row| row.get::<_, i64>(0)).expect("a count"))
-            }));
+        if let Some(apart) = &mut apart {
+            contenders.push(Box::new(|| apart.turn()));
         }
         let times = take_turns(contenders);
         report.add(&Row {
             name: format!("{}: {}", short(runs), case.name),
-            peer: Some(times.median(0)),
-            ours: Some(times.median(1)),
+            peer: with_peer.then(|| times.median(3)),
+            limit: Some(times.median(1)),
+            ours: Some(times.median(0)),
             dry_run: Some(times.median(2)),
-            limit: case.limit.map(|_| times.median(3)),
-            peer_to_ours: Some(times.ratio(0, 1)),
-            ours_to_limit: case.limit.map(|_| times.ratio(1, 3)),
-            goal: case.goal.to_owned(),
+            peer_to_ours: with_peer.then(|| times.ratio(3, 0)),
+            ours_to_limit: Some(times.ratio(0, 1)),
+            goal: GOAL.to_owned(),
         });
+        points.push(Point { name: case.name, runs, ours: times.median(0), limit: times.median(1) });
     }
+    points
+}
+
+/// One search, for who counts its instructions.
+pub fn one(runs: usize, name: &str) -> (Plugin, Vec<u8>) {
+    let store = store::kept(Kind::History, runs);
+    let case = cases(&store, runs).into_iter().find(|case| case.name == name).expect("a case of that name");
+    (Plugin::open(&searching(&store)).expect("the store"), case.request.to_string().into_bytes())
+}
+
+/// With a catalogue that knows no task.
+fn searching(store: &Path) -> Config {
+    let tasks: PathBuf = store::folder().join("no-tasks.toml");
+    fs::write(&tasks, "").expect("an empty catalogue");
+    Config { tasks: Some(tasks), ..Config::new(store) }
 }
 
 fn cases(store: &Path, runs: usize) -> Vec<Case> {
     let ids = some_ids(store, runs, 1_000);
     let yesterday = (store::newest() - TimeDelta::days(1)).to_rfc3339_opts(SecondsFormat::Secs, true);
-    let case = |name, request, goal| Case { name, request, goal, limit: None };
     let matching = |filter| json!({ "match_all": true, "filter": filter });
-    let goals = match runs {
-        1_000_000 => ["1 (catalogue): peer / ours ≥ 100", "2: ours / limit ≤ 1.10", "3: peer / ours ≥ 200"],
-        10_000_000 => ["1 (catalogue): peer / ours ≥ 500", "", ""],
-        _ => [""; 3],
-    };
     vec![
-        case("match_all", matching(json!({})), goals[0]),
+        Case { name: "match_all", request: matching(json!({})) },
+        Case { name: "failed", request: matching(json!({ "status": "failed" })) },
+        Case { name: "failed, 1 day", request: matching(json!({ "status": "failed", "created_after": yesterday })) },
+        Case { name: "one task", request: matching(json!({ "task_name": "report-00019" })) },
+        Case { name: "1,000 ids", request: json!({ "ids": ids }) },
+        Case { name: "except_ids 1,000", request: json!({ "match_all": true, "except_ids": ids }) },
         Case {
-            limit: Some("SELECT count(*) FROM runs NOT INDEXED WHERE end_reason = 'failed'"),
-            ..case("failed", matching(json!({ "status": "failed" })), goals[1])
+            name: "exit code and trigger",
+            request: matching(json!({ "exit_code_min": 100, "triggered_by": "api" })),
         },
-        case("failed, 1 day", matching(json!({ "status": "failed", "created_after": yesterday })), ""),
-        case("one task", matching(json!({ "task_name": "report-00019" })), ""),
-        case("1,000 ids", json!({ "ids": ids }), goals[2]),
-        case("except_ids 1,000", json!({ "match_all": true, "except_ids": ids }), ""),
-        case("exit code and trigger", matching(json!({ "exit_code_min": 100, "triggered_by": "api" })), ""),
     ]
 }
 

@@ -81,13 +81,14 @@ impl Gathered {
         self.matched += 1;
         self.is_left_out |= is_left_out;
         let is_newer = self.source.is_older_than(run.created_at, &run.id);
-        if is_newer {
+        if is_newer && Source::would_be_fit(run) {
+            self.fit = None;
+            self.source.become_of(run);
+        } else if is_newer {
             let older = mem::replace(&mut self.source, Source::of(run));
-            self.fit = match (self.source.is_fit(), older.is_fit()) {
-                (true, _) => None,
-                (false, true) => Some(Box::new(older)),
-                (false, false) => self.fit.take(),
-            };
+            if older.is_fit() {
+                self.fit = Some(Box::new(older));
+            }
         } else if !self.source.is_fit()
             && self.fit.as_ref().is_none_or(|fit| fit.is_older_than(run.created_at, &run.id))
         {
@@ -134,7 +135,19 @@ impl Source {
         Source { id: run.id.to_owned(), created_at: run.created_at, unfit: run.unfit.map(Box::from) }
     }
 
-    /// Whether it may be started again, as far as it can tell by itself.
+    /// The same in the place of another run, without a piece of memory of its own: most rows are newer than those before.
+    fn become_of(&mut self, run: &RunRow<'_>) {
+        self.id.become_as(&run.id);
+        self.created_at = run.created_at;
+        self.unfit = run.unfit.map(Box::from);
+    }
+
+    /// Whether a run may be started again, as far as it can tell by itself.
+    fn would_be_fit(run: &RunRow<'_>) -> bool {
+        run.unfit.is_none() && run.id.fault().is_none()
+    }
+
+    /// The same of this one.
     pub(super) fn is_fit(&self) -> bool {
         self.unfit.is_none() && self.id.fault().is_none()
     }

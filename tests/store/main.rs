@@ -16,3 +16,4 @@ mod limits;
 mod races;
 mod strangers_on_postgres;
 mod versions;
+mod windows;

@@ -1,9 +1,10 @@
 //! How SQLite says what a query asks for.
 
-use chrono::{Days, NaiveDate};
+use chrono::{Datelike, Days, NaiveDate};
 use rusqlite::ToSql;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 
+use super::functions::IS_UTC;
 use crate::host::Key;
 use crate::host::view::{Conditions, Dialect, Value, View, Window};
 
@@ -59,26 +60,26 @@ impl Dialect for Sqlite {
     }
 
     /// Bounds on the text, a superset of what the instants will let through: every layout begins with
-    /// the local date, which is at most a day off from the date in UTC.
+    /// the local date, which is at most a day off from the date in UTC. By the index, a run of that day costs as much as one
+    /// that is meant, and so [`IS_UTC`] leaves nearly all of them out while they are entries of the index.
     fn within(&self, window: Window, conditions: &mut Conditions<'_>) {
         let column = if self.seek_created_at { "created_at" } else { "+created_at" };
         let text = |date: NaiveDate| Value::Text(date.format("%Y-%m-%d").to_string());
         // Beyond these years a date has no four digits; then the instants alone decide.
-        let ordinary = |date: &NaiveDate| {
-            NaiveDate::from_ymd_opt(1, 1, 1).is_some_and(|first| *date >= first)
-                && NaiveDate::from_ymd_opt(9999, 12, 31).is_some_and(|last| *date <= last)
-        };
-        if let Some(after) = window.after
-            && let Some(day) = after.date_naive().checked_sub_days(Days::new(1)).filter(ordinary)
-        {
+        let ordinary = |date: &NaiveDate| (1..=9999).contains(&date.year());
+        let bounds = [
+            window.after.map(|at| (at, at.date_naive().checked_sub_days(Days::new(1)), ">=", "<", "")),
+            // A fraction or a `Z` may follow the second, and both are before this sign.
+            window.before.map(|at| (at, at.date_naive().checked_add_days(Days::new(2)), "<", ">=", "[")),
+        ];
+        for (at, day, within, beyond, end) in bounds.into_iter().flatten() {
+            let Some(day) = day.filter(ordinary).filter(|_| ordinary(&at.date_naive())) else { continue };
             let bound = conditions.bind(text(day));
-            conditions.add(format!("{column} >= {bound}"));
-        }
-        if let Some(before) = window.before
-            && let Some(day) = before.date_naive().checked_add_days(Days::new(2)).filter(ordinary)
-        {
-            let bound = conditions.bind(text(day));
-            conditions.add(format!("{column} < {bound}"));
+            conditions.add(format!("{column} {within} {bound}"));
+            if self.seek_created_at {
+                let second = conditions.bind(Value::Text(format!("{}{end}", at.format("%Y-%m-%dT%H:%M:%S"))));
+                conditions.add(format!("NOT ({column} {beyond} {second} AND {IS_UTC}({column}))"));
+            }
         }
     }
 }

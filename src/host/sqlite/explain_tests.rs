@@ -24,6 +24,7 @@ fn runwisp() -> (Connection, View) {
 
 fn store_of(profile: &str, schema: &str) -> (Connection, Fitted) {
     let connection = Connection::open_in_memory().unwrap();
+    super::functions::register(&connection).unwrap();
     connection.execute_batch(schema).unwrap();
     let store = super::Place { path: "in memory".into(), busy_timeout: std::time::Duration::ZERO };
     let profile = Profile::built_in(profile).unwrap();
@@ -231,6 +232,7 @@ fn a_time_that_can_not_be_read_leaves_the_index_in_use() {
 /// A store of somebody's own, with this as its runs' time of creation.
 fn own(schema: &str, created_at: &str) -> (Connection, Fitted) {
     let connection = Connection::open_in_memory().unwrap();
+    super::functions::register(&connection).unwrap();
     connection.execute_batch(schema).unwrap();
     let profile = format!(
         "name = 'own'\nrunner = 'Own'\nengine = 'sqlite'\n[[generation]]\nrequires.job = ['id']\n\

@@ -1,6 +1,7 @@
 //! Reads runs: a statement's rows as they come, the runs that bear an id, and runs by their tasks and ids.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::ops::ControlFlow;
 
 use super::dialect::{End, Sqlite, bindable, forms, times_at};
@@ -54,20 +55,27 @@ impl<T: Transactions> SqliteSession<'_, T> {
             // Numbers with a fraction stand between the others.
             Some(_) => matches!(form, Key::Integer(_) | Key::Real(_)),
         };
+        // One for each number of forms.
+        let mut statements = HashMap::new();
         for id in ids {
             // What is taken apart is a text, whatever becomes of it.
             let forms: Vec<_> = match view.key.is_empty() {
                 true => forms(&Key::text(id)).into_iter().filter(is_of_the_kind).collect(),
                 false => vec![Key::text(id)],
             };
-            let condition = match forms.len() {
-                0 => continue,
-                1 => &of_an_id(view),
-                2 => "id IN (?1, ?2)",
-                _ => "id IN (?1, ?2, ?3)",
+            let (statement, at) = match statements.entry(forms.len()) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(new) => {
+                    let condition = match forms.len() {
+                        0 => continue,
+                        1 => &of_an_id(view),
+                        2 => "id IN (?1, ?2)",
+                        _ => "id IN (?1, ?2, ?3)",
+                    };
+                    let (sql, at) = view.by_id(condition, columns, &Sqlite::default());
+                    new.insert((self.connection().prepare_cached(&sql)?, at))
+                }
             };
-            let (sql, at) = view.by_id(condition, columns, &Sqlite::default());
-            let mut statement = self.connection().prepare_cached(&sql)?;
             let mut rows = statement.query(rusqlite::params_from_iter(forms.iter().map(bindable)))?;
             loop {
                 let row = match rows.next() {
@@ -77,7 +85,7 @@ impl<T: Transactions> SqliteSession<'_, T> {
                 let Some(row) = row else { break };
                 // What SQLite takes for the same may be another: 007 is 7 to a column of numbers.
                 let meant = |run: RunRow<'_>| if run.id.is(id) { each(run) } else { ControlFlow::Continue(()) };
-                if with_row(row, &at, meant)?.is_break() {
+                if with_row(row, at, meant)?.is_break() {
                     return Ok(());
                 }
             }

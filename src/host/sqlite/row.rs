@@ -6,7 +6,7 @@ use rusqlite::Row;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 
 use crate::contract::{Params, has_ended};
-use crate::host::time::read_instant;
+use crate::host::time::read_instant_of;
 use crate::host::view::Positions;
 use crate::host::{Key, RunRow};
 
@@ -15,7 +15,7 @@ pub(super) fn with_row<T>(row: &Row<'_>, at: &Positions, each: impl FnOnce(RunRo
     let mut spare: [String; 5] = Default::default();
     let [unfit, end_reason, phase, triggered_by, state] = &mut spare;
     let created_at = match row.get_ref(2)? {
-        ValueRef::Text(bytes) => str::from_utf8(bytes).ok().and_then(read_instant),
+        ValueRef::Text(bytes) => read_instant_of(bytes),
         _ => None,
     };
     let mut run = RunRow { id: key(row.get_ref(0)?), task_name: key(row.get_ref(1)?), created_at, ..RunRow::default() };
