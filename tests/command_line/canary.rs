@@ -38,7 +38,7 @@ fn as_the_page_says(store: &Store) -> (Option<i32>, String) {
     let page = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/operators.md")).unwrap();
     let block = page.split("\nA canary first").nth(1).and_then(|rest| rest.split("```text\n").nth(1));
     let commands = block.and_then(|rest| rest.split("```").next());
-    let output = shell(commands.expect("the page has a canary")).env("STORE", &store.path).output().unwrap();
+    let output = shell(commands.expect("the page has a canary")).env("BULK_RERUN_STORE", &store.path).output().unwrap();
     (output.status.code(), text(&output.stdout) + &text(&output.stderr))
 }
 

@@ -62,6 +62,7 @@ pages! {
     readme: "README.md",
     runners: "docs/runners.md",
     rust_page: "docs/rust.md",
+    scale: "docs/scale.md",
     sqlite: "docs/sqlite.md",
     stores: "docs/stores.md",
     troubleshooting: "docs/troubleshooting.md",
