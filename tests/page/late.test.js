@@ -121,12 +121,14 @@ test("who is in the plan's rows stays there when another plan arrives, and what 
   assert.equal(await focused(page), "find-rows");
 }));
 
-test("who is far down in a long list, or on a button of it, is there when another plan arrives", () => onPage(server.url, { path: "#status=failed&search=long-&skip_active=0" }, async (page) => {
-  sql(store, `WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n LIMIT 300)
-    INSERT INTO runs (id, task_name, status, end_reason, exit_code, triggered_by, created_at, params_json)
-    SELECT 'long-' || i || '-' || tenant, 'long-' || printf('%03d', i), 'ended', iif(i % 50, 'failed', 'success'), 1, 'cron', '2026-01-01T00:00:00.000Z', json_object('tenant', tenant)
-    FROM n, (SELECT 1 AS tenant UNION SELECT 2);
-    INSERT INTO runs (id, task_name, status, triggered_by, created_at, params_json) VALUES ('long-active', 'long-299', 'running', 'cron', '2025-01-01T00:00:00.000Z', '{"tenant":2}')`);
+/** Two runs for each of three hundred tasks, of which every fiftieth succeeded, and one that runs. */
+const prepare = () => sql(store, `WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n LIMIT 300)
+  INSERT INTO runs (id, task_name, status, end_reason, exit_code, triggered_by, created_at, params_json)
+  SELECT 'long-' || i || '-' || tenant, 'long-' || printf('%03d', i), 'ended', iif(i % 50, 'failed', 'success'), 1, 'cron', '2026-01-01T00:00:00.000Z', json_object('tenant', tenant)
+  FROM n, (SELECT 1 AS tenant UNION SELECT 2);
+  INSERT INTO runs (id, task_name, status, triggered_by, created_at, params_json) VALUES ('long-active', 'long-299', 'running', 'cron', '2025-01-01T00:00:00.000Z', '{"tenant":2}')`);
+
+test("who is far down in a long list, or on a button of it, is there when another plan arrives", () => onPage(server.url, { path: "#status=failed&search=long-&skip_active=0", prepare }, async (page) => {
   await offered(page, "Re-run 294 tasks");
   await page.getByRole("button", { name: "Show all 294" }).click();
   const far = page.getByRole("checkbox", { name: "Run long-280," });
