@@ -359,7 +359,7 @@ fn ids_are_sought_in_its_own_key() {
         "INSERT INTO dbos.workflow_status (workflow_uuid, name, status) SELECT 'w' || n, 'W' || n, 'ERROR' FROM generate_series(1, 120000) n;
          INSERT INTO dbos.workflow_input (workflow_uuid, inputs) SELECT 'w' || n, '[]' FROM generate_series(1, 120000) n",
     );
-    let ids: Vec<String> = (1..=100_000).map(|n| format!("w{n}")).collect();
+    let ids: Vec<String> = (1..=9_000).map(|n| format!("w{n}")).collect();
     ids_go_by_the_key(&dbos, &ids, "workflow_status", "workflow_status_pkey", "w0");
 }
 

@@ -242,7 +242,7 @@ fn ids_are_sought_in_its_own_key() {
         "INSERT INTO graphile_worker._private_jobs (task_id, attempts, max_attempts)
          SELECT (SELECT id FROM graphile_worker._private_tasks), 25, 25 FROM generate_series(1, 120000)",
     );
-    let ids: Vec<String> = (1..=100_000).map(|id| id.to_string()).collect();
+    let ids: Vec<String> = (1..=9_000).map(|id| id.to_string()).collect();
     ids_go_by_the_key(&application, &ids, "_private_jobs", "using jobs_pkey1 on _private_jobs", "0x1");
 }
 

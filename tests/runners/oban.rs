@@ -153,7 +153,7 @@ fn ids_are_sought_in_its_own_key() {
     application.client.execute(
         "INSERT INTO oban_jobs (worker, state, attempt) SELECT 'W' || n, 'discarded', 20 FROM generate_series(1, 120000) AS n",
     );
-    let ids: Vec<String> = (1..=100_000).map(|id| id.to_string()).collect();
+    let ids: Vec<String> = (1..=9_000).map(|id| id.to_string()).collect();
     ids_go_by_the_key(&application, &ids, "oban_jobs", "oban_jobs_pkey", "١");
 }
 

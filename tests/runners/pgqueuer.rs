@@ -269,7 +269,7 @@ fn ids_are_sought_in_its_own_key() {
     queuer.client.execute(
         "INSERT INTO pgqueuer_log (job_id, status, entrypoint, priority) SELECT 200000 + n, 'successful', 'x', 0 FROM generate_series(1, 20000) n",
     );
-    let ids: Vec<String> = (1..=100_000).map(|id| id.to_string()).collect();
+    let ids: Vec<String> = (1..=9_000).map(|id| id.to_string()).collect();
     ids_go_by_the_key(&queuer, &ids, "pgqueuer", "pgqueuer_pkey", "١");
 }
 
