@@ -337,7 +337,7 @@ fn ids_are_sought_in_its_own_key() {
         "INSERT INTO river_job (kind, args, state, finalized_at) SELECT 'k' || n, '{}', 'discarded', now()
          FROM generate_series(1, 120000) AS n",
     );
-    let ids: Vec<String> = (1..=100_000).map(|id| id.to_string()).collect();
+    let ids: Vec<String> = (1..=9_000).map(|id| id.to_string()).collect();
     ids_go_by_the_key(&river, &ids, "river_job", "river_job_pkey", "١");
 }
 
