@@ -86,8 +86,10 @@ pub(super) async fn version(client: &Client) -> Result<Option<i64>, Error> {
 
 impl PostgresSession<'_> {
     fn ledger_version(&self) -> Result<Option<i64>, HostError> {
-        let version = self.primary().wait_for(version(self.primary().client()));
-        version.map_err(|error| self.error(READING, error))
+        self.at_primary(|| {
+            let version = self.connection().wait_for(version(self.connection().client()));
+            version.map_err(|error| self.error(READING, error))
+        })
     }
 
     fn place(&self) -> String {
@@ -156,9 +158,11 @@ impl PostgresSession<'_> {
         if self.ledger_is_old {
             return Ok(Vec::new());
         }
-        let found = self.primary().wait_for(self.primary().client().query_typed(sql, values));
-        let entries = found.and_then(|rows| rows.iter().map(entry).collect());
-        entries.map_err(|error| self.error(READING, error))
+        self.at_primary(|| {
+            let found = self.connection().wait_for(self.connection().client().query_typed(sql, values));
+            let entries = found.and_then(|rows| rows.iter().map(entry).collect());
+            entries.map_err(|error| self.error(READING, error))
+        })
     }
 
     fn change(&self, sql: &str, values: &[Value<'_>]) -> Result<Vec<Row>, HostError> {
@@ -241,8 +245,7 @@ impl Ledger for PostgresSession<'_> {
                    WHERE operation = (SELECT number FROM bulk_rerun.operations WHERE operation_id = $1) ORDER BY place";
         let values: Vec<Bound<'_>> = vec![(Box::new(operation_id), Type::TEXT)];
         let mut failed = None;
-        let was_elsewhere = std::mem::take(&mut self.is_elsewhere);
-        let read = self.each_row(sql, values, &mut |row| match run(row) {
+        let mut each = |row: &Row| match run(row) {
             Ok(run) => {
                 each(run);
                 ControlFlow::Continue(())
@@ -251,9 +254,8 @@ impl Ledger for PostgresSession<'_> {
                 failed = Some(error);
                 ControlFlow::Break(())
             }
-        });
-        self.is_elsewhere = was_elsewhere;
-        let _ = read?;
+        };
+        let _ = self.at_primary(|| self.each_row(sql, values, &mut each))?;
         failed.map_or(Ok(()), |error| Err(self.error(READING, error)))
     }
 

@@ -2,14 +2,15 @@
 
 use std::cell::Cell;
 use std::ops::ControlFlow;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use tokio::runtime::Builder;
-use tokio_postgres::SimpleQueryMessage;
+use tokio_postgres::{CancelToken, SimpleQueryMessage};
 
 use super::PostgresHost;
+use super::address::Address;
 use super::connection::{Connection, Server};
 use super::error::{is_lost, is_of_another_schema};
 use super::fit::Fitted;
@@ -26,6 +27,19 @@ use crate::host::{
 /// The key of our advisory lock in the store's database: "bulkrrun" in ASCII.
 const LOCK: i64 = i64::from_be_bytes(*b"bulkrrun");
 
+/// What an [`Interrupter`] and its session share.
+struct Interruption {
+    is_wanted: AtomicBool,
+    at: Mutex<(Arc<Address>, CancelToken)>,
+}
+
+impl Interruption {
+    /// Whom to tell: where the session reads at the moment.
+    fn at(&self) -> MutexGuard<'_, (Arc<Address>, CancelToken)> {
+        self.at.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// A session, with a connection of its own while it lasts.
 pub(super) struct PostgresSession<'h> {
     pub(super) host: &'h PostgresHost,
@@ -34,7 +48,7 @@ pub(super) struct PostgresSession<'h> {
     /// The replica's, once a search needs it.
     replica: Option<(&'h Server, Connection)>,
     /// It is the replica that is read.
-    pub(super) is_elsewhere: bool,
+    is_elsewhere: Cell<bool>,
     /// How far that was behind.
     lag: Option<Replica>,
     in_transaction: bool,
@@ -50,8 +64,8 @@ pub(super) struct PostgresSession<'h> {
     pub(super) proof: Option<Proof>,
     /// The first new run: its task, and its id.
     pub(super) first_new: Option<(Key<'static>, String)>,
-    /// Set by an [`Interrupter`].
-    cancelled: Option<Arc<AtomicBool>>,
+    /// What an [`Interrupter`] of it does.
+    interruption: Option<Arc<Interruption>>,
     /// The server was told to stop what the connection is at, and may heed it late: no other call may get it.
     pub(super) is_spoilt: Cell<bool>,
 }
@@ -73,7 +87,7 @@ impl<'h> PostgresSession<'h> {
             fitted,
             connection,
             replica: None,
-            is_elsewhere: false,
+            is_elsewhere: Cell::new(false),
             lag: None,
             in_transaction: false,
             read_at: None,
@@ -82,7 +96,7 @@ impl<'h> PostgresSession<'h> {
             ledger_is_old: false,
             proof: None,
             first_new: None,
-            cancelled: None,
+            interruption: None,
             is_spoilt: Cell::new(false),
         })
     }
@@ -90,7 +104,7 @@ impl<'h> PostgresSession<'h> {
     /// Where it reads, or writes, at the moment.
     pub(super) fn connection(&self) -> &Connection {
         match &self.replica {
-            Some((_, replica)) if self.is_elsewhere => replica,
+            Some((_, replica)) if self.is_elsewhere.get() => replica,
             _ => self.primary(),
         }
     }
@@ -98,13 +112,25 @@ impl<'h> PostgresSession<'h> {
     /// Whose that is.
     pub(super) fn server(&self) -> &Server {
         match &self.replica {
-            Some((server, _)) if self.is_elsewhere => server,
+            Some((server, _)) if self.is_elsewhere.get() => server,
             _ => &self.host.server,
         }
     }
 
-    /// Where the ledger is, and all that is written.
-    pub(super) fn primary(&self) -> &Connection {
+    /// Reads what the primary alone has to tell, whatever is read at the moment.
+    pub(super) fn at_primary<T>(&self, read: impl FnOnce() -> T) -> T {
+        let was_elsewhere = self.is_elsewhere.replace(false);
+        let read = read();
+        self.is_elsewhere.set(was_elsewhere);
+        read
+    }
+
+    /// Which server has to be told to stop what is read, and of which connection.
+    fn whom_to_tell(&self) -> (Arc<Address>, CancelToken) {
+        (Arc::clone(&self.server().address), self.connection().client().cancel_token())
+    }
+
+    fn primary(&self) -> &Connection {
         // Taken out by `drop` alone.
         self.connection.as_ref().expect("a session has its connection until it is dropped")
     }
@@ -125,14 +151,7 @@ impl<'h> PostgresSession<'h> {
     }
 
     pub(super) fn is_cancelled(&self) -> bool {
-        self.cancelled.as_ref().is_some_and(|cancelled| cancelled.load(Ordering::Relaxed))
-    }
-
-    fn connect_replica(&mut self) -> Result<(), HostError> {
-        if self.replica.is_none() {
-            self.replica = self.host.connect_replica()?;
-        }
-        Ok(())
+        self.interruption.as_ref().is_some_and(|interruption| interruption.is_wanted.load(Ordering::Relaxed))
     }
 
     /// Begins a transaction whose settings end with it, so that a pooler in between is no obstacle; `first` is the first
@@ -179,10 +198,15 @@ impl Session for PostgresSession<'_> {
 
     /// On the replica, where there is one. The ledger and the locks stay the primary's.
     fn begin_search(&mut self) -> Result<(), HostError> {
-        self.connect_replica()?;
+        if self.replica.is_none() {
+            self.replica = self.host.connect_replica()?;
+        }
         let Some((server, replica)) = &self.replica else { return self.begin_read() };
         self.lag = Some(self.host.lag(self.primary(), server, replica)?);
-        self.is_elsewhere = true;
+        self.is_elsewhere.set(true);
+        if let Some(interruption) = &self.interruption {
+            *interruption.at() = self.whom_to_tell();
+        }
         self.begin("starting to read", "ISOLATION LEVEL REPEATABLE READ READ ONLY", "")?;
         // Nobody can tell whether the primary is still where the replica was.
         self.read_at = None;
@@ -194,18 +218,12 @@ impl Session for PostgresSession<'_> {
     }
 
     fn interrupter(&mut self) -> Option<Interrupter> {
-        // If it can't be reached, the search will say so.
-        let _ = self.connect_replica();
-        let (server, connection) = match &self.replica {
-            Some((server, replica)) => (*server, replica),
-            None => (&self.host.server, self.primary()),
-        };
-        let token = connection.client().cancel_token();
-        let address = Arc::clone(&server.address);
-        let cancelled = Arc::new(AtomicBool::new(false));
-        self.cancelled = Some(Arc::clone(&cancelled));
+        let interruption =
+            Arc::new(Interruption { is_wanted: AtomicBool::new(false), at: Mutex::new(self.whom_to_tell()) });
+        self.interruption = Some(Arc::clone(&interruption));
         Some(Box::new(move || {
-            cancelled.store(true, Ordering::Relaxed);
+            interruption.is_wanted.store(true, Ordering::Relaxed);
+            let (address, token) = interruption.at().clone();
             // The flag is seen between two rows; the server must be told where none comes.
             let tell = || {
                 let runtime = Builder::new_current_thread().enable_all().build().ok()?;
@@ -245,7 +263,7 @@ impl Session for PostgresSession<'_> {
             return Ok(());
         }
         self.execute("ending", "ROLLBACK")?;
-        self.is_elsewhere = false;
+        self.is_elsewhere.set(false);
         self.in_transaction = false;
         self.is_writing = false;
         Ok(())
