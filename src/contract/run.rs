@@ -2,8 +2,10 @@
 
 use std::borrow::Cow;
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Utc};
 use serde::{Serialize, Serializer};
+
+use super::run_text::{self, RunText};
 
 /// A point in time. Instants are compared, never their texts.
 pub type Instant = DateTime<Utc>;
@@ -173,11 +175,10 @@ pub struct Run {
 impl Run {
     /// The run as JSON text, in canonical columns: what predicates and cursors hand to scripts.
     pub fn to_json(&self) -> String {
-        // Strings and numbers only: nothing in it can fail to serialize.
-        serde_json::to_string(self).unwrap_or_else(|error| format!(r#"{{"id":null,"detail":"{error}"}}"#))
+        RunText::of(self).to_json()
     }
 }
 
 pub(super) fn as_rfc3339<S: Serializer>(instant: &Option<Instant>, serializer: S) -> Result<S::Ok, S::Error> {
-    instant.map(|at| at.to_rfc3339_opts(SecondsFormat::AutoSi, true)).serialize(serializer)
+    instant.as_ref().map(run_text::as_rfc3339).serialize(serializer)
 }

@@ -45,7 +45,7 @@ impl<'a> RunText<'a> {
         }
     }
 
-    /// The same JSON as [`Run::to_json`].
+    /// The same JSON as the run has where it is a part of an answer.
     pub(crate) fn to_json(&self) -> String {
         // Strings and numbers only: nothing in it can fail to serialize.
         serde_json::to_string(self).unwrap_or_else(|error| format!(r#"{{"id":null,"detail":"{error}"}}"#))
@@ -79,7 +79,7 @@ mod tests {
         };
         let number = Run { params: Params::Integer(7), ..Run::default() };
         for run in [whole, number, Run::default()] {
-            assert_eq!(RunText::of(&run).to_json(), run.to_json());
+            assert_eq!(RunText::of(&run).to_json(), serde_json::to_string(&run).expect("a run's JSON"));
         }
     }
 }

@@ -313,9 +313,7 @@ impl RunRow<'_> {
             unfit: self.unfit.map(str::to_owned),
         }
     }
-}
 
-impl RunRow<'_> {
     /// The run as texts, most of them where they are.
     pub(crate) fn to_text(&self) -> RunText<'_> {
         RunText {

@@ -99,7 +99,7 @@ pub(crate) unsafe fn push<'p>(
             Some(Part::Flag(flag)) => ffi::lua_pushboolean(state, (*flag).into()),
             Some(Part::Integer(number)) => push_integer(state, *number),
             Some(Part::Number(number)) => ffi::lua_pushnumber(state, *number),
-            Some(Part::Text(text)) => push_text(state, text),
+            Some(Part::Text(text)) => push_text(state, text.as_bytes()),
             Some(Part::Array) => {
                 ffi::lua_createtable(state, 0, 0);
                 ffi::lua_pushvalue(state, arrays);
@@ -115,7 +115,7 @@ pub(crate) unsafe fn push<'p>(
             Some(Part::Object) => {
                 ffi::lua_createtable(state, 0, 4);
                 while let Some(Part::Name(name)) = parts.next() {
-                    push_text(state, name);
+                    push_text(state, name.as_bytes());
                     ffi::lua_pushvalue(state, -1);
                     ffi::lua_rawget(state, -3);
                     if ffi::lua_isnil(state, -1) == 0 {
@@ -134,7 +134,7 @@ pub(crate) unsafe fn push<'p>(
 /// # Safety
 ///
 /// There is room on the stack, and Lua's errors are caught.
-pub(crate) unsafe fn push_text(state: *mut lua_State, text: &str) {
+pub(crate) unsafe fn push_text(state: *mut lua_State, text: &[u8]) {
     // SAFETY: as the caller says; Lua copies the text.
     unsafe { ffi::lua_pushlstring(state, text.as_ptr().cast(), text.len()) };
 }

@@ -124,20 +124,14 @@ impl Plugin {
         selector: &CStr,
         dispatch: Option<Function>,
     ) -> Result<Cursor, (String, Option<mlua::Error>)> {
+        let columns = Columns::new(lua).map_err(|error| (String::new(), Some(error)))?;
         let call = Call::begin(self, lua, dispatch);
         let mut error = ptr::null_mut();
         // SAFETY: the plugin is open and can't be closed while it is called; both pointers are good for the call.
         let handle = unsafe { (self.core.select)(self.handle.get(), selector.as_ptr(), &mut error) };
         // SAFETY: `error` is NULL or the core's.
         match unsafe { self.core.take_text(error) } {
-            None if !handle.is_null() => {
-                let columns = Columns::new(lua).map_err(|error| {
-                    // SAFETY: it is an open cursor, which nobody else has.
-                    unsafe { (self.core.cursor_close)(handle) };
-                    (String::new(), Some(error))
-                })?;
-                Ok(Cursor { core: self.core, handle: Cell::new(handle), columns })
-            }
+            None if !handle.is_null() => Ok(Cursor { core: self.core, handle: Cell::new(handle), columns }),
             error => Err((error.unwrap_or_default(), call.failure.take())),
         }
     }

@@ -135,7 +135,7 @@ pub(crate) fn from_json(lua: &Lua, json: &str) -> mlua::Result<Value> {
                         fields.next();
                     }
                     _ => {
-                        decode::push_text(state, name);
+                        decode::push_text(state, name.as_bytes());
                         // The core says nothing twice.
                         let _ = decode::push(state, &mut fields, ARRAYS);
                         ffi::lua_rawset(state, RUN);
@@ -176,7 +176,7 @@ unsafe fn push(state: *mut lua_State, fields: &Fields<'_>, parts: Option<&[Part<
         for (number, text) in (1..).zip(fields.texts) {
             if let Some(text) = text {
                 push_name(state, number);
-                push_bytes(state, text);
+                decode::push_text(state, text);
                 ffi::lua_rawset(state, RUN);
             }
         }
@@ -212,11 +212,11 @@ unsafe fn push_params(state: *mut lua_State, text: &[u8], parts: Option<&[Part<'
             // What says something twice is in pieces above the name.
             ffi::lua_settop(state, RUN);
             push_name(state, PARAMS);
-            push_bytes(state, text);
+            decode::push_text(state, text);
         }
         ffi::lua_rawset(state, RUN);
         push_name(state, PARAMS_TEXT);
-        push_bytes(state, text);
+        decode::push_text(state, text);
         ffi::lua_rawset(state, RUN);
     }
 }
@@ -227,12 +227,4 @@ unsafe fn push_params(state: *mut lua_State, text: &[u8], parts: Option<&[Part<'
 unsafe fn push_name(state: *mut lua_State, number: ffi::lua_Integer) {
     // SAFETY: as the caller says.
     unsafe { ffi::lua_rawgeti(state, COLUMN_NAMES, number) };
-}
-
-/// # Safety
-///
-/// As for [`push`].
-unsafe fn push_bytes(state: *mut lua_State, text: &[u8]) {
-    // SAFETY: as the caller says; Lua copies the text.
-    unsafe { ffi::lua_pushlstring(state, text.as_ptr().cast(), text.len()) };
 }
