@@ -78,7 +78,7 @@ impl TestHost for RunWisp {
             if run.deleted && !has("deleted_at ") {
                 continue;
             }
-            store.connection().execute(
+            store.connection.execute(
                 "INSERT INTO runs (id, task_name, status, end_reason, exit_code, triggered_by, created_at, retry_attempt)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
                 params![run.id, run.task, run.phase, run.end_reason, run.exit_code.unwrap_or(0), run.triggered_by, run.created_at, run.retry_attempt],
@@ -86,7 +86,7 @@ impl TestHost for RunWisp {
             let set = |column: &str, value: Option<&str>| {
                 if has(&format!("{column} ")) {
                     let sql = format!("UPDATE runs SET {column} = ?2 WHERE id = ?1");
-                    store.connection().execute(&sql, params![run.id, value]).unwrap();
+                    store.connection.execute(&sql, params![run.id, value]).unwrap();
                 }
             };
             set("params_json", run.params.as_deref());
@@ -119,14 +119,14 @@ impl TestHost for Ledgerly {
         for run in runs.iter().filter(|run| !run.deleted) {
             let next = jobs.len() as i64 + 1;
             let job = *jobs.entry(&run.task).or_insert(next);
-            store.connection().execute("INSERT OR IGNORE INTO job VALUES (?1, ?2)", params![job, run.task]).unwrap();
+            store.connection.execute("INSERT OR IGNORE INTO job VALUES (?1, ?2)", params![job, run.task]).unwrap();
             let state = match (run.phase.as_str(), run.end_reason.as_deref()) {
                 ("ended", Some(reason)) => reason,
                 ("running", _) => "working",
                 _ => "queued",
             };
             let at = chrono::DateTime::parse_from_rfc3339(&run.created_at).unwrap().timestamp();
-            store.connection().execute(
+            store.connection.execute(
                 "INSERT INTO execution (uid, job, state, code, origin, queued_at, attempt, arguments) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
                 params![run.id, job, state, run.exit_code, run.triggered_by, at, run.retry_attempt, run.params],
             ).unwrap();
@@ -138,6 +138,8 @@ impl TestHost for Ledgerly {
 /// A store in an SQLite file, in a folder that goes with it.
 struct SqliteStore {
     folder: tempfile::TempDir,
+    /// The host's own.
+    connection: Connection,
     profile: Option<PathBuf>,
     /// The table of the runs.
     table: &'static str,
@@ -154,28 +156,18 @@ impl SqliteStore {
             fs::write(&path, text).unwrap();
             path
         });
-        let store = SqliteStore { folder, profile, table, run: run.to_owned(), ids: Ids::default() };
-        let connection = store.connection();
-        connection.pragma_update(None, "journal_mode", journal_mode).unwrap();
-        connection.execute_batch(schema).unwrap();
-        store
-    }
-
-    fn path(&self) -> PathBuf {
-        self.folder.path().join("store.db")
-    }
-
-    fn connection(&self) -> Connection {
-        let connection = Connection::open(self.path()).unwrap();
+        let connection = Connection::open(folder.path().join("store.db")).unwrap();
         // Many stores are made, and none of them has to outlive a power cut.
         connection.pragma_update(None, "synchronous", "off").unwrap();
-        connection
+        connection.pragma_update(None, "journal_mode", journal_mode).unwrap();
+        connection.execute_batch(schema).unwrap();
+        SqliteStore { folder, connection, profile, table, run: run.to_owned(), ids: Ids::default() }
     }
 }
 
 impl TestStore for SqliteStore {
     fn address(&self) -> String {
-        self.path().display().to_string()
+        self.folder.path().join("store.db").display().to_string()
     }
 
     fn profile(&self) -> Option<String> {
@@ -183,8 +175,7 @@ impl TestStore for SqliteStore {
     }
 
     fn rows(&self) -> Vec<String> {
-        let connection = self.connection();
-        let mut statement = connection.prepare(&format!("SELECT * FROM {} ORDER BY rowid", self.table)).unwrap();
+        let mut statement = self.connection.prepare(&format!("SELECT * FROM {} ORDER BY rowid", self.table)).unwrap();
         let columns = statement.column_count();
         let rows = statement
             .query_map([], |row| {
@@ -198,7 +189,7 @@ impl TestStore for SqliteStore {
     fn run(&self, id: &str) -> Option<HostRun> {
         let read =
             |row: &rusqlite::Row<'_>| Ok(HostRun { task_name: row.get(0)?, params: row.get(1)?, fresh: row.get(2)? });
-        self.connection().query_row(&self.run, [id], read).optional().unwrap()
+        self.connection.query_row(&self.run, [id], read).optional().unwrap()
     }
 
     fn ids(&self) -> Ids {

@@ -36,7 +36,7 @@ impl TestHost for Apalis {
             let attempts = if run.phase == "ended" { run.retry_attempt + 1 } else { 0 };
             let job = run.params.as_deref().unwrap_or_default().as_bytes();
             store
-                .connection()
+                .connection
                 .execute(
                     "INSERT INTO Jobs (job, id, job_type, status, attempts, max_attempts, idempotency_key)
                  VALUES (?1, ?2, ?3, ?4, ?5, max(?5, 1), ?2)",

@@ -36,7 +36,7 @@ impl TestHost for Django {
             let workers = serde_json::Value::from(vec!["worker"; begun as usize]).to_string();
             let created_at = chrono::DateTime::parse_from_rfc3339(&run.created_at).unwrap().naive_utc().to_string();
             let params = run.params.as_deref().unwrap_or("null");
-            store.connection().execute(
+            store.connection.execute(
                 "INSERT INTO django_tasks_database_dbtaskresult (id, status, enqueued_at, args_kwargs, priority, task_path, worker_ids,
                      queue_name, backend_name, run_after, exception_class_path, traceback)
                  VALUES (?1, ?2, ?3, ?4, 0, ?5, ?6, 'default', 'default', '2026-04-14 00:00:00', '', '')",

@@ -1,6 +1,7 @@
 //! Ledgerly once more, in a PostgreSQL database: the same cases, another engine.
 
 use std::path::PathBuf;
+use std::sync::Mutex;
 
 use crate::cases::Run;
 use crate::postgres::{Client, Database, server};
@@ -22,8 +23,12 @@ impl TestHost for Ledgerly {
     }
 
     fn make(&self, runs: &[Run]) -> Box<dyn TestStore> {
-        let database = server().database().with(include_str!("ledgerly-postgres.sql"));
-        let client = database.client();
+        let emptied = EMPTIED.lock().unwrap().pop();
+        let (database, client) = emptied.unwrap_or_else(|| {
+            let database = server().database().with(include_str!("ledgerly-postgres.sql"));
+            let client = database.client();
+            (database, client)
+        });
         for run in runs.iter().filter(|run| !run.deleted) {
             client
                 .insert("INSERT INTO job SELECT count(*) + 1, $1 FROM job ON CONFLICT (name) DO NOTHING", &[&run.task]);
@@ -41,18 +46,37 @@ impl TestHost for Ledgerly {
                 &[&run.id, &run.task, &state, &code, &run.triggered_by, &at, &attempt, &run.params],
             );
         }
-        Box::new(Store { database, client })
+        Box::new(Store(Some((database, client))))
     }
 }
 
-struct Store {
-    database: Database,
-    client: Client,
+/// Databases that cases have used. To make one takes the server longer than a case.
+static EMPTIED: Mutex<Vec<(Database, Client)>> = Mutex::new(Vec::new());
+
+/// There until it is dropped.
+struct Store(Option<(Database, Client)>);
+
+impl Store {
+    fn database(&self) -> &Database {
+        &self.0.as_ref().unwrap().0
+    }
+
+    fn client(&self) -> &Client {
+        &self.0.as_ref().unwrap().1
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        let (database, client) = self.0.take().unwrap();
+        client.execute("DROP SCHEMA IF EXISTS bulk_rerun CASCADE; TRUNCATE job, execution RESTART IDENTITY");
+        EMPTIED.lock().unwrap().push((database, client));
+    }
 }
 
 impl TestStore for Store {
     fn address(&self) -> String {
-        self.database.url.clone()
+        self.database().url.clone()
     }
 
     fn profile(&self) -> Option<String> {
@@ -61,14 +85,14 @@ impl TestStore for Store {
     }
 
     fn rows(&self) -> Vec<String> {
-        let rows = self.client.rows("SELECT execution::text FROM execution ORDER BY serial");
+        let rows = self.client().rows("SELECT execution::text FROM execution ORDER BY serial");
         rows.into_iter().map(|mut row| row.remove(0).unwrap()).collect()
     }
 
     fn run(&self, id: &str) -> Option<HostRun> {
         let id = id.replace('\'', "''");
         let mut row = self
-            .client
+            .client()
             .rows(&format!(
                 "SELECT name, arguments, state = 'queued' AND code IS NULL AND origin = 'api' AND attempt = 0
                  FROM execution JOIN job ON job.number = execution.job WHERE uid = '{id}'"

@@ -42,7 +42,7 @@ impl TestHost for River {
                        VALUES (?1, ?2, ?3, ?4, ?5, 25, ?6, ?6, ?7, x'07')";
             let args = run.params.as_deref().unwrap_or("null");
             store
-                .connection()
+                .connection
                 .execute(sql, params![id, run.task, args, state, attempt, created_at, finalized_at])
                 .unwrap();
             store.ids.add(&run.id, &id.to_string());
