@@ -4,8 +4,9 @@
 //! is asserted. `cargo bench -- --runs 10000000` (or `BENCH_RUNS=10000000`) measures a store of
 //! that size besides the one of a million runs; a smaller number measures that size alone. `cargo bench --bench rerun --
 //! ledger` measures what the ledger costs, and nothing else; `-- c`, `-- lua` and `-- http` what that door adds; `-- --quick`
-//! searches and spawns beside SQLite's own limits alone, and `-- --plot FILE` draws the searches' costs over stores of ten
-//! thousand to ten million runs.
+//! searches and spawns beside SQLite's own limits alone; `-- --cold` and `-- --written` searches of a store that is on the
+//! disk alone, and of one that its host writes to; and `-- --plot FILE` draws the searches' costs over stores of ten thousand
+//! to ten million runs.
 //! Stores are made once and kept under `target/bench-stores`.
 
 mod support;
@@ -14,6 +15,7 @@ use std::path::Path;
 use std::process::Command;
 
 use bulk_rerun::{Config, Plugin, Request};
+use support::condition::Condition;
 use support::peer::{Peer, Synchronous};
 use support::report::{Report, Row};
 use support::store::Kind;
@@ -31,6 +33,10 @@ const DOORS: [&str; 3] = ["c", "lua", "http"];
 /// The words that ask for searches and spawns beside their limits alone, and for a plot.
 const QUICK: &str = "--quick";
 const PLOT: &str = "--plot";
+
+/// The words that ask for searches alone, where the store is not at its best.
+const COLD: &str = "--cold";
+const WRITTEN: &str = "--written";
 const PLOTTED: [usize; 4] = [10_000, 100_000, RUNS, 10_000_000];
 
 /// What a process is started with whose instructions are counted.
@@ -63,11 +69,13 @@ fn main() {
     let sizes = if runs > RUNS { vec![RUNS, runs] } else { vec![runs] };
 
     let mut report = Report::new();
-    let is_known = |word: &&str| [LEDGER, PLOT, QUICK].contains(word) || DOORS.contains(word);
+    let is_known = |word: &&str| [LEDGER, PLOT, QUICK, COLD, WRITTEN].contains(word) || DOORS.contains(word);
     match arguments.iter().map(String::as_str).find(is_known) {
         Some(LEDGER) => spawn::bench_ledger(SPAWNED, &mut report),
         Some(PLOT) => plot(&arguments, &mut report),
         Some(QUICK) => beside_limits(&sizes, &mut report),
+        Some(COLD) => searches(&sizes, Condition::Cold, &mut report),
+        Some(WRITTEN) => searches(&sizes, Condition::Written, &mut report),
         Some(door) => of_a_door(door, &sizes, &mut report),
         None => everything(&sizes, &mut report),
     }
@@ -75,20 +83,25 @@ fn main() {
     report.print();
 }
 
+fn searches(sizes: &[usize], condition: Condition, report: &mut Report) {
+    sizes.iter().for_each(|&runs| drop(resolve::bench(runs, condition, false, report)));
+}
+
 fn beside_limits(sizes: &[usize], report: &mut Report) {
-    sizes.iter().for_each(|&runs| drop(resolve::bench(runs, false, report)));
+    searches(sizes, Condition::Warm, report);
     spawn::bench(SPAWNED, false, report);
     spawn::bench_ledger(SPAWNED, report);
 }
 
 fn plot(arguments: &[String], report: &mut Report) {
     let file = arguments.iter().skip_while(|argument| *argument != PLOT).nth(1).expect("--plot takes a file");
-    let points: Vec<_> = PLOTTED.iter().flat_map(|&runs| resolve::bench(runs, false, report)).collect();
+    let points: Vec<_> =
+        PLOTTED.iter().flat_map(|&runs| resolve::bench(runs, Condition::Warm, false, report)).collect();
     plot::draw(&points, Path::new(file));
 }
 
 fn everything(sizes: &[usize], report: &mut Report) {
-    sizes.iter().for_each(|&runs| drop(resolve::bench(runs, true, report)));
+    sizes.iter().for_each(|&runs| drop(resolve::bench(runs, Condition::Warm, true, report)));
     spawn::bench(SPAWNED, true, report);
     spawn::bench_ledger(SPAWNED, report);
     sizes.iter().for_each(|&runs| peaks(runs, report));

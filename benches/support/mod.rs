@@ -1,6 +1,7 @@
 //! What the benches are made of.
 
 pub mod apart;
+pub mod condition;
 pub mod door;
 pub mod http;
 #[path = "../../tests/support/library.rs"]

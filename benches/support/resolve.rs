@@ -16,8 +16,9 @@ use rusqlite::Connection;
 use serde_json::{Value, json};
 
 use super::apart::{Apart, Work};
+use super::condition::Condition;
 use super::limit::Limit;
-use super::measure::{Contender, take_turns, time_warm};
+use super::measure::{Contender, take_turns};
 use super::peer::{Peer, Synchronous};
 use super::plot::Point;
 use super::report::{Report, Row};
@@ -31,9 +32,9 @@ struct Case {
     request: Value,
 }
 
-/// `with_peer`: beside the peer as well.
-pub fn bench(runs: usize, with_peer: bool, report: &mut Report) -> Vec<Point> {
-    let store = store::kept(Kind::History, runs);
+/// `with_peer`: beside the peer as well, which is always warm.
+pub fn bench(runs: usize, condition: Condition, with_peer: bool, report: &mut Report) -> Vec<Point> {
+    let (store, _writer) = condition.store(runs);
     let searching = searching(&store);
     let asked = |case: &Case| case.request.to_string().into_bytes();
     let cases = cases(&store, runs);
@@ -51,16 +52,16 @@ pub fn bench(runs: usize, with_peer: bool, report: &mut Report) -> Vec<Point> {
             Apart::start(Work::Resolve, &store, &text)
         });
         let mut contenders: Vec<Contender<'_>> = vec![
-            Box::new(|| time_warm(|| resolving.call(&text).expect("an answer"))),
-            Box::new(|| time_warm(|| limit.step())),
-            Box::new(|| time_warm(|| planning.call(&dry_text).expect("an answer"))),
+            Box::new(|| condition.time(&store, || resolving.call(&text).expect("an answer"))),
+            Box::new(|| condition.time(&store, || limit.step())),
+            Box::new(|| condition.time(&store, || planning.call(&dry_text).expect("an answer"))),
         ];
         if let Some(apart) = &mut apart {
             contenders.push(Box::new(|| apart.turn()));
         }
         let times = take_turns(contenders);
         report.add(&Row {
-            name: format!("{}: {}", short(runs), case.name),
+            name: format!("{}: {}{}", short(runs), case.name, condition.name()),
             peer: with_peer.then(|| times.median(3)),
             limit: Some(times.median(1)),
             ours: Some(times.median(0)),
