@@ -5,7 +5,8 @@ import { Queue, Worker } from 'bullmq';
 import { Redis } from 'ioredis';
 
 const [port, failures, tasks, fsync] = process.argv.slice(2);
-const connection = { host: '127.0.0.1', port: Number(port) };
+// Without its server it ends.
+const connection = { host: '127.0.0.1', port: Number(port), retryStrategy: () => null };
 const redis = new Redis(connection);
 await redis.flushall();
 const queue = new Queue('mail', { connection });
