@@ -64,9 +64,10 @@ impl SeenAs {
         self.command.iter().chain(&self.application_name).chain(&self.query)
     }
 
-    /// PostgreSQL: what others do need not be seen.
-    pub(super) fn is_told_by_names_alone(&self) -> bool {
-        self.query.is_empty() && !self.application_name.is_empty()
+    /// PostgreSQL: whether a connection may be the runner's of which we know what it is called, and not what it does.
+    pub(super) fn may_be_connection(&self, application_name: &str) -> bool {
+        // By what it does, psql can be a worker too.
+        !self.query.is_empty() || (self.application_name.is_empty() && !is_tool(application_name))
     }
 
     pub(super) fn all_mut(&mut self) -> impl Iterator<Item = &mut String> {

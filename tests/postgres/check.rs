@@ -3,8 +3,10 @@
 use std::process::Command;
 
 use bulk_rerun::Plugin;
+use bulk_rerun::host::RunnerState;
 use serde_json::json;
 
+use crate::postgres::Client;
 use crate::store::{Store, all_failed, assert_error, call, triggered};
 
 /// What it prints, and its exit status.
@@ -238,7 +240,7 @@ fn a_session_that_the_role_may_not_see_is_somebody() {
     store.client.execute(&format!(
         "CREATE ROLE {role} LOGIN; GRANT SELECT, INSERT ON job TO {role}; CREATE ROLE {runner} LOGIN"
     ));
-    let _worker = crate::postgres::Client::connect(&store.database.url_as(&runner));
+    let _worker = Client::connect(&store.database.url_as(&runner));
     let open_in = |url: &str| {
         let info = Plugin::open(&store.config(url)).unwrap().describe().unwrap();
         (info.open_in.into_iter().map(|process| process.name).collect::<Vec<_>>(), info.start)
@@ -252,6 +254,30 @@ fn a_session_that_the_role_may_not_see_is_somebody() {
     assert!(names.contains(&runner), "{names:?}");
     // Nor are we somebody ourselves.
     assert!(!names.iter().any(|name| name.contains("bulk_rerun")), "{names:?}");
+}
+
+/// A script may be a worker, and listen through psql.
+#[test]
+fn a_psql_that_the_role_may_not_see_may_listen() {
+    let store = Store::with_failed(1);
+    store.add_to_profile("\n[seen_as]\nquery = ['LISTEN small*']\n");
+    let [role, runner] = ["probe", "runner"].map(|name| format!("{name}_{}", store.database.name));
+    store.client.execute(&format!(
+        "CREATE ROLE {role} LOGIN; GRANT SELECT, INSERT ON job TO {role}; CREATE ROLE {runner} LOGIN"
+    ));
+    // As one of ours: nobody else is there.
+    store.client.execute("SET application_name = 'bulk_rerun'");
+    let urls = [store.database.url_as(&role), store.database.url.clone()];
+    let states =
+        || urls.each_ref().map(|url| Plugin::open(&store.config(url)).unwrap().describe().unwrap().runner_state);
+    assert_eq!(states(), [RunnerState::NotSeen, RunnerState::NotSeen]);
+    let worker = Client::connect(&format!("{}?application_name=psql", store.database.url_as(&runner)));
+    worker.execute("LISTEN small_jobs");
+    assert_eq!(states(), [RunnerState::Unknown, RunnerState::Seen]);
+    let (text, _) = check(&store, &urls[0]);
+    let words =
+        format!("runner     can't be told: this role may not see what {runner} does; with GRANT pg_read_all_stats");
+    assert!(text.contains(&words), "{text}");
 }
 
 /// Whatever type the key has: a statement is sent.

@@ -4,7 +4,6 @@ use tokio_postgres::Row;
 
 use crate::host::Process;
 use crate::host::profile::Profile;
-use crate::host::runner::is_tool;
 
 /// Every client's connection but those of a name, `$1`, which is ours. Who may not see another role's sessions is told neither
 /// of what kind they are nor what they do, but what they are called.
@@ -24,8 +23,7 @@ pub(super) fn of(others: &[Row], profile: &Profile) -> (Vec<Process>, Option<Str
         let (called, role, query): (String, String, Option<String>) = (row.get(1), row.get(2), row.get(3));
         let is_runner = profile.seen_as.is_connection(&called, query.as_deref().unwrap_or_default());
         let is_hidden = query.is_none();
-        // Where names alone tell the runner, they can be seen.
-        if is_hidden && !profile.seen_as.is_told_by_names_alone() && !is_tool(&called) {
+        if is_hidden && profile.seen_as.may_be_connection(&called) {
             hidden = Some(format!("this role may not see what {role} does; with GRANT pg_read_all_stats it may"));
         }
         let name = match (called.is_empty(), is_hidden) {
