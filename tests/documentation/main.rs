@@ -63,6 +63,7 @@ pages! {
     runners: "docs/runners.md",
     rust_page: "docs/rust.md",
     scale: "docs/scale.md",
+    speed: "docs/speed.md",
     sqlite: "docs/sqlite.md",
     stores: "docs/stores.md",
     troubleshooting: "docs/troubleshooting.md",
