@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -28,6 +29,9 @@ INSERT INTO runs (id, task_name, status, end_reason, exit_code, triggered_by, cr
 
 class Case(unittest.TestCase):
     def setUp(self) -> None:
+        # Who is started in the background of a script is born deaf to Ctrl-C, and some tests would wait for it for ever.
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        self.addCleanup(signal.signal, signal.SIGINT, before)
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
         self.folder = Path(folder.name)
