@@ -115,8 +115,9 @@ pub trait Session {
         false
     }
 
-    /// Whether a search may hand one run over twice, as a view with a join too many does.
-    fn may_repeat(&mut self) -> Result<bool, HostError> {
+    /// Whether a search for this may hand one run over twice, as a view with a join too many does; also where it takes longer
+    /// to tell than to look at each.
+    fn may_repeat(&mut self, _query: Query<'_>) -> Result<bool, HostError> {
         Ok(true)
     }
 

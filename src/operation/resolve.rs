@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use super::groups::{ByTask, Digest, Gathered, Group, Names, Seen};
 use super::times::Spans;
 use crate::contract::{ErrorModel, GroupName, Request, RerunOptions, Run, Selector, Times, UniqueBy};
-use crate::host::{Columns, Key, Query, RunRow, Session};
+use crate::host::{Columns, HostError, Key, Query, RunRow, Session};
 
 /// What a selector has come to.
 pub(super) struct Resolved {
@@ -41,7 +41,7 @@ pub(super) fn resolve(
             Columns { params: by_params(options), unfit: true, end_reason: counts, rest: counts, ..Columns::default() }
         }
     };
-    let may_repeat = session.may_repeat()?;
+    let may_repeat = may_repeat(session, &request.selector)?;
     if keep.is_none()
         && !may_repeat
         && let Some(resolved) = newest_of_each_task(session, request, columns)?
@@ -123,12 +123,20 @@ pub(super) fn each_run(
     selector: &Selector,
     each: &mut dyn FnMut(&RunRow<'_>) -> Result<(), ErrorModel>,
 ) -> Result<(), ErrorModel> {
-    let mut seen = session.may_repeat()?.then(Seen::default);
+    let mut seen = may_repeat(session, selector)?.then(Seen::default);
     let mut each = |run: RunRow<'_>| {
         let is_new = seen.as_mut().is_none_or(|seen| seen.is_new(&run));
         if is_new { each(&run) } else { Ok(()) }
     };
     each_selected(session, selector, Columns::WHOLE, &mut each).map(|_unknown| ())
+}
+
+/// Whether the runs of a selector may come twice.
+fn may_repeat(session: &mut dyn Session, selector: &Selector) -> Result<bool, HostError> {
+    match selector {
+        Selector::Ids(ids) => session.may_repeat(Query::Ids(&ids.iter().map(String::as_str).collect::<Vec<_>>())),
+        Selector::Matching { filter, .. } => session.may_repeat(Query::Filter(filter)),
+    }
 }
 
 /// Hands over each selected run, and answers the named ids that are no run, in the order in which they were named.

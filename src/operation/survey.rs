@@ -45,7 +45,7 @@ pub(crate) fn survey(host: &dyn Host) -> Result<Survey, ErrorModel> {
     session.begin_search()?;
     let mut survey = Survey::default();
     let mut tasks = Names::default();
-    let mut seen = session.may_repeat()?.then(Seen::default);
+    let mut seen = session.may_repeat(Query::Filter(&RunFilter::default()))?.then(Seen::default);
     let mut newest = None;
     let states = session.states();
     let columns = Columns { end_reason: true, rest: true, state: true, ..Columns::default() };

@@ -201,6 +201,26 @@ fn of_ids_that_tasks_share_each_is_its_own() {
     assert!(was_asked(&store, COUNTED) && was_asked(&store, NEWEST_ONLY));
 }
 
+/// A view that joins too much shows runs twice, and each counts once: few, which nobody asks the planner about, and many.
+#[test]
+fn a_run_that_a_view_shows_twice_is_one() {
+    let store = store();
+    let twice = fs::read_to_string(store.profile()).unwrap().replace("FROM job\n", "FROM job, generate_series(1, 2)\n");
+    assert!(twice.contains("generate_series"), "{twice}");
+    fs::write(store.profile(), twice).unwrap();
+    for (filter, matched) in [
+        (json!({}), 20_008),
+        (json!({"created_after": "2026-11-20T00:00:00Z"}), 8),
+        (json!({"task_name": "{a,b}", "created_before": "2026-11-01T00:00:30Z"}), 13),
+    ] {
+        let answer = check(&store, filter, json!({"unique_by": "run"}));
+        assert_eq!(answer["matched"], matched);
+        assert_eq!(answer["planned"].as_array().unwrap().len(), matched);
+    }
+    let ids = call(&store.open(), &json!({"ids": ["1", "2"], "options": {"dry_run": true}})).unwrap();
+    assert_eq!(ids["matched"], 2);
+}
+
 /// From some number on, ids are joined with the table. What is no id, or none of this store's, is told as ever.
 #[test]
 fn many_ids_are_found_as_few_are() {

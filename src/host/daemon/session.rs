@@ -241,8 +241,8 @@ impl Session for DaemonSession<'_> {
         self.store.states()
     }
 
-    fn may_repeat(&mut self) -> Result<bool, HostError> {
-        self.store.may_repeat()
+    fn may_repeat(&mut self, query: Query<'_>) -> Result<bool, HostError> {
+        self.store.may_repeat(query)
     }
 
     fn runs(

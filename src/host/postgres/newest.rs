@@ -6,7 +6,7 @@ use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
 use super::dialect::Bound;
-use super::plan::{Cost, cost};
+use super::plan::{self, Cost, cost};
 use super::row::{key, read};
 use super::session::PostgresSession;
 use crate::contract::{Instant, RunFilter, is_writable, nearest_writable};
@@ -18,8 +18,8 @@ const DOING: &str = "searching its runs";
 /// What handing a row over costs, in the planner's units, where reading one costs 0.01: some microseconds.
 const HANDING_OVER: f64 = 0.3;
 
-/// So few rows are handed over sooner than anything is planned.
-const FEW: f64 = 1_000.0;
+/// So few rows are handed over, and looked at one by one, sooner than anything about them is planned.
+const FEW: u32 = 1_000;
 
 /// The runs of one or more tasks, among those that `sql` finds.
 fn of_wanted(sql: &str, values: usize, condition: &str) -> String {
@@ -39,6 +39,26 @@ struct Counted {
 }
 
 impl PostgresSession<'_> {
+    /// As [`Session::may_repeat`](crate::host::Session::may_repeat). What it learns of a filter's runs, the search for the
+    /// newest of them need not ask again.
+    pub(super) fn may_come_twice(&mut self, query: Query<'_>) -> Result<bool, HostError> {
+        let are_few = match query {
+            Query::Ids(ids) => ids.len() <= FEW as usize,
+            Query::Filter(_) => {
+                let (all, _) = self.fitted.view.compile(query, Columns::default(), &self.fitted.dialect());
+                let expected = self.cost(&all.sql, self.bound(&all.values)?)?;
+                self.expected = Some(expected);
+                expected.rows < f64::from(FEW)
+            }
+            _ => false,
+        };
+        if are_few {
+            return Ok(true);
+        }
+        let unique = self.connection().wait_for(plan::finds_one_at_most(self.connection().client(), &self.fitted));
+        unique.map(|unique| !unique).map_err(|error| self.error("looking at how it finds a run", error))
+    }
+
     /// As [`Session::newest`](crate::host::Session::newest): two statements in one snapshot, and what of the second's rows is
     /// newest where several have the same time is not theirs to say.
     pub(super) fn newest_of_filter(
@@ -56,7 +76,9 @@ impl PostgresSession<'_> {
             all.sql
         );
         let newest = of_wanted(&all.sql, all.values.len(), "=");
-        if !self.is_cheaper_there(&all.sql, &counts, &newest, &bound)? {
+        // Who asks for the newest has asked first whether a run may come twice.
+        let Some(expected) = self.expected else { return Ok(false) };
+        if !self.is_cheaper_there(expected, &counts, &newest, &bound)? {
             return Ok(false);
         }
         let mut tasks: Option<Vec<Counted>> = Some(Vec::new());
@@ -137,15 +159,11 @@ impl PostgresSession<'_> {
     /// Whether it costs the server less to count a filter's runs and to find the newest than to hand all of them over.
     fn is_cheaper_there<'v>(
         &self,
-        all: &str,
+        all: Cost,
         counts: &str,
         newest: &str,
         bound: &dyn Fn() -> Result<Vec<Bound<'v>>, HostError>,
     ) -> Result<bool, HostError> {
-        let all = self.cost(all, bound()?)?;
-        if all.rows < FEW {
-            return Ok(false);
-        }
         let counts = self.cost(counts, bound()?)?;
         let one = wanted(vec!["a task".to_owned()], vec![Instant::UNIX_EPOCH]);
         let one = self.cost(newest, bound()?.into_iter().chain(one).collect())?;
@@ -155,7 +173,7 @@ impl PostgresSession<'_> {
     }
 
     fn cost(&self, sql: &str, values: Vec<Bound<'_>>) -> Result<Cost, HostError> {
-        let cost = self.connection().wait_for(cost(self.connection().client(), sql, &values));
+        let cost = self.after_settings(cost(self.connection().client(), sql, &values));
         cost.map_err(|error| self.error(DOING, error))
     }
 }

@@ -21,9 +21,8 @@ pub(super) async fn read_whole_for_an_id(client: &Client, fitted: &Fitted) -> Re
     let sought = if fitted.view.key.is_empty() { id } else { Ids::WANTED };
     let (sql, _) = fitted.view.by_id(&condition, Columns::default(), &fitted.dialect());
     // As ids are sought; what still needs no index then has none.
-    client.batch_execute("SET LOCAL enable_seqscan = off").await?;
     let mut tables = Vec::new();
-    look_at(&explain(client, &sql).await?, sought, &mut tables);
+    look_at(&explain(client, "SET LOCAL enable_seqscan = off", &sql, "").await?, sought, &mut tables);
     tables.sort_unstable();
     tables.dedup();
     Ok(tables)
@@ -44,8 +43,10 @@ pub(super) async fn not_found_by_its_id(
     }
 }
 
-async fn explain(client: &Client, sql: &str) -> Result<Value, Error> {
-    let answers = client.simple_query(&format!("EXPLAIN (FORMAT JSON, COSTS OFF, VERBOSE) {sql}")).await?;
+/// A statement's plan, with what is done before and after it: all in one message.
+async fn explain(client: &Client, before: &str, sql: &str, after: &str) -> Result<Value, Error> {
+    let all = format!("{before};\nEXPLAIN (FORMAT JSON, COSTS OFF, VERBOSE) {sql}\n;{after}");
+    let answers = client.simple_query(&all).await?;
     let plan = answers.iter().find_map(|message| match message {
         SimpleQueryMessage::Row(row) => serde_json::from_str::<Value>(row.get(0)?).ok(),
         _ => None,
@@ -54,6 +55,7 @@ async fn explain(client: &Client, sql: &str) -> Result<Value, Error> {
 }
 
 /// What the planner thinks that a statement costs, and how many rows it finds.
+#[derive(Clone, Copy)]
 pub(super) struct Cost {
     pub(super) total: f64,
     pub(super) rows: f64,
@@ -84,9 +86,8 @@ pub(super) async fn finds_one_at_most(client: &Client, fitted: &Fitted) -> Resul
     let condition =
         format!("{} AND run.task_name::text = (SELECT 'a task')", fitted.id_type.is(fitted.id_type.an_id()));
     let (sql, _) = fitted.view.by_id(&condition, Columns::default(), &fitted.dialect());
-    client.batch_execute("SAVEPOINT plan; SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off").await?;
-    let plan = explain(client, &sql).await?;
-    client.batch_execute("ROLLBACK TO plan; RELEASE plan").await?;
+    let before = "SAVEPOINT plan; SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off";
+    let plan = explain(client, before, &sql, "ROLLBACK TO plan; RELEASE plan").await?;
     let mut lookups = Vec::new();
     if !only_lookups(&plan, &mut lookups) {
         return Ok(false);
@@ -102,7 +103,9 @@ pub(super) async fn finds_one_at_most(client: &Client, fitted: &Fitted) -> Resul
         let schemas: Vec<&str> = partitions.iter().map(|lookup| &*lookup.schema).collect();
         let names: Vec<&str> = partitions.iter().map(|lookup| &*lookup.index).collect();
         let terms: Vec<i64> = partitions.iter().map(|lookup| lookup.terms).collect();
-        let are_unique: Option<bool> = client.query_one(sql, &[&schemas, &names, &terms]).await?.try_get(0)?;
+        let values: [(&(dyn ToSql + Sync), Type); 3] =
+            [(&schemas, Type::TEXT_ARRAY), (&names, Type::TEXT_ARRAY), (&terms, Type::INT8_ARRAY)];
+        let are_unique: Option<bool> = client.query_typed_one(sql, &values).await?.try_get(0)?;
         if are_unique != Some(true) {
             return Ok(false);
         }

@@ -5,8 +5,9 @@ use std::ops::ControlFlow;
 use std::pin::pin;
 
 use futures_util::StreamExt;
-use tokio_postgres::Row;
+use futures_util::future::join;
 use tokio_postgres::types::Type;
+use tokio_postgres::{Error, Row};
 
 use super::dialect::Bound;
 use super::row::read;
@@ -22,6 +23,12 @@ const IDS_TO_JOIN: usize = 10_000;
 
 /// Runs that are sought in one statement, by their tasks and their ids.
 const RUNS_AT_ONCE: usize = 4_000;
+
+/// For statements that seek runs by their ids: the key's index, though the planner may think a scan as cheap. A scan that
+/// can't be done without then counts as dear enough to compile the statement (`jit`), which takes the server longer than
+/// all it has to do.
+pub(super) const PREFER_INDEXES: &str = "SET LOCAL enable_seqscan = off; SET LOCAL jit = off";
+const PREFER_AS_USUAL: &str = "SET LOCAL enable_seqscan = DEFAULT; SET LOCAL jit = DEFAULT";
 
 /// Rows that are taken from the stream at once, where so many have arrived.
 const ROWS_AT_ONCE: usize = 256;
@@ -39,7 +46,7 @@ impl PostgresSession<'_> {
         let fail = |error| self.error(DOING, error);
         let (connection, client) = (self.connection(), self.connection().client());
         // Unnamed, and so planned with its values at hand.
-        let stream = connection.wait_for(client.query_typed_raw(sql, values)).map_err(fail)?;
+        let stream = self.after_settings(client.query_typed_raw(sql, values)).map_err(fail)?;
         let mut chunks = pin!(stream.ready_chunks(ROWS_AT_ONCE));
         while let Some(rows) = connection.wait_for(chunks.next()) {
             if self.is_cancelled() {
@@ -56,13 +63,20 @@ impl PostgresSession<'_> {
         Ok(ControlFlow::Continue(()))
     }
 
-    /// For statements that seek runs by their ids: the key's index, though the planner may think a scan as cheap. A scan
-    /// that can't be done without then counts as dear enough to compile the statement (`jit`), which takes the server
-    /// longer than all it has to do.
-    pub(super) fn prefer_indexes(&self, prefer: bool) -> Result<(), HostError> {
-        let scan_and_jit = if prefer { "off" } else { "DEFAULT" };
-        let sql = format!("SET LOCAL enable_seqscan = {scan_and_jit}; SET LOCAL jit = {scan_and_jit}");
-        self.execute("preparing to seek ids", &sql)
+    /// From the next statement on.
+    pub(super) fn prefer_indexes(&self, prefer: bool) {
+        self.settings.set(if prefer { PREFER_INDEXES } else { PREFER_AS_USUAL });
+    }
+
+    /// Waits for a statement, before which the settings go that it needs; nobody waits for those by themselves.
+    pub(super) fn after_settings<T>(&self, statement: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        let (connection, settings) = (self.connection(), self.settings.take());
+        if settings.is_empty() {
+            return connection.wait_for(statement);
+        }
+        // What is polled first is sent first.
+        let (set, answer) = connection.wait_for(join(connection.client().batch_execute(settings), statement));
+        set.and(answer)
     }
 
     /// The runs that bear one of these ids, in no order.
@@ -74,7 +88,7 @@ impl PostgresSession<'_> {
     ) -> Result<ControlFlow<()>, HostError> {
         let kind = &self.fitted.id_type;
         let is_join = ids.len() >= IDS_TO_JOIN;
-        self.prefer_indexes(!is_join)?;
+        self.prefer_indexes(!is_join);
         let (condition, at_once) = match is_join {
             true => (self.fitted.ids().condition_of_many(), ids.len()),
             false => (self.fitted.ids().condition(), IDS_AT_ONCE),

@@ -14,7 +14,7 @@ use super::address::Address;
 use super::connection::{Connection, Server};
 use super::error::{is_lost, is_of_another_schema};
 use super::fit::Fitted;
-use super::plan;
+use super::plan::Cost;
 use super::proof::{self, Proof};
 use super::row::read;
 use crate::contract::{Params, Replica, RunFilter};
@@ -52,6 +52,10 @@ pub(super) struct PostgresSession<'h> {
     /// How far that was behind.
     lag: Option<Replica>,
     in_transaction: bool,
+    /// Settings that the next statement needs: they go in one flight with it.
+    pub(super) settings: Cell<&'static str>,
+    /// What the planner thinks of the runs that the last filter finds.
+    pub(super) expected: Option<Cost>,
     /// What the server had committed at [`Session::begin_read`].
     read_at: Option<String>,
     /// What was read before the lock was taken is what is there.
@@ -90,6 +94,8 @@ impl<'h> PostgresSession<'h> {
             is_elsewhere: Cell::new(false),
             lag: None,
             in_transaction: false,
+            settings: Cell::new(""),
+            expected: None,
             read_at: None,
             is_unchanged: false,
             is_writing: false,
@@ -174,6 +180,7 @@ impl<'h> PostgresSession<'h> {
             self.host.server.lock_timeout()
         );
         self.in_transaction = true;
+        self.settings.set("");
         let begun = self.connection().wait_for(self.connection().client().simple_query(&sql));
         let answers = begun.map_err(|error| self.error(doing, error))?;
         let last = answers.iter().rev().find_map(|message| match message {
@@ -300,10 +307,10 @@ impl Session for PostgresSession<'_> {
         each: &mut dyn FnMut(RunRow<'_>) -> ControlFlow<()>,
     ) -> Result<(), HostError> {
         if let Query::Ids(ids) = query {
-            return match self.each_of_ids(ids, columns, each)? {
-                ControlFlow::Continue(()) => self.prefer_indexes(false),
-                ControlFlow::Break(()) => Ok(()),
-            };
+            if self.each_of_ids(ids, columns, each)?.is_continue() {
+                self.prefer_indexes(false);
+            }
+            return Ok(());
         }
         let (statement, at) = self.fitted.view.compile(query, columns, &self.fitted.dialect());
         let _ = self.each_row(&statement.sql, self.bound(&statement.values)?, &mut |row| {
@@ -317,9 +324,8 @@ impl Session for PostgresSession<'_> {
         self.fitted.view.states.clone()
     }
 
-    fn may_repeat(&mut self) -> Result<bool, HostError> {
-        let unique = self.connection().wait_for(plan::finds_one_at_most(self.connection().client(), &self.fitted));
-        unique.map(|unique| !unique).map_err(|error| self.error("looking at how it finds a run", error))
+    fn may_repeat(&mut self, query: Query<'_>) -> Result<bool, HostError> {
+        self.may_come_twice(query)
     }
 
     fn newest(
@@ -352,13 +358,14 @@ impl Session for PostgresSession<'_> {
     ) -> Result<(), HostError> {
         let columns = Columns { params: true, ..Columns::default() };
         let mut is_missing = vec![true; runs.len()];
-        self.prefer_indexes(true)?;
+        self.prefer_indexes(true);
         self.each_of_runs(runs, columns, &mut |index, run| {
             is_missing[index] = false;
             each(index, Some(run.params));
         })?;
         (0..).zip(is_missing).filter(|(_, is_missing)| *is_missing).for_each(|(index, _)| each(index, None));
-        self.prefer_indexes(false)
+        self.prefer_indexes(false);
+        Ok(())
     }
 
     fn spawn(

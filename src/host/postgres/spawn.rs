@@ -13,6 +13,7 @@ use tokio_postgres::{Error, Row, Statement};
 use super::batch::{Batch, Starting, cannot_be_sent, text};
 use super::error::declines;
 use super::fit::Spawn;
+use super::read::PREFER_INDEXES;
 use super::row::key;
 use super::session::PostgresSession;
 use crate::host::new_ids::NewIds;
@@ -109,7 +110,7 @@ impl PostgresSession<'_> {
 
     fn spawn_once(&self, wanted: &[RunRef<'_>], due: Option<Due>) -> Result<Vec<Spawned>, HostError> {
         // Until the transaction ends.
-        self.prefer_indexes(true)?;
+        self.execute(DOING, PREFER_INDEXES)?;
         let prepare = |spawn: &Spawn| {
             let prepared = self.connection().wait_for(self.connection().client().prepare(&spawn.sql));
             prepared.map_err(|error| self.error(DOING, error))

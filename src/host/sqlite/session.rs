@@ -129,7 +129,7 @@ impl<T: Transactions> Session for SqliteSession<'_, T> {
         self.fitted.view.states.clone()
     }
 
-    fn may_repeat(&mut self) -> Result<bool, HostError> {
+    fn may_repeat(&mut self, _query: Query<'_>) -> Result<bool, HostError> {
         let kind = self.type_of_ids().map_err(|error| self.place.error("searching its runs", error))?;
         Ok(!self.fitted.seeks.unique || kind.is_none())
     }
