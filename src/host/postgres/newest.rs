@@ -39,16 +39,17 @@ struct Counted {
 }
 
 impl PostgresSession<'_> {
-    /// As [`Session::may_repeat`](crate::host::Session::may_repeat). What it learns of a filter's runs, the search for the
-    /// newest of them need not ask again.
-    pub(super) fn may_come_twice(&mut self, query: Query<'_>) -> Result<bool, HostError> {
+    /// As [`Session::may_repeat`](crate::host::Session::may_repeat).
+    pub(super) fn may_come_twice(&self, query: Query<'_>) -> Result<bool, HostError> {
         let are_few = match query {
             Query::Ids(ids) => ids.len() <= FEW as usize,
-            Query::Filter(_) => {
-                let (all, _) = self.fitted.view.compile(query, Columns::default(), &self.fitted.dialect());
-                let expected = self.cost(&all.sql, self.bound(&all.values)?)?;
-                self.expected = Some(expected);
-                expected.rows < f64::from(FEW)
+            // How many runs a task has the planner knows. Of the words that a view makes of its rows it knows nothing, and
+            // may take millions for a few.
+            Query::Filter(RunFilter { task_name: Some(name), .. }) => {
+                let all = RunFilter { task_name: Some(name.clone()), ..RunFilter::default() };
+                let (all, _) =
+                    self.fitted.view.compile(Query::Filter(&all), Columns::default(), &self.fitted.dialect());
+                self.cost(&all.sql, self.bound(&all.values)?)?.rows < f64::from(FEW)
             }
             _ => false,
         };
@@ -76,9 +77,7 @@ impl PostgresSession<'_> {
             all.sql
         );
         let newest = of_wanted(&all.sql, all.values.len(), "=");
-        // Who asks for the newest has asked first whether a run may come twice.
-        let Some(expected) = self.expected else { return Ok(false) };
-        if !self.is_cheaper_there(expected, &counts, &newest, &bound)? {
+        if !self.is_cheaper_there(&all.sql, &counts, &newest, &bound)? {
             return Ok(false);
         }
         let mut tasks: Option<Vec<Counted>> = Some(Vec::new());
@@ -159,11 +158,15 @@ impl PostgresSession<'_> {
     /// Whether it costs the server less to count a filter's runs and to find the newest than to hand all of them over.
     fn is_cheaper_there<'v>(
         &self,
-        all: Cost,
+        all: &str,
         counts: &str,
         newest: &str,
         bound: &dyn Fn() -> Result<Vec<Bound<'v>>, HostError>,
     ) -> Result<bool, HostError> {
+        let all = self.cost(all, bound()?)?;
+        if all.rows < f64::from(FEW) {
+            return Ok(false);
+        }
         let counts = self.cost(counts, bound()?)?;
         let one = wanted(vec!["a task".to_owned()], vec![Instant::UNIX_EPOCH]);
         let one = self.cost(newest, bound()?.into_iter().chain(one).collect())?;

@@ -55,7 +55,6 @@ async fn explain(client: &Client, before: &str, sql: &str, after: &str) -> Resul
 }
 
 /// What the planner thinks that a statement costs, and how many rows it finds.
-#[derive(Clone, Copy)]
 pub(super) struct Cost {
     pub(super) total: f64,
     pub(super) rows: f64,

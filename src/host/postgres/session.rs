@@ -14,7 +14,6 @@ use super::address::Address;
 use super::connection::{Connection, Server};
 use super::error::{is_lost, is_of_another_schema};
 use super::fit::Fitted;
-use super::plan::Cost;
 use super::proof::{self, Proof};
 use super::row::read;
 use crate::contract::{Params, Replica, RunFilter};
@@ -54,8 +53,6 @@ pub(super) struct PostgresSession<'h> {
     in_transaction: bool,
     /// Settings that the next statement needs: they go in one flight with it.
     pub(super) settings: Cell<&'static str>,
-    /// What the planner thinks of the runs that the last filter finds.
-    pub(super) expected: Option<Cost>,
     /// What the server had committed at [`Session::begin_read`].
     read_at: Option<String>,
     /// What was read before the lock was taken is what is there.
@@ -95,7 +92,6 @@ impl<'h> PostgresSession<'h> {
             lag: None,
             in_transaction: false,
             settings: Cell::new(""),
-            expected: None,
             read_at: None,
             is_unchanged: false,
             is_writing: false,
