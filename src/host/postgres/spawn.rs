@@ -109,7 +109,8 @@ impl PostgresSession<'_> {
     }
 
     fn spawn_once(&self, wanted: &[RunRef<'_>], due: Option<Due>) -> Result<Vec<Spawned>, HostError> {
-        // Until the transaction ends.
+        // Until the transaction ends: what an earlier statement left to be set must not come after it.
+        self.settings.set("");
         self.execute(DOING, PREFER_INDEXES)?;
         let prepare = |spawn: &Spawn| {
             let prepared = self.connection().wait_for(self.connection().client().prepare(&spawn.sql));
