@@ -116,6 +116,14 @@ impl Params<'_> {
         }
     }
 
+    /// How many bytes of its own it takes at most.
+    pub(crate) fn size(&self) -> usize {
+        match self {
+            Params::Text(bytes) | Params::Blob(bytes) => bytes.len(),
+            Params::None | Params::Integer(_) | Params::Real(_) => 0,
+        }
+    }
+
     /// The parameters as text, for a person.
     pub fn to_text(&self) -> Option<Cow<'_, str>> {
         Some(match self.bytes()? {

@@ -162,12 +162,18 @@ pub trait Session {
     fn params(&mut self, runs: &[RunRef<'_>], each: &mut dyn FnMut(usize, Option<Params<'_>>))
     -> Result<(), HostError>;
 
+    /// Whether [`Session::spawn`] makes use of parameters that a search has read.
+    fn takes_params_as_read(&self) -> bool {
+        false
+    }
+
     /// Starts each of these runs again, and tells with its index what became of it, in any order. A new run is one that
     /// the host's own view shows as pending or running; of any other nothing is left. They are due at once, unless `due`
-    /// says otherwise.
+    /// says otherwise. `params`: theirs since [`Session::begin_read`], which are read again where they may be others by now.
     fn spawn(
         &mut self,
         sources: &[RunRef<'_>],
+        params: Option<&[&Params<'_>]>,
         due: Option<Due>,
         each: &mut dyn FnMut(usize, Spawned),
     ) -> Result<(), HostError>;

@@ -7,6 +7,7 @@ use std::sync::{Arc, LazyLock};
 
 use hashbrown::{DefaultHashBuilder, HashSet, HashTable};
 
+use super::kept::Kept;
 use crate::contract::{GroupRuns, Instant, Params, Reason, Run};
 use crate::host::{Key, RunRef, RunRow};
 
@@ -50,6 +51,11 @@ impl Group {
     pub(super) fn run(&self) -> RunRef<'_> {
         RunRef { task_name: &self.task_name, id: &self.source.id }
     }
+
+    /// Its parameters, if the search has kept them.
+    pub(super) fn kept_params(&self) -> Option<&Params<'static>> {
+        self.source.params.as_deref()
+    }
 }
 
 /// A group's selected runs, as they come by.
@@ -65,30 +71,35 @@ pub(super) struct Gathered {
 
 impl Gathered {
     /// None yet, but this is the first that is to be added.
-    pub(super) fn before(run: &RunRow<'_>, with_runs: bool) -> Gathered {
+    pub(super) fn before(run: &RunRow<'_>, with_runs: bool, kept: &mut Kept) -> Gathered {
         let told = || Told { run: run.to_run(), first: None, parameter_sets: HashSet::new() };
         let told = with_runs.then(|| Box::new(told()));
-        Gathered { source: Source::of(run), fit: None, matched: 0, told, is_left_out: false }
+        let source = Source { params: kept.of_the_first(run), ..Source::of(run) };
+        Gathered { source, fit: None, matched: 0, told, is_left_out: false }
     }
 
     /// Adds one that stands for so many, among which none is newer.
     pub(super) fn add_one_of(&mut self, run: &RunRow<'_>, matched: u64) {
-        self.add(run, false);
+        self.add(run, false, &mut Kept::nothing());
         self.matched = matched;
     }
 
-    pub(super) fn add(&mut self, run: &RunRow<'_>, is_left_out: bool) {
+    pub(super) fn add(&mut self, run: &RunRow<'_>, is_left_out: bool, kept: &mut Kept) {
         self.matched += 1;
         self.is_left_out |= is_left_out;
         let is_newer = self.source.is_older_than(run.created_at, &run.id);
-        if is_newer && Source::would_be_fit(run) {
-            self.fit = None;
-            self.source.become_of(run);
-        } else if is_newer {
-            let older = mem::replace(&mut self.source, Source::of(run));
-            if older.is_fit() {
-                self.fit = Some(Box::new(older));
+        if is_newer {
+            let params = kept.in_place_of(self.source.params.take(), run);
+            if Source::would_be_fit(run) {
+                self.fit = None;
+                self.source.become_of(run);
+            } else {
+                let older = mem::replace(&mut self.source, Source::of(run));
+                if older.is_fit() {
+                    self.fit = Some(Box::new(older));
+                }
             }
+            self.source.params = params;
         } else if !self.source.is_fit()
             && self.fit.as_ref().is_none_or(|fit| fit.is_older_than(run.created_at, &run.id))
         {
@@ -128,11 +139,13 @@ pub(super) struct Source {
     pub(super) created_at: Option<Instant>,
     /// Why the host says that a run of its kind is never started again.
     pub(super) unfit: Option<Box<str>>,
+    /// What the spawn need not read once more, in a box: a million groups have none.
+    params: Option<Box<Params<'static>>>,
 }
 
 impl Source {
     pub(super) fn of(run: &RunRow<'_>) -> Source {
-        Source { id: run.id.to_owned(), created_at: run.created_at, unfit: run.unfit.map(Box::from) }
+        Source { id: run.id.to_owned(), created_at: run.created_at, unfit: run.unfit.map(Box::from), params: None }
     }
 
     /// The same in the place of another run, without a piece of memory of its own: most rows are newer than those before.

@@ -6,6 +6,7 @@
 mod groups;
 mod history;
 mod judge;
+mod kept;
 pub(crate) mod ledger;
 mod plan;
 mod resolve;

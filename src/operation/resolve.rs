@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ops::ControlFlow;
 
 use super::groups::{ByTask, Digest, Gathered, Group, Names, Seen};
+use super::kept::Kept;
 use super::times::Spans;
 use crate::contract::{ErrorModel, GroupName, Request, RerunOptions, Run, Selector, Times, UniqueBy};
 use crate::host::{Columns, HostError, Key, Query, RunRow, Session};
@@ -31,14 +32,37 @@ pub(super) fn resolve(
     session: &mut dyn Session,
     request: &Request,
     may_start: &dyn Fn(&RunRow<'_>) -> bool,
-    mut keep: Option<&mut Keep<'_>>,
+    keep: Option<&mut Keep<'_>>,
 ) -> Result<Resolved, ErrorModel> {
+    let options = &request.options;
+    let reads_params = keep.is_some() || options.tells_runs() || by_params(options);
+    let kept = match (!options.dry_run && session.takes_params_as_read(), reads_params) {
+        (false, _) => Kept::nothing(),
+        (true, true) => Kept::all(),
+        (true, false) => {
+            if let Some(resolved) = gather(session, request, may_start, None, Kept::where_it_pays())? {
+                return Ok(resolved);
+            }
+            Kept::nothing()
+        }
+    };
+    Ok(gather(session, request, may_start, keep, kept)?.expect("it is given up only where it is to pay"))
+}
+
+/// The same, with the parameters that are kept for the spawn; `None` if that does not pay.
+fn gather(
+    session: &mut dyn Session,
+    request: &Request,
+    may_start: &dyn Fn(&RunRow<'_>) -> bool,
+    mut keep: Option<&mut Keep<'_>>,
+    mut kept: Kept,
+) -> Result<Option<Resolved>, ErrorModel> {
     let options = &request.options;
     let columns = match keep.is_some() || options.tells_runs() {
         true => Columns::WHOLE,
         false => {
-            let counts = options.spans().is_some();
-            Columns { params: by_params(options), unfit: true, end_reason: counts, rest: counts, ..Columns::default() }
+            let (params, counts) = (by_params(options) || kept.wants_some(), options.spans().is_some());
+            Columns { params, unfit: true, end_reason: counts, rest: counts, ..Columns::default() }
         }
     };
     let may_repeat = may_repeat(session, &request.selector)?;
@@ -46,31 +70,35 @@ pub(super) fn resolve(
         && !may_repeat
         && let Some(resolved) = newest_of_each_task(session, request, columns)?
     {
-        return Ok(resolved);
+        return Ok(Some(resolved));
     }
     let mut seen = may_repeat.then(Seen::default);
     let mut grouping = Grouping::new(options);
     let mut spans = options.spans().map(Spans::new);
-    let mut matched = 0;
+    let (mut matched, mut pays) = (0, true);
     let unknown = each_selected(session, &request.selector, columns, &mut |run| {
         if seen.as_mut().is_some_and(|seen| !seen.is_new(&run)) {
-            return Ok(());
+            return Ok(ControlFlow::Continue(()));
         }
         if let Some(keep) = &mut keep
             && !keep(&run.to_run())?
         {
-            return Ok(());
+            return Ok(ControlFlow::Continue(()));
         }
         matched += 1;
         if let Some(spans) = &mut spans {
             spans.add(&run);
         }
-        grouping.add(&run, may_start);
-        Ok(())
+        grouping.add(&run, may_start, &mut kept);
+        pays = kept.pays(matched);
+        Ok(if pays { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
     })?;
+    if !pays {
+        return Ok(None);
+    }
     let (mut groups, beyond) = grouping.into_groups();
     groups.sort_unstable_by(Group::order);
-    Ok(Resolved { groups, beyond, matched, unknown, times: spans.and_then(Spans::into_times) })
+    Ok(Some(Resolved { groups, beyond, matched, unknown, times: spans.and_then(Spans::into_times) }))
 }
 
 /// The same by the newest run of each task alone, where nothing else of the others counts than their number, and the host
@@ -93,7 +121,7 @@ fn newest_of_each_task(
     let mut groups = ByTask::new();
     let are_all = session.newest(filter, columns, &mut |run, matched| {
         if !is_among(except_tasks, &run.task_name) {
-            let new = || Gathered::before(&run, false);
+            let new = || Gathered::before(&run, false, &mut Kept::nothing());
             groups.or_insert_with(&run.task_name, Digest::default(), new).add_one_of(&run, matched);
         }
     })?;
@@ -126,7 +154,10 @@ pub(super) fn each_run(
     let mut seen = may_repeat(session, selector)?.then(Seen::default);
     let mut each = |run: RunRow<'_>| {
         let is_new = seen.as_mut().is_none_or(|seen| seen.is_new(&run));
-        if is_new { each(&run) } else { Ok(()) }
+        if is_new {
+            each(&run)?;
+        }
+        Ok(ControlFlow::Continue(()))
     };
     each_selected(session, selector, Columns::WHOLE, &mut each).map(|_unknown| ())
 }
@@ -139,20 +170,20 @@ fn may_repeat(session: &mut dyn Session, selector: &Selector) -> Result<bool, Ho
     }
 }
 
-/// Hands over each selected run, and answers the named ids that are no run, in the order in which they were named.
+/// Hands over each selected run, until `each` breaks off, and answers the named ids that are no run, in the order in which
+/// they were named.
 fn each_selected(
     session: &mut dyn Session,
     selector: &Selector,
     columns: Columns,
-    each: &mut dyn FnMut(RunRow<'_>) -> Result<(), ErrorModel>,
+    each: &mut dyn FnMut(RunRow<'_>) -> Result<ControlFlow<()>, ErrorModel>,
 ) -> Result<Vec<String>, ErrorModel> {
     let mut failed = None;
-    let mut each = |run: RunRow<'_>| match each(run) {
-        Ok(()) => ControlFlow::Continue(()),
-        Err(error) => {
+    let mut each = |run: RunRow<'_>| {
+        each(run).unwrap_or_else(|error| {
             failed = Some(error);
             ControlFlow::Break(())
-        }
+        })
     };
     let mut unknown = Vec::new();
     let searched = match selector {
@@ -239,13 +270,13 @@ impl<'o> Grouping<'o> {
         }
     }
 
-    fn add(&mut self, run: &RunRow<'_>, may_start: &dyn Fn(&RunRow<'_>) -> bool) {
+    fn add(&mut self, run: &RunRow<'_>, may_start: &dyn Fn(&RunRow<'_>) -> bool, kept: &mut Kept) {
         let params = if self.by_params { Digest::of_params(&run.params) } else { Digest::default() };
         let is_left_out = self.left_out.has(run);
         match &mut self.groups {
             Groups::Shared(groups) => {
-                let new = || Gathered::before(run, self.with_runs);
-                groups.or_insert_with(&run.task_name, params, new).add(run, is_left_out);
+                let new = || Gathered::before(run, self.with_runs, kept);
+                groups.or_insert_with(&run.task_name, params, new).add(run, is_left_out, kept);
             }
             Groups::Each { groups, names, limit, wanted } => {
                 *wanted += u64::from(limit.is_some() && may_start(run));
@@ -254,8 +285,8 @@ impl<'o> Grouping<'o> {
                     *groups = Vec::new();
                     return;
                 }
-                let mut gathered = Gathered::before(run, self.with_runs);
-                gathered.add(run, is_left_out);
+                let mut gathered = Gathered::before(run, self.with_runs, kept);
+                gathered.add(run, is_left_out, kept);
                 groups.push(Group::of(names.get(&run.task_name), params, gathered));
             }
         }

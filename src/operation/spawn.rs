@@ -9,7 +9,7 @@ use super::groups::Group;
 use super::resolve::Resolved;
 use super::{check_limit, check_plan, judge, ledger, open, plan, plan_of, skipped};
 use crate::cancel::Cancel;
-use crate::contract::{BulkRerunBody, Caller, ErrorModel, Reason, Request, RerunOptions, Triggered};
+use crate::contract::{BulkRerunBody, Caller, ErrorModel, Params, Reason, Request, RerunOptions, Triggered};
 use crate::host::{Due, Freshness, RunRef, Session, Spawned};
 
 /// Spawns a run for each group that is not skipped, and writes that down where there is a ledger: what has come to nothing,
@@ -82,9 +82,11 @@ fn start(
     options: &RerunOptions,
 ) -> Result<Vec<Triggered>, ErrorModel> {
     let sources: Vec<RunRef<'_>> = open(groups).map(Group::run).collect();
+    let params: Option<Vec<&Params<'_>>> = open(groups).map(Group::kept_params).collect();
     let mut outcomes: Vec<Option<Spawned>> = vec![None; sources.len()];
+    let due = due(options, sources.len());
     let spawned =
-        session.spawn(&sources, due(options, sources.len()), &mut |index, spawned| outcomes[index] = Some(spawned));
+        session.spawn(&sources, params.as_deref(), due, &mut |index, spawned| outcomes[index] = Some(spawned));
     if spawned.is_ok() && options.expect_plan.is_some() && session.is_atomic() && !session.keeps_others_out() {
         // A source run may have been changed, or have gone, after the plan was compared and before its own turn.
         check_plan(options, &plan_of(session, &sources)?)?;

@@ -66,7 +66,7 @@ pub(crate) fn trial(
 
     session.begin_write()?;
     let mut spawned = None;
-    session.spawn(&[run], None, &mut |_, outcome| spawned = Some(outcome))?;
+    session.spawn(&[run], None, None, &mut |_, outcome| spawned = Some(outcome))?;
     let (new, refused) = match spawned {
         Some(Spawned::New(id)) => (whole(&mut *session, RunRef { task_name: &task_name, id: &Key::text(&id) })?, None),
         Some(Spawned::Refused(words)) => (None, Some(words)),

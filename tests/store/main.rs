@@ -7,6 +7,7 @@ mod queue_store_postgres;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod as_read;
 mod catalogue;
 mod changes;
 mod concurrency;

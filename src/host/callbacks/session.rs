@@ -180,6 +180,7 @@ impl Session for CallbackSession<'_> {
     fn spawn(
         &mut self,
         sources: &[RunRef<'_>],
+        _: Option<&[&Params<'_>]>,
         due: Option<Due>,
         each: &mut dyn FnMut(usize, Spawned),
     ) -> Result<(), HostError> {

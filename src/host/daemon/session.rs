@@ -265,6 +265,7 @@ impl Session for DaemonSession<'_> {
     fn spawn(
         &mut self,
         sources: &[RunRef<'_>],
+        _: Option<&[&Params<'_>]>,
         _: Option<Due>,
         each: &mut dyn FnMut(usize, Spawned),
     ) -> Result<(), HostError> {

@@ -367,6 +367,7 @@ impl Session for PostgresSession<'_> {
     fn spawn(
         &mut self,
         sources: &[RunRef<'_>],
+        _: Option<&[&Params<'_>]>,
         due: Option<Due>,
         each: &mut dyn FnMut(usize, Spawned),
     ) -> Result<(), HostError> {

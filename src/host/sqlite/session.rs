@@ -10,6 +10,7 @@ use super::fit::Fitted;
 use super::place::Place;
 use super::serial::Mark;
 use crate::contract::Params;
+use crate::host::profile::SpawnParameter;
 use crate::host::{
     Columns, Due, Freshness, HostError, Interrupter, Ledger, Query, RunRef, RunRow, Session, Spawned, States,
 };
@@ -181,13 +182,20 @@ impl<T: Transactions> Session for SqliteSession<'_, T> {
             .map_err(|error| self.place.error("reading the runs' parameters", error))
     }
 
+    fn takes_params_as_read(&self) -> bool {
+        self.transactions.sees_every_change() && self.fitted.spawn.takes(SpawnParameter::Params)
+    }
+
     fn spawn(
         &mut self,
         sources: &[RunRef<'_>],
+        params: Option<&[&Params<'_>]>,
         due: Option<Due>,
         each: &mut dyn FnMut(usize, Spawned),
     ) -> Result<(), HostError> {
-        self.spawn_all(sources, due)?.into_iter().enumerate().for_each(|(index, spawned)| each(index, spawned));
+        let params = params.filter(|_| self.is_unchanged);
+        let spawned = self.spawn_all(sources, params, due)?;
+        spawned.into_iter().enumerate().for_each(|(index, spawned)| each(index, spawned));
         Ok(())
     }
 

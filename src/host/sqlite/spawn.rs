@@ -41,8 +41,13 @@ enum Outcome {
 }
 
 impl<T: Transactions> SqliteSession<'_, T> {
-    /// What becomes of each source run.
-    pub(super) fn spawn_all(&self, sources: &[RunRef<'_>], due: Option<Due>) -> Result<Vec<Spawned>, HostError> {
+    /// What becomes of each source run. `params`: theirs, where they are known.
+    pub(super) fn spawn_all(
+        &self,
+        sources: &[RunRef<'_>],
+        params: Option<&[&Params<'_>]>,
+        due: Option<Due>,
+    ) -> Result<Vec<Spawned>, HostError> {
         let statements = self.fitted.spawn.prepare(self.connection());
         let mut call = Call {
             statements: statements.map_err(|error| self.place.error(DOING, error))?,
@@ -57,7 +62,7 @@ impl<T: Transactions> SqliteSession<'_, T> {
         self.execute(DOING, "SAVEPOINT all_runs")?;
         for _ in 0..ATTEMPTS {
             let mut outcomes = known.clone();
-            if self.start_all(&mut call, sources, &mut outcomes, declines_are_expected)? {
+            if self.start_all(&mut call, sources, params, &mut outcomes, declines_are_expected)? {
                 let hidden = self.hidden(sources, &outcomes, newest)?;
                 if hidden.is_empty() {
                     self.execute(DOING, "RELEASE all_runs")?;
@@ -79,6 +84,7 @@ impl<T: Transactions> SqliteSession<'_, T> {
         &self,
         call: &mut Call<'_>,
         sources: &[RunRef<'_>],
+        params: Option<&[&Params<'_>]>,
         outcomes: &mut [Outcome],
         declines_are_expected: bool,
     ) -> Result<bool, HostError> {
@@ -99,7 +105,11 @@ impl<T: Transactions> SqliteSession<'_, T> {
             }
             if failed.is_none() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         };
-        if self.is_unchanged && !self.fitted.takes_what_is_read() && !declines_are_expected {
+        if let Some(params) = params {
+            // They are there, as the search has read them.
+            let mut known = sources.iter().zip(params).enumerate();
+            let _ = known.try_for_each(|(index, (run, params))| start(index, *run, params));
+        } else if self.is_unchanged && !self.fitted.takes_what_is_read() && !declines_are_expected {
             // They are there, and the statement reads them by itself.
             let _ = sources.iter().enumerate().try_for_each(|(index, run)| start(index, *run, &Params::None));
         } else {
