@@ -128,7 +128,8 @@ impl Ids<'_> {
     /// What stands for an id that is taken apart, in statements and in their plans.
     pub(super) const WANTED: &'static str = "wanted.wanted_id";
 
-    /// The condition on the view's ids; `$1` is an array of texts.
+    /// The condition on the view's ids; `$1` is an array of texts. (Of how many ids an array has, the planner knows, and may
+    /// have each run looked for in a hash of them. Of `IN (SELECT unnest($1))` it thinks that there are 200.)
     pub(super) fn condition(&self) -> String {
         if self.key.is_empty() {
             return format!("{} = ANY($1::text[]::{}[])", self.kind.column(), self.kind.cast());
@@ -137,14 +138,6 @@ impl Ids<'_> {
         let values: Vec<_> = self.key.values(Self::WANTED).collect();
         let (columns, values) = (columns.join(", "), values.join(", "));
         format!("({columns}) IN (SELECT {values} FROM unnest($1::text[]) AS wanted(wanted_id))")
-    }
-
-    /// The same for so many that the server may rather look for each of its runs among them.
-    pub(super) fn condition_of_many(&self) -> String {
-        match self.key.is_empty() {
-            true => format!("{} IN (SELECT unnest($1::text[]::{}[]))", self.kind.column(), self.kind.cast()),
-            false => self.condition(),
-        }
     }
 
     /// What joins the view with the wanted runs: `$1` is an array of their tasks, `$2` of their ids; each has its `place`

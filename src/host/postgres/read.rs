@@ -14,12 +14,8 @@ use super::row::read;
 use super::session::PostgresSession;
 use crate::host::{Columns, HostError, RunRef, RunRow};
 
-/// Ids that are sought in one statement: few enough for a seek each in the key's index to be the
-/// planner's choice in any table of some size.
-const IDS_AT_ONCE: usize = 1_000;
-
-/// From so many ids on they are joined with the whole view in one statement: how, is the planner's choice.
-const IDS_TO_JOIN: usize = 10_000;
+/// Up to so many ids are sought in the key's index, one by one; of more, how they are found is the planner's choice.
+const IDS_TO_SEEK: usize = 1_000;
 
 /// Runs that are sought in one statement, by their tasks and their ids.
 const RUNS_AT_ONCE: usize = 4_000;
@@ -87,26 +83,16 @@ impl PostgresSession<'_> {
         each: &mut dyn FnMut(RunRow<'_>) -> ControlFlow<()>,
     ) -> Result<ControlFlow<()>, HostError> {
         let kind = &self.fitted.id_type;
-        let is_join = ids.len() >= IDS_TO_JOIN;
-        self.prefer_indexes(!is_join);
-        let (condition, at_once) = match is_join {
-            true => (self.fitted.ids().condition_of_many(), ids.len()),
-            false => (self.fitted.ids().condition(), IDS_AT_ONCE),
-        };
-        let (sql, at) = self.fitted.view.by_id(&condition, columns, &self.fitted.dialect());
-        for ids in ids.chunks(at_once) {
-            let foreign = self.foreign(ids.iter().copied())?;
-            let ids: Vec<&str> = ids.iter().copied().filter(|id| kind.has(id) && !foreign.contains(*id)).collect();
-            let ids = self.that_come_apart(&ids)?;
-            if ids.is_empty() {
-                continue;
-            }
-            let ids: Bound<'_> = (Box::new(ids), Type::TEXT_ARRAY);
-            if self.each_row(&sql, vec![ids], &mut |row| each(read(row, &at)))?.is_break() {
-                return Ok(ControlFlow::Break(()));
-            }
+        let (sql, at) = self.fitted.view.by_id(&self.fitted.ids().condition(), columns, &self.fitted.dialect());
+        let foreign = self.foreign(ids.iter().copied())?;
+        let ids: Vec<&str> = ids.iter().copied().filter(|id| kind.has(id) && !foreign.contains(*id)).collect();
+        let ids = self.that_come_apart(&ids)?;
+        if ids.is_empty() {
+            return Ok(ControlFlow::Continue(()));
         }
-        Ok(ControlFlow::Continue(()))
+        self.prefer_indexes(ids.len() <= IDS_TO_SEEK);
+        let ids: Bound<'_> = (Box::new(ids), Type::TEXT_ARRAY);
+        self.each_row(&sql, vec![ids], &mut |row| each(read(row, &at)))
     }
 
     /// Those of the ids that can be taken apart, where ids are: one for which that fails is no run's.
