@@ -122,6 +122,16 @@ impl<'a> Key<'a> {
         self.spelled().map(Cow::into_owned).unwrap_or_default()
     }
 
+    /// Its text, or an empty one, with its own bytes where they are one.
+    pub(crate) fn into_text(self) -> String {
+        match self {
+            Key::Text(Cow::Owned(bytes)) => {
+                String::from_utf8(bytes).unwrap_or_else(|error| Key::Text(error.into_bytes().into()).to_text())
+            }
+            other => other.to_text(),
+        }
+    }
+
     /// The same with bytes of its own.
     pub fn to_owned(&self) -> Key<'static> {
         match self {

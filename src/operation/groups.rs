@@ -7,7 +7,8 @@ use std::sync::{Arc, LazyLock};
 
 use hashbrown::{DefaultHashBuilder, HashSet, HashTable};
 
-use super::kept::Kept;
+use super::carry::{Carried, Carrier};
+use super::plan::OfRun;
 use crate::contract::{GroupRuns, Instant, Params, Reason, Run};
 use crate::host::{Key, RunRef, RunRow};
 
@@ -52,9 +53,14 @@ impl Group {
         RunRef { task_name: &self.task_name, id: &self.source.id }
     }
 
-    /// Its parameters, if the search has kept them.
-    pub(super) fn kept_params(&self) -> Option<&Params<'static>> {
-        self.source.params.as_deref()
+    /// Its parameters, if they are carried.
+    pub(super) fn params_as_read(&self) -> Option<&Params<'static>> {
+        self.source.carried.as_ref()?.params()
+    }
+
+    /// What stands for it in a plan, if that is carried.
+    pub(super) fn of_plan(&self) -> Option<OfRun> {
+        Some(self.source.carried.as_ref()?.of_run(self.run()))
     }
 }
 
@@ -71,25 +77,25 @@ pub(super) struct Gathered {
 
 impl Gathered {
     /// None yet, but this is the first that is to be added.
-    pub(super) fn before(run: &RunRow<'_>, with_runs: bool, kept: &mut Kept) -> Gathered {
+    pub(super) fn before(run: &RunRow<'_>, with_runs: bool, carrier: &mut Carrier) -> Gathered {
         let told = || Told { run: run.to_run(), first: None, parameter_sets: HashSet::new() };
         let told = with_runs.then(|| Box::new(told()));
-        let source = Source { params: kept.of_the_first(run), ..Source::of(run) };
+        let source = Source { carried: carrier.of_the_first(run), ..Source::of(run) };
         Gathered { source, fit: None, matched: 0, told, is_left_out: false }
     }
 
     /// Adds one that stands for so many, among which none is newer.
     pub(super) fn add_one_of(&mut self, run: &RunRow<'_>, matched: u64) {
-        self.add(run, false, &mut Kept::nothing());
+        self.add(run, false, &mut Carrier::of(None));
         self.matched = matched;
     }
 
-    pub(super) fn add(&mut self, run: &RunRow<'_>, is_left_out: bool, kept: &mut Kept) {
+    pub(super) fn add(&mut self, run: &RunRow<'_>, is_left_out: bool, carrier: &mut Carrier) {
         self.matched += 1;
         self.is_left_out |= is_left_out;
         let is_newer = self.source.is_older_than(run.created_at, &run.id);
         if is_newer {
-            let params = kept.in_place_of(self.source.params.take(), run);
+            let carried = carrier.in_place_of(self.source.carried.take(), run);
             if Source::would_be_fit(run) {
                 self.fit = None;
                 self.source.become_of(run);
@@ -99,7 +105,7 @@ impl Gathered {
                     self.fit = Some(Box::new(older));
                 }
             }
-            self.source.params = params;
+            self.source.carried = carried;
         } else if !self.source.is_fit()
             && self.fit.as_ref().is_none_or(|fit| fit.is_older_than(run.created_at, &run.id))
         {
@@ -139,13 +145,13 @@ pub(super) struct Source {
     pub(super) created_at: Option<Instant>,
     /// Why the host says that a run of its kind is never started again.
     pub(super) unfit: Option<Box<str>>,
-    /// What the spawn need not read once more, in a box: a million groups have none.
-    params: Option<Box<Params<'static>>>,
+    /// What need not be read once more, in a box: a million groups may have none.
+    carried: Option<Box<Carried>>,
 }
 
 impl Source {
     pub(super) fn of(run: &RunRow<'_>) -> Source {
-        Source { id: run.id.to_owned(), created_at: run.created_at, unfit: run.unfit.map(Box::from), params: None }
+        Source { id: run.id.to_owned(), created_at: run.created_at, unfit: run.unfit.map(Box::from), carried: None }
     }
 
     /// The same in the place of another run, without a piece of memory of its own: most rows are newer than those before.

@@ -3,10 +3,10 @@
 //! The way of one request: search in a snapshot that blocks nobody ([`resolve`]), judge each group
 //! ([`judge`]), and spawn what is left under the store's write lock, all or nothing.
 
+mod carry;
 mod groups;
 mod history;
 mod judge;
-mod kept;
 pub(crate) mod ledger;
 mod plan;
 mod resolve;
@@ -199,29 +199,41 @@ fn open(groups: &[Group]) -> impl Iterator<Item = &Group> {
 
 /// A dry run's answer.
 fn planned(resolved: Resolved, plan: String) -> BulkRerunBody {
-    let Resolved { mut groups, matched, unknown, times, .. } = resolved;
-    let open = groups.iter_mut().filter(|group| group.skip.is_none());
-    let planned = open.map(|group| Planned {
-        task_name: group.task_name.to_text(),
-        rerun_of: group.source.id.to_text(),
-        matched: group.matched,
-        runs: group.told.take().map(as_told),
-    });
+    let Resolved { groups, matched, unknown, times, .. } = resolved;
+    let (mut planned, mut skipped) = (Vec::with_capacity(open(&groups).count()), Vec::new());
+    // A million groups go one by one, with all that they have.
+    for group in groups {
+        match group.skip {
+            Some(_) => skipped.extend(skipped_group(group)),
+            None => planned.push(Planned {
+                task_name: group.task_name.to_text(),
+                rerun_of: group.source.id.into_text(),
+                matched: group.matched,
+                runs: group.told.map(as_told),
+            }),
+        }
+    }
+    skipped.extend(unknown.into_iter().map(Skipped::unknown));
     BulkRerunBody {
-        planned: Some(planned.collect()),
+        planned: Some(planned),
         matched: Some(matched),
         plan: Some(plan),
         times,
-        skipped: skipped(groups, unknown),
+        skipped,
         ..BulkRerunBody::default()
     }
 }
 
-/// The digest of the plan: of what is there to be started again.
+/// The digest of the plan, as the search has read its runs, which has not ended yet.
 fn plan(session: &mut dyn Session, groups: &[Group]) -> Result<String, ErrorModel> {
-    plan_of(session, &open(groups).map(Group::run).collect::<Vec<_>>())
+    let carried: Option<Vec<_>> = open(groups).map(Group::of_plan).collect();
+    match carried {
+        Some(runs) => Ok(plan::of_all(runs.into_iter())),
+        None => plan_of(session, &open(groups).map(Group::run).collect::<Vec<_>>()),
+    }
 }
 
+/// The same, of what is there by now.
 fn plan_of(session: &mut dyn Session, runs: &[RunRef<'_>]) -> Result<String, ErrorModel> {
     let mut digests = vec![None; runs.len()];
     session.params(runs, &mut |index, params| {
@@ -246,13 +258,15 @@ fn check_plan(options: &RerunOptions, plan: &str) -> Result<(), ErrorModel> {
 
 /// One entry for each group that is skipped, then one for each unknown id.
 fn skipped(groups: Vec<Group>, unknown: Vec<String>) -> Vec<Skipped> {
-    let of_groups = groups.into_iter().filter_map(|group| {
-        let (reason, detail) = group.skip?;
-        let [task_name, run_id] = [&*group.task_name, &group.source.id].map(|key| key.spelled().map(Into::into));
-        let matched = group.told.is_some().then_some(group.matched);
-        Some(Skipped { task_name, run_id, reason, detail, matched, runs: group.told.map(as_told) })
-    });
-    of_groups.chain(unknown.into_iter().map(Skipped::unknown)).collect()
+    groups.into_iter().filter_map(skipped_group).chain(unknown.into_iter().map(Skipped::unknown)).collect()
+}
+
+/// What is told of a group that is skipped.
+fn skipped_group(group: Group) -> Option<Skipped> {
+    let (reason, detail) = group.skip?;
+    let [task_name, run_id] = [&*group.task_name, &group.source.id].map(|key| key.spelled().map(Into::into));
+    let matched = group.told.is_some().then_some(group.matched);
+    Some(Skipped { task_name, run_id, reason, detail, matched, runs: group.told.map(as_told) })
 }
 
 fn as_told(told: Box<Told>) -> Box<GroupRuns> {

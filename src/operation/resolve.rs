@@ -3,8 +3,8 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ops::ControlFlow;
 
+use super::carry::{Carrier, To};
 use super::groups::{ByTask, Digest, Gathered, Group, Names, Seen};
-use super::kept::Kept;
 use super::times::Spans;
 use crate::contract::{ErrorModel, GroupName, Request, RerunOptions, Run, Selector, Times, UniqueBy};
 use crate::host::{Columns, HostError, Key, Query, RunRow, Session};
@@ -35,37 +35,47 @@ pub(super) fn resolve(
     keep: Option<&mut Keep<'_>>,
 ) -> Result<Resolved, ErrorModel> {
     let options = &request.options;
-    let reads_params = keep.is_some() || options.tells_runs() || by_params(options);
-    let kept = match (!options.dry_run && session.takes_params_as_read(), reads_params) {
-        (false, _) => Kept::nothing(),
-        (true, true) => Kept::all(),
-        (true, false) => {
-            if let Some(resolved) = gather(session, request, may_start, None, Kept::where_it_pays())? {
-                return Ok(resolved);
-            }
-            Kept::nothing()
-        }
+    let may_repeat = may_repeat(session, &request.selector)?;
+    let to = match may_repeat {
+        // Which of the two is read is left open.
+        true => None,
+        false if !options.dry_run && session.takes_params_as_read() => Some(To::Spawn),
+        false => (options.dry_run || options.expect_plan.is_some()).then_some(To::Plan),
     };
-    Ok(gather(session, request, may_start, keep, kept)?.expect("it is given up only where it is to pay"))
+    let reads_params = keep.is_some() || options.tells_runs() || by_params(options);
+    let may_be_all = options.take.is_none();
+    let carrier = match to {
+        Some(_) if reads_params || may_be_all && options.unique_by == UniqueBy::Run => Carrier::of(to),
+        Some(to) if may_be_all && session.may_break_off() => {
+            let carrier = Carrier::where_it_pays(to);
+            match gather(session, request, may_repeat, may_start, None, carrier)? {
+                Some(resolved) => return Ok(resolved),
+                None => Carrier::of(None),
+            }
+        }
+        _ => Carrier::of(None),
+    };
+    let resolved = gather(session, request, may_repeat, may_start, keep, carrier)?;
+    Ok(resolved.expect("it is given up only where it is to pay"))
 }
 
-/// The same, with the parameters that are kept for the spawn; `None` if that does not pay.
+/// The same, with what is carried on; `None` if that does not pay.
 fn gather(
     session: &mut dyn Session,
     request: &Request,
+    may_repeat: bool,
     may_start: &dyn Fn(&RunRow<'_>) -> bool,
     mut keep: Option<&mut Keep<'_>>,
-    mut kept: Kept,
+    mut carrier: Carrier,
 ) -> Result<Option<Resolved>, ErrorModel> {
     let options = &request.options;
     let columns = match keep.is_some() || options.tells_runs() {
         true => Columns::WHOLE,
         false => {
-            let (params, counts) = (by_params(options) || kept.wants_some(), options.spans().is_some());
+            let (params, counts) = (by_params(options) || carrier.wants_params(), options.spans().is_some());
             Columns { params, unfit: true, end_reason: counts, rest: counts, ..Columns::default() }
         }
     };
-    let may_repeat = may_repeat(session, &request.selector)?;
     if keep.is_none()
         && !may_repeat
         && let Some(resolved) = newest_of_each_task(session, request, columns)?
@@ -89,8 +99,8 @@ fn gather(
         if let Some(spans) = &mut spans {
             spans.add(&run);
         }
-        grouping.add(&run, may_start, &mut kept);
-        pays = kept.pays(matched);
+        grouping.add(&run, may_start, &mut carrier);
+        pays = carrier.pays(matched);
         Ok(if pays { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
     })?;
     if !pays {
@@ -121,7 +131,7 @@ fn newest_of_each_task(
     let mut groups = ByTask::new();
     let are_all = session.newest(filter, columns, &mut |run, matched| {
         if !is_among(except_tasks, &run.task_name) {
-            let new = || Gathered::before(&run, false, &mut Kept::nothing());
+            let new = || Gathered::before(&run, false, &mut Carrier::of(None));
             groups.or_insert_with(&run.task_name, Digest::default(), new).add_one_of(&run, matched);
         }
     })?;
@@ -270,13 +280,13 @@ impl<'o> Grouping<'o> {
         }
     }
 
-    fn add(&mut self, run: &RunRow<'_>, may_start: &dyn Fn(&RunRow<'_>) -> bool, kept: &mut Kept) {
+    fn add(&mut self, run: &RunRow<'_>, may_start: &dyn Fn(&RunRow<'_>) -> bool, carrier: &mut Carrier) {
         let params = if self.by_params { Digest::of_params(&run.params) } else { Digest::default() };
         let is_left_out = self.left_out.has(run);
         match &mut self.groups {
             Groups::Shared(groups) => {
-                let new = || Gathered::before(run, self.with_runs, kept);
-                groups.or_insert_with(&run.task_name, params, new).add(run, is_left_out, kept);
+                let new = || Gathered::before(run, self.with_runs, carrier);
+                groups.or_insert_with(&run.task_name, params, new).add(run, is_left_out, carrier);
             }
             Groups::Each { groups, names, limit, wanted } => {
                 *wanted += u64::from(limit.is_some() && may_start(run));
@@ -285,8 +295,8 @@ impl<'o> Grouping<'o> {
                     *groups = Vec::new();
                     return;
                 }
-                let mut gathered = Gathered::before(run, self.with_runs, kept);
-                gathered.add(run, is_left_out, kept);
+                let mut gathered = Gathered::before(run, self.with_runs, carrier);
+                gathered.add(run, is_left_out, carrier);
                 groups.push(Group::of(names.get(&run.task_name), params, gathered));
             }
         }

@@ -7,7 +7,7 @@ use chrono::Utc;
 
 use super::groups::Group;
 use super::resolve::Resolved;
-use super::{check_limit, check_plan, judge, ledger, open, plan, plan_of, skipped};
+use super::{check_limit, check_plan, judge, ledger, open, plan_of, skipped};
 use crate::cancel::Cancel;
 use crate::contract::{BulkRerunBody, Caller, ErrorModel, Params, Reason, Request, RerunOptions, Triggered};
 use crate::host::{Due, Freshness, RunRef, Session, Spawned};
@@ -70,7 +70,7 @@ fn look_again(session: &mut dyn Session, groups: &mut [Group], options: &RerunOp
     // Of a replica's groups, some that are active there are not here.
     check_limit(groups, 0, options)?;
     match options.expect_plan {
-        Some(_) => check_plan(options, &plan(session, groups)?),
+        Some(_) => check_plan(options, &plan_of(session, &open(groups).map(Group::run).collect::<Vec<_>>())?),
         None => Ok(()),
     }
 }
@@ -82,7 +82,7 @@ fn start(
     options: &RerunOptions,
 ) -> Result<Vec<Triggered>, ErrorModel> {
     let sources: Vec<RunRef<'_>> = open(groups).map(Group::run).collect();
-    let params: Option<Vec<&Params<'_>>> = open(groups).map(Group::kept_params).collect();
+    let params: Option<Vec<&Params<'_>>> = open(groups).map(Group::params_as_read).collect();
     let mut outcomes: Vec<Option<Spawned>> = vec![None; sources.len()];
     let due = due(options, sources.len());
     let spawned =

@@ -64,17 +64,16 @@ fn what_a_trigger_changes_while_runs_are_started_changes_no_other_new_run() {
 const PLAIN: &str = "INSERT INTO jobs (id, queue, slot, state, made, params)
     VALUES (:new_id, :task_name, 'the only one', 'queued', :now, :params)";
 
-/// A store whose jobs have slots, on which this constraint is, with a profile of this view's condition and this spawn.
-fn slots(name: &str, constraint: &str, shown: &str, spawn: &str) -> Own {
-    let view = format!(
+/// A store whose jobs have slots, on which this constraint is, with a profile of this spawn.
+fn slots(name: &str, constraint: &str, spawn: &str) -> Own {
+    let view =
         "SELECT id, queue AS task_name, iif(state = 'queued', 'pending', 'ended') AS phase, 'failed' AS end_reason,
                 made AS created_at, params
-         FROM jobs WHERE {shown}"
-    );
+         FROM jobs";
     let schema = format!(
         "CREATE TABLE jobs (id TEXT PRIMARY KEY, queue {name}, slot TEXT {constraint}, state TEXT, made TEXT, params TEXT)"
     );
-    Own::new(&schema, &profile("sqlite", &view, spawn))
+    Own::new(&schema, &profile("sqlite", view, spawn))
 }
 
 /// By what the table's own constraint says, or the statement.
@@ -90,7 +89,7 @@ fn a_new_run_that_another_one_takes_the_place_of_is_none() {
         ("UNIQUE", &PLAIN.replace("INSERT", "INSERT OR REPLACE")),
         ("UNIQUE", &with_a_clause),
     ] {
-        let own = slots("TEXT", constraint, "1", spawn);
+        let own = slots("TEXT", constraint, spawn);
         own.execute(&format!(
             "INSERT INTO jobs VALUES ('a1', 'a', 'of a', '', '{NOON}', 'of a'), ('b1', 'b', 'of b', '', '{NOON}', 'of b')"
         ));
@@ -101,25 +100,11 @@ fn a_new_run_that_another_one_takes_the_place_of_is_none() {
     }
 }
 
-/// What the view shows may depend on other rows than a run's own.
-#[test]
-fn a_new_run_hides_no_other_source_run_of_the_same_call() {
-    let shown =
-        "state = 'queued' OR NOT EXISTS (SELECT 1 FROM jobs AS of WHERE of.queue = jobs.queue AND of.state = 'queued')";
-    let own = slots("TEXT", "", shown, PLAIN);
-    own.execute(&format!(
-        "INSERT INTO jobs VALUES ('a1', 'a', '', '', '{NOON}', 'first'), ('a2', 'a', '', '', '{NOON}', 'second')"
-    ));
-    let answer = call(&own.plugin(), &all_failed(json!({"unique_by": "run"}))).unwrap();
-    assert_eq!((pairs(&answer), reasons(&answer)), (vec!["a: a1".to_owned(), "a: a2".to_owned()], vec![]));
-    assert_eq!(own.waiting(), ["a|first", "a|second"]);
-}
-
 /// Runs of one task, of which one bears its name as bytes.
 #[test]
 fn a_new_run_bears_its_tasks_name_as_its_source_run_does() {
     for (older, newest, kind) in [("'a'", "x'61'", "blob"), ("x'61'", "'a'", "text")] {
-        let own = slots("", "", "1", PLAIN);
+        let own = slots("", "", PLAIN);
         own.execute(&format!(
             "INSERT INTO jobs VALUES ('a1', {older}, '', '', '2026-04-15T11:00:00Z', 'first'),
                                      ('a2', {newest}, '', '', '2026-04-15T12:00:00Z', 'second')"
@@ -173,5 +158,33 @@ fn the_newest_of_many_runs_is_started_with_its_own_parameters() {
             (number - 3..number).map(|number| format!("{}: {number}", name(number))).collect();
         newest.sort();
         assert_eq!(started(&store, &answer), newest);
+    }
+}
+
+/// A plan is the same whether its runs' parameters came with the search or are read under the lock: somebody writes what has
+/// nothing to do with it, so that all is looked at again.
+#[test]
+fn a_plan_is_the_same_when_it_is_looked_at_again() {
+    let numbers = "INSERT INTO runs (id, task_name, status, triggered_by, started_at, created_at, params_json)
+        SELECT 'x', 'x', 'ended', 'api', '', '', NULL";
+    for options in [json!({}), json!({"unique_by": "params"}), json!({"unique_by": "run"}), json!({"take": 2})] {
+        let store = store();
+        store.open().execute("UPDATE runs SET params_json = NULL WHERE id = 'c1'", []).unwrap();
+        let (plugin, host) = (open(&store.path), store.open());
+        let with = |option: &str, value: Value| {
+            let mut options = options.clone();
+            options[option] = value;
+            all_failed(options)
+        };
+        let plan = call(&plugin, &with("dry_run", json!(true))).unwrap()["plan"].clone();
+        let expecting = with("expect_plan", plan);
+        let answer = call_meanwhile(&plugin, &expecting, || host.execute_batch(numbers).unwrap()).unwrap();
+        assert_eq!(answer["triggered"].as_array().unwrap().len(), if options["take"].is_null() { 3 } else { 2 });
+
+        let plan = call(&plugin, &with("dry_run", json!(true))).unwrap()["plan"].clone();
+        let expecting = with("expect_plan", plan);
+        let change = "UPDATE runs SET params_json = 'other' WHERE id = 'b1'";
+        let error = call_meanwhile(&plugin, &expecting, || host.execute_batch(change).unwrap()).unwrap_err();
+        assert_eq!(error.status, 409, "{options}");
     }
 }
