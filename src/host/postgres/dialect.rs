@@ -30,9 +30,12 @@ impl Dialect for Postgres<'_> {
         }
     }
 
+    /// Of two tables that a view joins by the column, the planner knows that one text alone is that of both.
     fn one_of(&self, column: &str, texts: Vec<String>, conditions: &mut Conditions<'_>) -> String {
-        let list = conditions.bind(Value::Texts(texts));
-        format!("{column} = ANY({list})")
+        match <[String; 1]>::try_from(texts) {
+            Ok([text]) => format!("{column} = {}", conditions.bind(Value::Text(text))),
+            Err(texts) => format!("{column} = ANY({})", conditions.bind(Value::Texts(texts))),
+        }
     }
 
     /// Numbers are ordered as such; and the server spells a uuid more slowly than we do.
