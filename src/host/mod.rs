@@ -126,11 +126,6 @@ pub trait Session {
         States::default()
     }
 
-    /// Whether a search that was broken off may be followed by another.
-    fn may_break_off(&self) -> bool {
-        false
-    }
-
     /// Hands over the runs that a query selects, in the store's own order, until `each` breaks off.
     fn runs(
         &mut self,

@@ -10,9 +10,6 @@ const BYTES_MAX: usize = 16 << 20;
 /// What it takes to carry one, beside its bytes.
 const BYTES_EACH: usize = 64;
 
-/// After so many runs, and twice as many, and so on, it is asked whether it pays to carry anything.
-const RUNS_THAT_TELL: std::ops::RangeInclusive<u64> = 128..=65_536;
-
 /// What is carried of one source run.
 #[derive(Debug)]
 pub(super) enum Carried {
@@ -58,30 +55,16 @@ pub(super) struct Carrier {
     to: Option<To>,
     /// In bytes.
     room: usize,
-    groups: u64,
-    /// Nobody else needs what is read for this.
-    must_pay: bool,
 }
 
 impl Carrier {
     pub(super) fn of(to: Option<To>) -> Carrier {
-        Carrier { to, room: BYTES_MAX, groups: 0, must_pay: false }
-    }
-
-    /// One for which parameters are read that nobody else needs.
-    pub(super) fn where_it_pays(to: To) -> Carrier {
-        Carrier { must_pay: true, ..Carrier::of(Some(to)) }
+        Carrier { to, room: BYTES_MAX }
     }
 
     /// Whether it needs the parameters of runs.
     pub(super) fn wants_params(&self) -> bool {
         self.to.is_some()
-    }
-
-    /// What is carried of a new group's first run.
-    pub(super) fn of_the_first(&mut self, run: &RunRow<'_>) -> Option<Box<Carried>> {
-        self.groups += 1;
-        self.in_place_of(None, run)
     }
 
     /// What is carried of a run that is the group's source run from now on, in the place of what was of the former one. Where one
@@ -98,12 +81,5 @@ impl Carrier {
             _ => self.to = None,
         }
         self.to.map(|_| Box::new(carried))
-    }
-
-    /// Whether it is worth to go on after so many runs. With a search, a run's parameters cost about a sixth of what they cost by
-    /// themselves, and more where they are large.
-    pub(super) fn pays(&self, runs: u64) -> bool {
-        let is_time_to_look = self.must_pay && runs.is_power_of_two() && RUNS_THAT_TELL.contains(&runs);
-        !is_time_to_look || self.groups * 4 > runs
     }
 }

@@ -80,7 +80,7 @@ impl Gathered {
     pub(super) fn before(run: &RunRow<'_>, with_runs: bool, carrier: &mut Carrier) -> Gathered {
         let told = || Told { run: run.to_run(), first: None, parameter_sets: HashSet::new() };
         let told = with_runs.then(|| Box::new(told()));
-        let source = Source { carried: carrier.of_the_first(run), ..Source::of(run) };
+        let source = Source { carried: carrier.in_place_of(None, run), ..Source::of(run) };
         Gathered { source, fit: None, matched: 0, told, is_left_out: false }
     }
 

@@ -32,7 +32,7 @@ pub(super) fn resolve(
     session: &mut dyn Session,
     request: &Request,
     may_start: &dyn Fn(&RunRow<'_>) -> bool,
-    keep: Option<&mut Keep<'_>>,
+    mut keep: Option<&mut Keep<'_>>,
 ) -> Result<Resolved, ErrorModel> {
     let options = &request.options;
     let may_repeat = may_repeat(session, &request.selector)?;
@@ -43,32 +43,8 @@ pub(super) fn resolve(
         false => (options.dry_run || options.expect_plan.is_some()).then_some(To::Plan),
     };
     let reads_params = keep.is_some() || options.tells_runs() || by_params(options);
-    let may_be_all = options.take.is_none();
-    let carrier = match to {
-        Some(_) if reads_params || may_be_all && options.unique_by == UniqueBy::Run => Carrier::of(to),
-        Some(to) if may_be_all && session.may_break_off() => {
-            let carrier = Carrier::where_it_pays(to);
-            match gather(session, request, may_repeat, may_start, None, carrier)? {
-                Some(resolved) => return Ok(resolved),
-                None => Carrier::of(None),
-            }
-        }
-        _ => Carrier::of(None),
-    };
-    let resolved = gather(session, request, may_repeat, may_start, keep, carrier)?;
-    Ok(resolved.expect("it is given up only where it is to pay"))
-}
-
-/// The same, with what is carried on; `None` if that does not pay.
-fn gather(
-    session: &mut dyn Session,
-    request: &Request,
-    may_repeat: bool,
-    may_start: &dyn Fn(&RunRow<'_>) -> bool,
-    mut keep: Option<&mut Keep<'_>>,
-    mut carrier: Carrier,
-) -> Result<Option<Resolved>, ErrorModel> {
-    let options = &request.options;
+    let starts_each = options.unique_by == UniqueBy::Run && options.take.is_none();
+    let mut carrier = Carrier::of(to.filter(|_| reads_params || starts_each));
     let columns = match keep.is_some() || options.tells_runs() {
         true => Columns::WHOLE,
         false => {
@@ -80,35 +56,31 @@ fn gather(
         && !may_repeat
         && let Some(resolved) = newest_of_each_task(session, request, columns)?
     {
-        return Ok(Some(resolved));
+        return Ok(resolved);
     }
     let mut seen = may_repeat.then(Seen::default);
     let mut grouping = Grouping::new(options);
     let mut spans = options.spans().map(Spans::new);
-    let (mut matched, mut pays) = (0, true);
+    let mut matched = 0;
     let unknown = each_selected(session, &request.selector, columns, &mut |run| {
         if seen.as_mut().is_some_and(|seen| !seen.is_new(&run)) {
-            return Ok(ControlFlow::Continue(()));
+            return Ok(());
         }
         if let Some(keep) = &mut keep
             && !keep(&run.to_run())?
         {
-            return Ok(ControlFlow::Continue(()));
+            return Ok(());
         }
         matched += 1;
         if let Some(spans) = &mut spans {
             spans.add(&run);
         }
         grouping.add(&run, may_start, &mut carrier);
-        pays = carrier.pays(matched);
-        Ok(if pays { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
+        Ok(())
     })?;
-    if !pays {
-        return Ok(None);
-    }
     let (mut groups, beyond) = grouping.into_groups();
     groups.sort_unstable_by(Group::order);
-    Ok(Some(Resolved { groups, beyond, matched, unknown, times: spans.and_then(Spans::into_times) }))
+    Ok(Resolved { groups, beyond, matched, unknown, times: spans.and_then(Spans::into_times) })
 }
 
 /// The same by the newest run of each task alone, where nothing else of the others counts than their number, and the host
@@ -164,10 +136,7 @@ pub(super) fn each_run(
     let mut seen = may_repeat(session, selector)?.then(Seen::default);
     let mut each = |run: RunRow<'_>| {
         let is_new = seen.as_mut().is_none_or(|seen| seen.is_new(&run));
-        if is_new {
-            each(&run)?;
-        }
-        Ok(ControlFlow::Continue(()))
+        if is_new { each(&run) } else { Ok(()) }
     };
     each_selected(session, selector, Columns::WHOLE, &mut each).map(|_unknown| ())
 }
@@ -180,20 +149,20 @@ fn may_repeat(session: &mut dyn Session, selector: &Selector) -> Result<bool, Ho
     }
 }
 
-/// Hands over each selected run, until `each` breaks off, and answers the named ids that are no run, in the order in which
-/// they were named.
+/// Hands over each selected run, and answers the named ids that are no run, in the order in which they were named.
 fn each_selected(
     session: &mut dyn Session,
     selector: &Selector,
     columns: Columns,
-    each: &mut dyn FnMut(RunRow<'_>) -> Result<ControlFlow<()>, ErrorModel>,
+    each: &mut dyn FnMut(RunRow<'_>) -> Result<(), ErrorModel>,
 ) -> Result<Vec<String>, ErrorModel> {
     let mut failed = None;
-    let mut each = |run: RunRow<'_>| {
-        each(run).unwrap_or_else(|error| {
+    let mut each = |run: RunRow<'_>| match each(run) {
+        Ok(()) => ControlFlow::Continue(()),
+        Err(error) => {
             failed = Some(error);
             ControlFlow::Break(())
-        })
+        }
     };
     let mut unknown = Vec::new();
     let searched = match selector {

@@ -47,14 +47,15 @@ fn what_a_host_changes_after_the_search_is_heeded() {
     }
 }
 
-/// What one call starts, it starts as it was when it took the write lock, whatever the new runs themselves do to the others.
+/// What was read with the search is started as it was when the write lock was taken, whatever the new runs themselves do to
+/// the others.
 #[test]
 fn what_a_trigger_changes_while_runs_are_started_changes_no_other_new_run() {
     for does in ["UPDATE runs SET params_json = 'by the trigger' WHERE id = 'b1'", "DELETE FROM runs WHERE id = 'b1'"] {
         let store = store();
         let trigger = format!("CREATE TRIGGER follows AFTER INSERT ON runs WHEN NEW.task_name = 'a' BEGIN {does}; END");
         store.open().execute_batch(&trigger).unwrap();
-        let answer = call(&open(&store.path), &all_failed(json!({}))).unwrap();
+        let answer = call(&open(&store.path), &all_failed(json!({"unique_by": "run"}))).unwrap();
         assert_eq!(started(&store, &answer), ["a: of a", "b: of b", "c: of c"], "{does}");
         assert_eq!(reasons(&answer), [""; 0], "{does}");
     }
@@ -93,7 +94,7 @@ fn a_new_run_that_another_one_takes_the_place_of_is_none() {
         own.execute(&format!(
             "INSERT INTO jobs VALUES ('a1', 'a', 'of a', '', '{NOON}', 'of a'), ('b1', 'b', 'of b', '', '{NOON}', 'of b')"
         ));
-        let answer = call(&own.plugin(), &all_failed(json!({}))).unwrap();
+        let answer = call(&own.plugin(), &all_failed(json!({"unique_by": "run"}))).unwrap();
         assert_eq!(pairs(&answer), ["b: b1"], "{spawn}");
         assert!(reasons(&answer)[0].starts_with("a, a1: refused"), "{spawn}: {answer:#}");
         assert_eq!(own.waiting(), ["b|of b"], "{spawn}");
@@ -109,7 +110,7 @@ fn a_new_run_bears_its_tasks_name_as_its_source_run_does() {
             "INSERT INTO jobs VALUES ('a1', {older}, '', '', '2026-04-15T11:00:00Z', 'first'),
                                      ('a2', {newest}, '', '', '2026-04-15T12:00:00Z', 'second')"
         ));
-        let answer = call(&own.plugin(), &all_failed(json!({}))).unwrap();
+        let answer = call_meanwhile(&own.plugin(), &all_failed(json!({})), || ()).unwrap();
         assert_eq!(pairs(&answer), ["a: a2"]);
         let new = own.lines("SELECT typeof(queue) || ' ' || params FROM jobs WHERE state = 'queued'");
         assert_eq!(new, [format!("{kind} second")]);
@@ -140,24 +141,6 @@ fn parameters_that_are_too_many_to_be_kept_are_started_all_the_same() {
             Some(_) => "a: the older",
         };
         assert_eq!(started[0], expected, "{options}");
-    }
-}
-
-/// So many that it does not pay to read the parameters of all of them with the search.
-#[test]
-fn the_newest_of_many_runs_is_started_with_its_own_parameters() {
-    let name = |number: usize| ["a", "b", "c"][number % 3];
-    let row = |number: usize| {
-        let at = format!("2026-04-15T{:02}:{:02}:00Z", number / 60, number % 60);
-        Row::failed(&format!("{number:04}"), name(number), &at).with(|row| row.params_json = Some(number.to_string()))
-    };
-    for number in [127, 128, 129, 600] {
-        let store = Store::new().holding(&(0..number).map(row).collect::<Vec<_>>());
-        let answer = call(&open(&store.path), &all_failed(json!({}))).unwrap();
-        let mut newest: Vec<String> =
-            (number - 3..number).map(|number| format!("{}: {number}", name(number))).collect();
-        newest.sort();
-        assert_eq!(started(&store, &answer), newest);
     }
 }
 

@@ -135,10 +135,6 @@ impl<T: Transactions> Session for SqliteSession<'_, T> {
         Ok(!self.fitted.seeks.unique || kind.is_none())
     }
 
-    fn may_break_off(&self) -> bool {
-        true
-    }
-
     fn runs(
         &mut self,
         query: Query<'_>,
