@@ -114,7 +114,8 @@ fn another_users_process_may_be_the_runner() {
     fs::write(anvil.profile_file(), with("[seen_as]\ncommand = ['anvil-worker *']", PROFILE)).unwrap();
     Command::new("chmod").args(["-R", "a+rwX"]).arg(&folder).status().unwrap();
     let tool = folder.join("bulk-rerun");
-    fs::copy(support::tool::BINARY, &tool).unwrap();
+    // Written by a process of its own: what another test starts meanwhile would hold our copy open, and nobody may run that.
+    assert!(Command::new("cp").arg(support::tool::BINARY).arg(&tool).status().unwrap().success());
     let check = || {
         let mut check = Command::new(&tool);
         check.arg("check").arg("--store").arg(anvil.path()).arg("--profile").arg(anvil.profile_file());
