@@ -1,7 +1,7 @@
-//! SQLite's own limit: the very statement with which a call of ours searches, stepped through from its first row to its
+//! SQLite's own limit: the very statements with which a call of ours searches, stepped through from their first row to their
 //! last, and nothing done with the rows.
 //!
-//! SQLite itself tells which it is, and what was bound in it (`sqlite3_trace_v2`).
+//! SQLite itself tells which they are, and what was bound in them (`sqlite3_trace_v2`).
 
 use std::collections::BTreeMap;
 use std::ffi::{CStr, OsStr, c_char, c_int, c_uint, c_void};
@@ -19,12 +19,11 @@ const SEARCHES: &str = "SELECT id, task_name, created_at";
 /// The statements that SQLite has begun, as they were prepared and with what was bound in them.
 static BEGUN: Mutex<Vec<[String; 2]>> = Mutex::new(Vec::new());
 
-/// The search of one call.
+/// The searches of one call.
 pub struct Limit {
     connection: Connection,
-    sql: String,
-    /// What was bound in it, each time.
-    bound: Vec<Vec<Value>>,
+    /// Each statement once, with what was bound each time.
+    searches: BTreeMap<String, Vec<Vec<Value>>>,
 }
 
 impl Limit {
@@ -39,29 +38,33 @@ impl Limit {
         unsafe { ffi::sqlite3_cancel_auto_extension(Some(watch)) };
         let begun = std::mem::take(&mut *BEGUN.lock().unwrap_or_else(PoisonError::into_inner));
         let connection = open(&config.store);
-        let mut begun: Vec<_> = begun.into_iter().filter(|[sql, _]| sql.starts_with(SEARCHES)).collect();
-        // One that is begun anew, since it reads more than pays, is ours alone.
-        let sql = begun.last().expect("the call searches")[0].clone();
-        begun.retain(|[begun, _]| *begun == sql);
-        let bound = begun.iter().map(|[sql, expanded]| values(&connection, sql, expanded)).collect();
-        Limit { connection, sql, bound }
+        let mut searches: BTreeMap<String, Vec<Vec<Value>>> = BTreeMap::new();
+        for [sql, expanded] in begun {
+            if sql.starts_with(SEARCHES) {
+                let values = values(&connection, &sql, &expanded);
+                searches.entry(sql).or_default().push(values);
+            }
+        }
+        assert!(!searches.is_empty(), "the call searches");
+        Limit { connection, searches }
     }
 
     /// Goes through them once, in one transaction, as ours does.
     pub fn step(&self) -> usize {
         let mut rows = 0;
         self.connection.execute_batch("BEGIN").expect("a transaction");
-        let mut statement = self.connection.prepare_cached(&self.sql).expect("a statement of ours");
-        for values in &self.bound {
-            for (place, value) in (1..).zip(values) {
-                statement.raw_bind_parameter(place, value).expect("a value of ours");
-            }
-            let mut stepped = statement.raw_query();
-            while stepped.next().expect("the store can be read").is_some() {
-                rows += 1;
+        for (sql, times) in &self.searches {
+            let mut statement = self.connection.prepare_cached(sql).expect("a statement of ours");
+            for values in times {
+                for (place, value) in (1..).zip(values) {
+                    statement.raw_bind_parameter(place, value).expect("a value of ours");
+                }
+                let mut stepped = statement.raw_query();
+                while stepped.next().expect("the store can be read").is_some() {
+                    rows += 1;
+                }
             }
         }
-        drop(statement);
         self.connection.execute_batch("ROLLBACK").expect("its end");
         rows
     }
