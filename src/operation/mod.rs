@@ -197,14 +197,19 @@ fn open(groups: &[Group]) -> impl Iterator<Item = &Group> {
     groups.iter().filter(|group| group.skip.is_none())
 }
 
+/// Their source runs.
+fn sources(groups: &[Group]) -> Vec<RunRef<'_>> {
+    open(groups).map(Group::run).collect()
+}
+
 /// A dry run's answer.
 fn planned(resolved: Resolved, plan: String) -> BulkRerunBody {
     let Resolved { groups, matched, unknown, times, .. } = resolved;
-    let (mut planned, mut skipped) = (Vec::with_capacity(open(&groups).count()), Vec::new());
+    let (mut planned, mut others) = (Vec::with_capacity(open(&groups).count()), Vec::new());
     // A million groups go one by one, with all that they have.
     for group in groups {
         match group.skip {
-            Some(_) => skipped.extend(skipped_group(group)),
+            Some(_) => others.push(group),
             None => planned.push(Planned {
                 task_name: group.task_name.to_text(),
                 rerun_of: group.source.id.into_text(),
@@ -213,13 +218,12 @@ fn planned(resolved: Resolved, plan: String) -> BulkRerunBody {
             }),
         }
     }
-    skipped.extend(unknown.into_iter().map(Skipped::unknown));
     BulkRerunBody {
         planned: Some(planned),
         matched: Some(matched),
         plan: Some(plan),
         times,
-        skipped,
+        skipped: skipped(others, unknown),
         ..BulkRerunBody::default()
     }
 }
@@ -229,7 +233,7 @@ fn plan(session: &mut dyn Session, groups: &[Group]) -> Result<String, ErrorMode
     let carried: Option<Vec<_>> = open(groups).map(Group::of_plan).collect();
     match carried {
         Some(runs) => Ok(plan::of_all(runs.into_iter())),
-        None => plan_of(session, &open(groups).map(Group::run).collect::<Vec<_>>()),
+        None => plan_of(session, &sources(groups)),
     }
 }
 
@@ -258,15 +262,13 @@ fn check_plan(options: &RerunOptions, plan: &str) -> Result<(), ErrorModel> {
 
 /// One entry for each group that is skipped, then one for each unknown id.
 fn skipped(groups: Vec<Group>, unknown: Vec<String>) -> Vec<Skipped> {
-    groups.into_iter().filter_map(skipped_group).chain(unknown.into_iter().map(Skipped::unknown)).collect()
-}
-
-/// What is told of a group that is skipped.
-fn skipped_group(group: Group) -> Option<Skipped> {
-    let (reason, detail) = group.skip?;
-    let [task_name, run_id] = [&*group.task_name, &group.source.id].map(|key| key.spelled().map(Into::into));
-    let matched = group.told.is_some().then_some(group.matched);
-    Some(Skipped { task_name, run_id, reason, detail, matched, runs: group.told.map(as_told) })
+    let of_groups = groups.into_iter().filter_map(|group| {
+        let (reason, detail) = group.skip?;
+        let [task_name, run_id] = [&*group.task_name, &group.source.id].map(|key| key.spelled().map(Into::into));
+        let matched = group.told.is_some().then_some(group.matched);
+        Some(Skipped { task_name, run_id, reason, detail, matched, runs: group.told.map(as_told) })
+    });
+    of_groups.chain(unknown.into_iter().map(Skipped::unknown)).collect()
 }
 
 fn as_told(told: Box<Told>) -> Box<GroupRuns> {

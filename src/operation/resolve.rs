@@ -43,8 +43,9 @@ pub(super) fn resolve(
         false => (options.dry_run || options.expect_plan.is_some()).then_some(To::Plan),
     };
     let reads_params = keep.is_some() || options.tells_runs() || by_params(options);
-    let starts_each = options.unique_by == UniqueBy::Run && options.take.is_none();
-    let mut carrier = Carrier::of(to.filter(|_| reads_params || starts_each));
+    // Where many runs are one task, all that were the newest for a while would be carried for nothing.
+    let are_wanted = options.unique_by != UniqueBy::Task && (reads_params || options.take.is_none());
+    let mut carrier = Carrier::of(to.filter(|_| are_wanted));
     let columns = match keep.is_some() || options.tells_runs() {
         true => Columns::WHOLE,
         false => {

@@ -7,10 +7,10 @@ use chrono::Utc;
 
 use super::groups::Group;
 use super::resolve::Resolved;
-use super::{check_limit, check_plan, judge, ledger, open, plan_of, skipped};
+use super::{check_limit, check_plan, judge, ledger, open, plan_of, skipped, sources};
 use crate::cancel::Cancel;
 use crate::contract::{BulkRerunBody, Caller, ErrorModel, Params, Reason, Request, RerunOptions, Triggered};
-use crate::host::{Due, Freshness, RunRef, Session, Spawned};
+use crate::host::{Due, Freshness, Session, Spawned};
 
 /// Spawns a run for each group that is not skipped, and writes that down where there is a ledger: what has come to nothing,
 /// too, since its key stands for that.
@@ -70,7 +70,7 @@ fn look_again(session: &mut dyn Session, groups: &mut [Group], options: &RerunOp
     // Of a replica's groups, some that are active there are not here.
     check_limit(groups, 0, options)?;
     match options.expect_plan {
-        Some(_) => check_plan(options, &plan_of(session, &open(groups).map(Group::run).collect::<Vec<_>>())?),
+        Some(_) => check_plan(options, &plan_of(session, &sources(groups))?),
         None => Ok(()),
     }
 }
@@ -81,7 +81,7 @@ fn start(
     groups: &mut [Group],
     options: &RerunOptions,
 ) -> Result<Vec<Triggered>, ErrorModel> {
-    let sources: Vec<RunRef<'_>> = open(groups).map(Group::run).collect();
+    let sources = sources(groups);
     let params: Option<Vec<&Params<'_>>> = open(groups).map(Group::params_as_read).collect();
     let mut outcomes: Vec<Option<Spawned>> = vec![None; sources.len()];
     let due = due(options, sources.len());

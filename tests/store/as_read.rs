@@ -38,12 +38,14 @@ fn what_a_host_changes_after_the_search_is_heeded() {
         ("UPDATE runs SET deleted_at = 'now' WHERE id = 'a1'", vec!["b: of b", "c: of c"], vec!["a, a1: gone"]),
         ("UPDATE runs SET task_name = 'd' WHERE id = 'c1'", vec!["a: of a", "b: of b"], vec!["c, c1: gone"]),
     ] {
-        let store = store();
-        let (plugin, host) = (open(&store.path), store.open());
-        let request = all_failed(json!({}));
-        let answer = call_meanwhile(&plugin, &request, || host.execute_batch(change).unwrap()).unwrap();
-        assert_eq!(started(&store, &answer), expected, "{change}");
-        assert_eq!(reasons(&answer), skipped, "{change}");
+        for options in [json!({}), json!({"unique_by": "params"}), json!({"unique_by": "run"})] {
+            let store = store();
+            let (plugin, host) = (open(&store.path), store.open());
+            let request = all_failed(options);
+            let answer = call_meanwhile(&plugin, &request, || host.execute_batch(change).unwrap()).unwrap();
+            assert_eq!(started(&store, &answer), expected, "{change}: {request}");
+            assert_eq!(reasons(&answer), skipped, "{change}: {request}");
+        }
     }
 }
 
@@ -104,22 +106,30 @@ fn a_new_run_that_another_one_takes_the_place_of_is_none() {
 /// Runs of one task, of which one bears its name as bytes.
 #[test]
 fn a_new_run_bears_its_tasks_name_as_its_source_run_does() {
-    for (older, newest, kind) in [("'a'", "x'61'", "blob"), ("x'61'", "'a'", "text")] {
+    let of_the_task = || (json!({}), "first");
+    // The same group only if they are the same.
+    let of_its_parameters = || (json!({"unique_by": "params"}), "second");
+    for (older, newest, kind, (options, first)) in [
+        ("'a'", "x'61'", "blob", of_the_task()),
+        ("x'61'", "'a'", "text", of_the_task()),
+        ("'a'", "x'61'", "blob", of_its_parameters()),
+        ("x'61'", "'a'", "text", of_its_parameters()),
+    ] {
         let own = slots("", "", PLAIN);
         own.execute(&format!(
-            "INSERT INTO jobs VALUES ('a1', {older}, '', '', '2026-04-15T11:00:00Z', 'first'),
+            "INSERT INTO jobs VALUES ('a1', {older}, '', '', '2026-04-15T11:00:00Z', '{first}'),
                                      ('a2', {newest}, '', '', '2026-04-15T12:00:00Z', 'second')"
         ));
-        let answer = call_meanwhile(&own.plugin(), &all_failed(json!({})), || ()).unwrap();
+        let answer = call(&own.plugin(), &all_failed(options)).unwrap();
         assert_eq!(pairs(&answer), ["a: a2"]);
         let new = own.lines("SELECT typeof(queue) || ' ' || params FROM jobs WHERE state = 'queued'");
         assert_eq!(new, [format!("{kind} second")]);
     }
 }
 
-/// More than is kept from the search to the spawn, in the middle of it. The newest run of `a` comes after that.
+/// More than is carried from the search to the spawn, in the middle of it. The newest run of `a` comes after that.
 #[test]
-fn parameters_that_are_too_many_to_be_kept_are_started_all_the_same() {
+fn parameters_that_are_too_many_to_be_carried_are_started_all_the_same() {
     let large = |number: usize| format!("{number}: {}", "x".repeat(500_000));
     let mut rows = vec![with_params("a1", "a", "the older")];
     rows.extend((0..50).map(|number| with_params(&format!("b{number:02}"), &format!("b{number:02}"), &large(number))));
@@ -148,7 +158,7 @@ fn parameters_that_are_too_many_to_be_kept_are_started_all_the_same() {
 /// nothing to do with it, so that all is looked at again.
 #[test]
 fn a_plan_is_the_same_when_it_is_looked_at_again() {
-    let numbers = "INSERT INTO runs (id, task_name, status, triggered_by, started_at, created_at, params_json)
+    let beside = "INSERT INTO runs (id, task_name, status, triggered_by, started_at, created_at, params_json)
         SELECT 'x', 'x', 'ended', 'api', '', '', NULL";
     for options in [json!({}), json!({"unique_by": "params"}), json!({"unique_by": "run"}), json!({"take": 2})] {
         let store = store();
@@ -161,7 +171,7 @@ fn a_plan_is_the_same_when_it_is_looked_at_again() {
         };
         let plan = call(&plugin, &with("dry_run", json!(true))).unwrap()["plan"].clone();
         let expecting = with("expect_plan", plan);
-        let answer = call_meanwhile(&plugin, &expecting, || host.execute_batch(numbers).unwrap()).unwrap();
+        let answer = call_meanwhile(&plugin, &expecting, || host.execute_batch(beside).unwrap()).unwrap();
         assert_eq!(answer["triggered"].as_array().unwrap().len(), if options["take"].is_null() { 3 } else { 2 });
 
         let plan = call(&plugin, &with("dry_run", json!(true))).unwrap()["plan"].clone();
