@@ -1,4 +1,4 @@
-//! What the fuzz targets (`fuzz/`) reach besides the public API; it is there for them alone.
+//! What the fuzz targets (`fuzz/`) reach besides the public API. It is no part of that, and there for them alone.
 
 use crate::contract::Instant;
 

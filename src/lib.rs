@@ -87,7 +87,7 @@ compile_error!(
 );
 
 mod cancel;
-#[cfg(any(feature = "capi", feature = "lua", fuzzing))]
+#[cfg(any(feature = "capi", feature = "lua"))]
 pub mod capi;
 pub mod catalogue;
 #[cfg(feature = "cli")]
@@ -97,7 +97,6 @@ mod cursor;
 mod elsewhere;
 #[cfg(feature = "capi")]
 mod extension;
-#[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing;
 // An engine that is left out leaves what only it would use.

@@ -1,38 +1,5 @@
-//! What the fuzz targets have in common: the ordinary tests' stores and model, and the calls of C.
+//! The fuzz targets as a library, for the programs in `fuzz_targets/` (and for the ordinary tests, which compile the same files).
 
 #[path = "../../tests/support/mod.rs"]
 pub mod support;
-
-use std::ffi::{CStr, CString, c_char};
-
-use bulk_rerun::capi;
-use serde_json::Value;
-
-/// The text up to its first zero byte, as C sees it.
-pub fn c_text(bytes: &[u8]) -> CString {
-    let end = bytes.iter().position(|&byte| byte == 0).unwrap_or(bytes.len());
-    CString::new(&bytes[..end]).unwrap()
-}
-
-/// An answer of the C ABI, copied and freed; it must be JSON.
-pub fn take(answer: *mut c_char) -> Option<Value> {
-    if answer.is_null() {
-        return None;
-    }
-    // SAFETY: the C ABI has just answered it; its texts end with a zero byte.
-    let value = serde_json::from_slice(unsafe { CStr::from_ptr(answer) }.to_bytes());
-    // SAFETY: as above, and it is not used again.
-    unsafe { capi::bulk_rerun_string_free(answer) };
-    Some(value.expect("an answer is JSON"))
-}
-
-/// An error says what is wrong, and where.
-pub fn check_error(error: &Value, statuses: &[u64], root: &str) {
-    let status = error["status"].as_u64().unwrap();
-    assert!(statuses.contains(&status), "{error:#}");
-    assert!(!error["title"].as_str().unwrap().is_empty() && !error["detail"].as_str().unwrap().is_empty(), "{error:#}");
-    for violation in error["errors"].as_array().into_iter().flatten() {
-        assert!(violation["location"].as_str().unwrap().starts_with(root), "{error:#}");
-        assert!(!violation["message"].as_str().unwrap().is_empty(), "{error:#}");
-    }
-}
+pub mod targets;

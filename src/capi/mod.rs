@@ -8,7 +8,7 @@
 //! functions a part of the command line tool) must not be taken for the one that a host may load.
 
 pub(crate) mod boundary;
-#[cfg(any(feature = "lua", fuzzing))]
+#[cfg(feature = "lua")]
 mod by_name;
 mod callback;
 mod cancel;
@@ -25,7 +25,7 @@ mod run;
 mod strings;
 mod version;
 
-#[cfg(any(feature = "lua", fuzzing))]
+#[cfg(feature = "lua")]
 pub use by_name::function;
 pub use callback::{ReplyHandle, SinkHandle, bulk_rerun_emit, bulk_rerun_reply_set};
 pub use cancel::{

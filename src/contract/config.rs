@@ -72,7 +72,7 @@ impl Config {
     }
 
     /// The same for a door's callers, where they do not say what they are.
-    #[cfg(any(feature = "capi", feature = "lua", fuzzing))]
+    #[cfg(any(feature = "capi", feature = "lua"))]
     pub(crate) fn through(mut self, door: &'static str) -> Config {
         if self.caller == Caller::default() {
             self.caller = Caller::through(door);

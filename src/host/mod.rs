@@ -49,7 +49,6 @@ pub(crate) use open::{check_is_not_the_store, load};
 pub use runner::RunnerState;
 pub use states::States;
 pub use store_info::{Particulars, Process, ReplicaInfo, StoreInfo};
-#[cfg(fuzzing)]
 pub(crate) use time::read_instant;
 
 /// A job runner's store. Sessions are independent, and may be used from several threads at once.

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use crate::support::calls::{all_failed, call, first_detail, rows, skipped, triggered};
 use crate::support::fast_folder;
-use crate::support::runners::{Process, Runner, check, output, rerun_the_failed, wait_for};
+use crate::support::runners::{Process, Runner, check, is_active_until, output, rerun_the_failed, wait_for};
 use crate::support::undo::{ByHand, multiply, race};
 use bulk_rerun::{Config, Plugin};
 use chrono::{TimeDelta, Utc};
@@ -121,7 +121,7 @@ fn its_own_worker_runs_what_is_spawned() {
         // One that is due later waits, under the worker's eyes.
         let due = Utc::now() + TimeDelta::seconds(2);
         assert_eq!(triggered(&call(&dbos.plugin(), &all_failed(json!({"start_at": due}))).unwrap()), ["flaky"]);
-        assert_eq!(triggered(&dbos.rerun_the_failed(&["--skip-active"])).len(), 0, "it is pending meanwhile");
+        is_active_until(due, &dbos.plugin());
         dbos.until(&mut worker, &["flaky ERROR", "flaky SUCCESS", "flaky SUCCESS"]);
         assert!(Utc::now() >= due, "it was begun before it was due");
         worker.stop();

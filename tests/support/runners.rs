@@ -6,8 +6,12 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use bulk_rerun::Plugin;
+use chrono::{DateTime, Utc};
 use rusqlite::Connection;
-use serde_json::Value;
+use serde_json::{Value, json};
+
+use crate::support::calls::{all_failed, call, planned};
 
 /// What a runner does in a test takes a second or two; a machine under load is given much longer.
 const PATIENCE: Duration = Duration::from_secs(180);
@@ -118,6 +122,13 @@ pub fn rerun_the_failed(store: &str, flags: &[&str]) -> Value {
     let mut command = bulk_rerun();
     command.args(["rerun", "--status", "failed", "--yes", "--json", "--store", store]).args(flags);
     serde_json::from_str(&output(command)).unwrap()
+}
+
+/// What was started to wait until it is due is known to be active. (A busy machine may answer too late to tell.)
+#[track_caller]
+pub fn is_active_until(due: DateTime<Utc>, plugin: &Plugin) {
+    let plan = call(plugin, &all_failed(json!({"skip_active": true, "dry_run": true}))).unwrap();
+    assert!(planned(&plan).is_empty() || Utc::now() >= due, "it is pending meanwhile: {plan}");
 }
 
 /// `bulk-rerun check --json` on a store.

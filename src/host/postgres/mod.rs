@@ -48,7 +48,6 @@ use super::profile::{Engine, Profile};
 use super::{Host, HostError, Particulars, Session, StoreInfo};
 
 /// An address for a person, as the fuzz targets read it.
-#[cfg(fuzzing)]
 pub(crate) fn read_address(url: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<String, HostError> {
     Address::with_variables(url, variable).map(|address| address.to_string())
 }
