@@ -160,8 +160,9 @@ fn kill_at_every_moment(journal_mode: &str) {
     let mut tally = Tally::default();
     let mut kills = 0;
     while kills < KILLS || (kills < KILLS_MAX && (tally.before_commit == 0 || tally.after_commit == 0)) {
-        // Evenly over the time that a call takes, and somewhat longer; each step with its own odd part.
-        let fraction = (kills * 7 % KILLS) as f64 / KILLS as f64 * 1.3;
+        // Evenly over the time that a call takes, and somewhat longer; each step with its own odd part. Where that was not long
+        // enough, others have begun to work on this machine meanwhile.
+        let fraction = (kills * 7 % KILLS) as f64 / KILLS as f64 * 1.3 * (1 + kills / KILLS) as f64;
         experiment.kill_after(duration.mul_f64(fraction), &mut tally);
         kills += 1;
         if kills % 8 == 0 {
