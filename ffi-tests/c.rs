@@ -80,16 +80,16 @@ fn fork_over_a_server() -> Result<(), Failed> {
     Ok(())
 }
 
-/// The hook that panics on demand is in no library that is shipped, so this one is built for it.
+/// The hook that panics on demand is in no library that is shipped, so this one is built for it, of what the tests are built of.
 fn panics() -> Result<(), Failed> {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("test-panic");
     let root = env!("CARGO_MANIFEST_DIR");
     run(without_our_package(&mut Command::new(env!("CARGO")))
         .current_dir(root)
+        .env("CARGO_BUILD_BUILD_DIR", format!("{root}/target"))
         .args(["build", "--quiet", "--lib", "--no-default-features", "--features", "test-panic", "--target-dir"])
-        .arg(format!("{root}/target/capi")));
-    std::fs::create_dir_all(&folder)?;
-    std::fs::copy(format!("{root}/target/capi/debug/libbulk_rerun.so"), folder.join("libbulk_rerun.so.1"))?;
+        .arg(&folder));
+    std::fs::copy(folder.join("debug/libbulk_rerun.so"), folder.join("libbulk_rerun.so.1"))?;
     succeeds(start("panic", Checker::None, &folder, &[]))?;
 
     let load = format!(".load {} sqlite3_bulkrerun_init", folder.join("libbulk_rerun.so.1").display());

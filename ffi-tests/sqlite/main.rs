@@ -202,13 +202,14 @@ fn python_with_apsw() -> PathBuf {
     PYTHON.get_or_init(install).clone()
 }
 
-/// Where better-sqlite3 and koffi are. The former is compiled here when its maker's binary can't be had: a few minutes, once.
+/// Where better-sqlite3 and koffi are. The former is compiled here, once, and quickly: its maker's binary is in no registry.
 fn node_modules() -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("node-with-copies");
     if !folder.join("ready").exists() {
         std::fs::create_dir_all(&folder).expect("the folder can be made");
         let npm = ["install", "--silent", "--no-audit", "--no-fund", "better-sqlite3@12", "koffi@3", "--prefix"];
-        run(Command::new("npm").args(npm).arg(&folder));
+        let quickly = [("npm_config_build_from_source", "true"), ("CFLAGS", "-O0"), ("CXXFLAGS", "-O0")];
+        run(Command::new("npm").args(npm).arg(&folder).envs(quickly));
         std::fs::write(folder.join("ready"), "").expect("the folder can be written");
     }
     folder.join("node_modules")

@@ -84,10 +84,9 @@ pub fn run(input: &[u8]) {
 }
 
 fn glob_matches(pattern: &str, name: &str) -> bool {
-    let found = FOLDER.with(|folder| {
+    FOLDER.with(|folder| {
         let folder = folder.get().unwrap().path();
         glob::glob(&format!("{}/{pattern}", glob::Pattern::escape(folder.to_str().unwrap())))
             .is_ok_and(|found| found.flatten().any(|path| path.file_name().is_some_and(|file| file == name)))
-    });
-    found
+    })
 }

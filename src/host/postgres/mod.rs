@@ -11,6 +11,7 @@ mod encoding;
 mod error;
 mod fit;
 mod ids;
+mod interruption;
 mod ledger;
 mod libpq;
 mod misfit;

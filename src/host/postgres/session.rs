@@ -2,18 +2,15 @@
 
 use std::cell::Cell;
 use std::ops::ControlFlow;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread;
+use std::sync::Arc;
 
-use tokio::runtime::Builder;
-use tokio_postgres::{CancelToken, SimpleQueryMessage};
+use tokio_postgres::SimpleQueryMessage;
 
 use super::PostgresHost;
-use super::address::Address;
 use super::connection::{Connection, Server};
 use super::error::{is_lost, is_of_another_schema};
 use super::fit::Fitted;
+use super::interruption::{Interruption, Place};
 use super::proof::{self, Proof};
 use super::row::read;
 use crate::contract::{Params, Replica, RunFilter};
@@ -25,19 +22,6 @@ use crate::host::{
 
 /// The key of our advisory lock in the store's database: "bulkrrun" in ASCII.
 const LOCK: i64 = i64::from_be_bytes(*b"bulkrrun");
-
-/// What an [`Interrupter`] and its session share.
-struct Interruption {
-    is_wanted: AtomicBool,
-    at: Mutex<(Arc<Address>, CancelToken)>,
-}
-
-impl Interruption {
-    /// Whom to tell: where the session reads at the moment.
-    fn at(&self) -> MutexGuard<'_, (Arc<Address>, CancelToken)> {
-        self.at.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 /// A session, with a connection of its own while it lasts.
 pub(super) struct PostgresSession<'h> {
@@ -128,7 +112,7 @@ impl<'h> PostgresSession<'h> {
     }
 
     /// Which server has to be told to stop what is read, and of which connection.
-    fn whom_to_tell(&self) -> (Arc<Address>, CancelToken) {
+    fn whom_to_tell(&self) -> Place {
         (Arc::clone(&self.server().address), self.connection().client().cancel_token())
     }
 
@@ -153,7 +137,7 @@ impl<'h> PostgresSession<'h> {
     }
 
     pub(super) fn is_cancelled(&self) -> bool {
-        self.interruption.as_ref().is_some_and(|interruption| interruption.is_wanted.load(Ordering::Relaxed))
+        self.interruption.as_ref().is_some_and(|interruption| interruption.is_wanted())
     }
 
     /// Begins a transaction whose settings end with it, so that a pooler in between is no obstacle; `first` is the first
@@ -208,7 +192,7 @@ impl Session for PostgresSession<'_> {
         self.lag = Some(self.host.lag(self.primary(), server, replica)?);
         self.is_elsewhere.set(true);
         if let Some(interruption) = &self.interruption {
-            *interruption.at() = self.whom_to_tell();
+            interruption.moves_to(self.whom_to_tell());
         }
         self.begin("starting to read", "ISOLATION LEVEL REPEATABLE READ READ ONLY", "")?;
         // Nobody can tell whether the primary is still where the replica was.
@@ -221,23 +205,9 @@ impl Session for PostgresSession<'_> {
     }
 
     fn interrupter(&mut self) -> Option<Interrupter> {
-        let interruption =
-            Arc::new(Interruption { is_wanted: AtomicBool::new(false), at: Mutex::new(self.whom_to_tell()) });
-        self.interruption = Some(Arc::clone(&interruption));
-        Some(Box::new(move || {
-            interruption.is_wanted.store(true, Ordering::Relaxed);
-            let (address, token) = interruption.at().clone();
-            // The flag is seen between two rows; the server must be told where none comes.
-            let tell = || {
-                let runtime = Builder::new_current_thread().enable_all().build().ok()?;
-                runtime.block_on(address.cancel(token.clone())).err()
-            };
-            // On a thread of its own: whoever cancels may be in a runtime, which no other can be started in.
-            let failed = thread::scope(|scope| scope.spawn(tell).join().ok().flatten());
-            if let Some(error) = failed {
-                tracing::warn!(%error, "the server could not be told to stop a search");
-            }
-        }))
+        let interruption = self.interruption.insert(Arc::new(Interruption::of(self.whom_to_tell())));
+        let interruption = Arc::clone(interruption);
+        Some(Box::new(move || interruption.interrupt()))
     }
 
     /// Two bulk re-runs in one database spawn one after the other, so that the second sees what the
