@@ -65,11 +65,12 @@ impl Process {
     #[track_caller]
     pub fn until<T>(&mut self, what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
         let ended = |child: &mut Child| child.try_wait().unwrap();
-        wait_for(what, || match (probe(), ended(&mut self.child)) {
+        let found = look_for(|| match (probe(), ended(&mut self.child)) {
             (Some(found), _) => Some(found),
             (None, Some(status)) => panic!("waiting until {what}, the runner ended with {status}: {}", self.printed()),
             (None, None) => None,
-        })
+        });
+        found.unwrap_or_else(|| panic!("waited {PATIENCE:?} until {what}, in vain: {}", self.printed()))
     }
 
     /// Asks it to stop, as its users would, and waits for that.
@@ -95,15 +96,20 @@ impl Drop for Process {
 
 /// Looks again and again until there is something to see, but not for ever.
 #[track_caller]
-pub fn wait_for<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
+pub fn wait_for<T>(what: &str, probe: impl FnMut() -> Option<T>) -> T {
+    look_for(probe).unwrap_or_else(|| panic!("waited {PATIENCE:?} until {what}, in vain"))
+}
+
+fn look_for<T>(mut probe: impl FnMut() -> Option<T>) -> Option<T> {
     let deadline = Instant::now() + PATIENCE;
-    loop {
-        if let Some(found) = probe() {
+    while Instant::now() < deadline {
+        let found = probe();
+        if found.is_some() {
             return found;
         }
-        assert!(Instant::now() < deadline, "waited {PATIENCE:?} until {what}, in vain");
         sleep(Duration::from_millis(20));
     }
+    None
 }
 
 /// What a command prints. It has to succeed.

@@ -16,6 +16,7 @@ use apalis_sqlite::{Config, SqliteStorage};
 use serde::{Deserialize, Serialize};
 use sqlx::SqlitePool;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::timeout;
 
 const USAGE: &str = "its arguments are told at the top of src/main.rs";
 
@@ -44,9 +45,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     if is_new {
         SqliteStorage::setup(&pool).await?;
     }
-    // Under load a worker of apalis's may sleep through its polls until its next heartbeat.
-    let config = Config::default().queue(queue).heartbeat_interval(Duration::from_secs(1)).missed_heartbeats(60);
-    let mut storage = SqliteStorage::new(&pool).with_config(config);
+    let mut storage = SqliteStorage::new(&pool).with_config(Config::default().queue(queue));
     match (*command, rest) {
         ("push", [note, needs, max_attempts, key @ ..]) => {
             let job = Job { note: (*note).to_owned(), needs: (*needs).to_owned() };
@@ -60,8 +59,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
             let name = format!("worker-{}", std::process::id());
             let worker = WorkerBuilder::new(name.as_str()).backend(storage.poll_with_interval(interval)).build(run);
             let mut terminate = signal(SignalKind::terminate())?;
+            // A poll that is due while the one before is not over wakes nobody, nor does a heartbeat: under load a worker of
+            // apalis's may sleep for ever. Whatever wakes the program has it look again.
             let stop = async move {
-                terminate.recv().await;
+                while timeout(Duration::from_millis(100), terminate.recv()).await.is_err() {}
                 Ok::<(), std::io::Error>(())
             };
             worker.run_until(stop).await?;
