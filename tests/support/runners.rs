@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::support::calls::{all_failed, call, planned};
 
 /// What a runner does in a test takes a second or two; a machine under load is given much longer.
-const PATIENCE: Duration = Duration::from_secs(180);
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// A runner that has been set up.
 pub struct Runner {
