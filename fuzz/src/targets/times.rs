@@ -23,8 +23,10 @@ pub fn run(input: &[u8]) {
             assert_eq!(instant, naive.and_utc(), "{text:?}");
         }
     }
-    if let Ok(zoned) = DateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S%.f %z") {
-        assert_eq!(instant, zoned.to_utc(), "{text:?}");
+    for layout in ["%Y-%m-%d %H:%M:%S%.f %z", "%Y-%m-%d %H:%M:%S%.f%#z", "%Y-%m-%dT%H:%M:%S%.f%#z"] {
+        if let Ok(zoned) = DateTime::parse_from_str(text, layout) {
+            assert_eq!(instant, zoned.to_utc(), "{text:?}");
+        }
     }
     assert_eq!(read_instant(&instant.to_rfc3339()), Some(instant), "{text:?}");
 }
