@@ -14,6 +14,7 @@ use crate::postgres;
 use crate::support;
 use crate::support::anvil::{Anvil, PROFILE};
 use crate::support::calls::assert_error;
+use crate::support::runners::wait_for;
 use crate::support::tool::{command, text};
 
 const START: &str = "[start]\nrunning = 'within a second'\nstopped = 'when the smith comes'\n\n[[generation]]";
@@ -35,9 +36,13 @@ fn with(seen_as: &str, profile: &str) -> String {
 /// What is known of the runner, and what `check` says of it.
 fn look(store: &str, profile: &Path) -> (StoreInfo, String) {
     let profile = profile.display().to_string();
-    let info =
-        Plugin::open(&Config { profile: Some(profile.clone()), ..Config::new(store) }).unwrap().describe().unwrap();
     let output = command(&["check", "--store", store, "--profile", &profile]).output().unwrap();
+    let plugin = Plugin::open(&Config { profile: Some(profile), ..Config::new(store) }).unwrap();
+    // What another test starts is for a moment this process once more, with all that it has open, and called as that test's thread.
+    let info = wait_for("nobody else starts something", || {
+        let info = plugin.describe().unwrap();
+        info.open_in.iter().all(|process| !process.name.contains("::")).then_some(info)
+    });
     (info, text(&[output.stdout, output.stderr].concat()))
 }
 
