@@ -9,8 +9,19 @@ use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use fastrand::Rng;
+use libtest_mimic::{Arguments, Trial};
 
 use crate::support::random;
+
+fn main() {
+    let trial = |(name, target)| {
+        Trial::test(name, move || {
+            over_its_corpus(name, target);
+            Ok(())
+        })
+    };
+    libtest_mimic::run(&Arguments::from_args(), targets::ALL.map(trial).into()).exit();
+}
 
 /// Each of its inputs, then so many that differ a little from them.
 fn over_its_corpus(name: &str, target: fn(&[u8])) {
@@ -53,39 +64,4 @@ fn around(rng: &mut Rng, corpus: &[Vec<u8>]) -> Vec<u8> {
         }
     }
     input
-}
-
-#[test]
-fn addresses() {
-    over_its_corpus("addresses", targets::addresses::run);
-}
-
-#[test]
-fn calls() {
-    over_its_corpus("calls", targets::calls::run);
-}
-
-#[test]
-fn catalogues() {
-    over_its_corpus("catalogues", targets::catalogues::run);
-}
-
-#[test]
-fn lua_values() {
-    over_its_corpus("lua_values", targets::lua_values::run);
-}
-
-#[test]
-fn profiles() {
-    over_its_corpus("profiles", targets::profiles::run);
-}
-
-#[test]
-fn requests() {
-    over_its_corpus("requests", targets::requests::run);
-}
-
-#[test]
-fn times() {
-    over_its_corpus("times", targets::times::run);
 }

@@ -212,8 +212,7 @@ fn one_that_is_declined_makes_nobody_look_at_every_row_for_each_run() {
     let start = std::time::Instant::now();
     let answer = call(&store.plugin(), &all_failed(json!({}))).unwrap();
     assert_eq!((pairs(&answer).len(), reasons(&answer).len()), (10_000, 1));
-    // SQLite counts no searches for us, but this would be a thousand million rows.
-    assert!(start.elapsed().as_secs() < 60, "{:?}", start.elapsed());
+    assert!(start.elapsed().as_secs() < 10, "{:?}", start.elapsed());
 }
 
 /// `RAISE(FAIL)` keeps what was done before it: a savepoint takes that back.

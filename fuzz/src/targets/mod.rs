@@ -14,6 +14,19 @@ use std::ffi::{CStr, CString, c_char};
 use bulk_rerun::capi;
 use serde_json::Value;
 
+/// A target: its name, which its corpus and its program have, too, and what it does with an input.
+pub type Target = (&'static str, fn(&[u8]));
+
+pub const ALL: [Target; 7] = [
+    ("addresses", addresses::run),
+    ("calls", calls::run),
+    ("catalogues", catalogues::run),
+    ("lua_values", lua_values::run),
+    ("profiles", profiles::run),
+    ("requests", requests::run),
+    ("times", times::run),
+];
+
 /// The text up to its first zero byte, as C sees it.
 fn c_text(bytes: &[u8]) -> CString {
     let end = bytes.iter().position(|&byte| byte == 0).unwrap_or(bytes.len());
